@@ -1,0 +1,3 @@
+"""Ternary hyperbolic variational autoencoders in JAX and Flax."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Geometry of the ternary operation space and of its latent space."""

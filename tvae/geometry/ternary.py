@@ -1,0 +1,132 @@
+r"""The space of operations: indices, digits, p-adic valuation and p-adic distance.
+
+An operation over ``n_digits`` positions is a string of base-``p`` digits, least significant first;
+for ``p = 3`` the digits 0, 1, 2 are written as the values -1, 0, +1. Index ``i`` and digits ``d``
+are related by :math:`i = \sum_k d_k p^k`. Everything here is pure, jit-able and vectorised over
+any leading shape; ``n_digits`` and ``p`` are static Python integers.
+"""
+
+import jax
+import jax.numpy as jnp
+
+N_DIGITS = 9
+"""Entries of the truth table of a ternary operation with two inputs."""
+
+
+def count(*, n_digits: int = N_DIGITS, p: int = 3) -> int:
+    """Number of operations, ``p ** n_digits``.
+
+    Args:
+      n_digits: length of the digit string.
+      p: base.
+
+    Returns:
+      A Python integer (usable as a static shape).
+
+    Raises:
+      ValueError: if ``n_digits < 1``, ``p < 2`` or indices would not fit an int32.
+
+    >>> count()
+    19683
+    """
+    if n_digits < 1 or p < 2:
+        raise ValueError(f"expected n_digits >= 1 and p >= 2, got n_digits={n_digits}, p={p}")
+    if p**n_digits > 2**31 - 1:
+        raise ValueError(f"p ** n_digits = {p}**{n_digits} does not fit an int32 index")
+    return p**n_digits
+
+
+def digits(index: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3) -> jax.Array:
+    """Base-``p`` digits of an index, least significant first.
+
+    Args:
+      index: integers in ``[0, p ** n_digits)``, any shape ``(...)``.
+      n_digits: length of the digit string.
+      p: base.
+
+    Returns:
+      int32 of shape ``(..., n_digits)`` with entries in ``[0, p)``.
+
+    >>> digits(jnp.asarray(5)).tolist()
+    [2, 1, 0, 0, 0, 0, 0, 0, 0]
+    """
+    powers = p ** jnp.arange(n_digits, dtype=jnp.int32)
+    index = jnp.asarray(index, jnp.int32)[..., None]
+    return (index // powers.reshape((1,) * (index.ndim - 1) + (n_digits,))) % p
+
+
+def values(index: jax.Array, *, n_digits: int = N_DIGITS) -> jax.Array:
+    """The operation at an index as network input: float32 ``(..., n_digits)`` in {-1, 0, +1}.
+
+    >>> values(jnp.asarray(9841)).tolist()
+    [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
+    """
+    return (digits(index, n_digits=n_digits) - 1).astype(jnp.float32)
+
+
+def index_of(digit: jax.Array, *, p: int = 3) -> jax.Array:
+    """Index of a digit string; the inverse of :func:`digits`.
+
+    Args:
+      digit: integers in ``[0, p)`` of shape ``(..., n_digits)``.
+      p: base.
+
+    Returns:
+      int32 of shape ``(...)``.
+
+    >>> int(index_of(jnp.asarray([2, 1, 0, 0, 0, 0, 0, 0, 0])))
+    5
+    """
+    powers = p ** jnp.arange(digit.shape[-1], dtype=jnp.int32)
+    return digit.astype(jnp.int32) @ powers
+
+
+def valuation(number: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3) -> jax.Array:
+    r"""p-adic valuation :math:`v(n) = \max\{k : p^k \mid n\}`, with ``v(0) = n_digits``.
+
+    Args:
+      number: integers of any shape; the sign is ignored.
+      n_digits: depth of the tree, the value given to 0 and the largest one returned.
+      p: base.
+
+    Returns:
+      int32 of the same shape, in ``[0, n_digits]``.
+
+    >>> valuation(jnp.asarray([0, 1, 3, -9])).tolist()
+    [9, 0, 1, 2]
+    """
+    number = jnp.asarray(number, jnp.int32)
+    powers = p ** jnp.arange(1, n_digits + 1, dtype=jnp.int32)
+    divides = number[..., None] % powers.reshape((1,) * number.ndim + (n_digits,)) == 0
+    return divides.sum(-1, dtype=jnp.int32)
+
+
+def padic_distance(
+    i: jax.Array, j: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3
+) -> jax.Array:
+    """p-adic distance ``p ** -v(i - j)``; 0 where ``i == j``.
+
+    Args:
+      i: indices; broadcast against ``j``.
+      j: indices.
+      n_digits: depth of the tree.
+      p: base.
+
+    Returns:
+      float32 of the broadcast shape, an ultrametric.
+
+    >>> padic_distance(jnp.asarray([0, 0, 4]), jnp.asarray([1, 9, 4])).round(4).tolist()
+    [1.0, 0.1111..., 0.0]
+    """
+    difference = jnp.asarray(i, jnp.int32) - jnp.asarray(j, jnp.int32)
+    depth = valuation(difference, n_digits=n_digits, p=p).astype(jnp.float32)
+    return jnp.where(difference == 0, 0.0, jnp.float32(p) ** -depth)
+
+
+def level_counts(*, n_digits: int = N_DIGITS, p: int = 3) -> tuple[int, ...]:
+    """How many operations have valuation 0, 1, ..., ``n_digits``.
+
+    >>> level_counts()
+    (13122, 4374, 1458, 486, 162, 54, 18, 6, 2, 1)
+    """
+    return (*((p - 1) * p ** (n_digits - 1 - level) for level in range(n_digits)), 1)

@@ -1,0 +1,1 @@
+"""Pure, jit-able measures of a model or of an embedding."""

@@ -1,0 +1,1 @@
+"""Domains put together for the engine: each task is model + data + terms + groups + evaluation."""

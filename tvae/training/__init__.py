@@ -1,0 +1,1 @@
+"""The engine: schedules, optimizer groups, step, loop, checkpoints and writers. Knows no model."""
