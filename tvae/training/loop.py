@@ -56,7 +56,8 @@ def _is_finished(config: ConfigDict, progress: Progress) -> bool:
     """Whether all epochs are done or the early stop's patience is at its end."""
     stop = config.early_stop
     waited = progress.epoch - progress.best_epoch
-    impatient = 0 < stop.patience_epochs <= waited and progress.epoch >= stop.min_epochs
+    may_stop = progress.epoch >= stop.min_epochs
+    impatient = may_stop and 0 < stop.patience_epochs <= waited
     return impatient or progress.epoch >= config.epochs
 
 
