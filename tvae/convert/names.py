@@ -1,5 +1,6 @@
 """The original's tensor names, and where each tensor lies in this library's parameter tree."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -53,7 +54,7 @@ def _stack(
       normalize: whether a layer norm follows each linear layer.
     """
     slots = []
-    for i, (n, width) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (n, width) in enumerate(itertools.pairwise(widths)):
         slots += _linear(f"{name}.{i * stride}", (*path, f"hidden_{i}"), n, width)
         if normalize:
             slots += _norm(f"{name}.{i * stride + 1}", (*path, f"norm_{i}"), width)

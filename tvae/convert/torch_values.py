@@ -102,15 +102,15 @@ class ScalarType(Buildable):
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
-def _native(raw: bytes, dtype: np.dtype[Any], byteorder: str) -> np.ndarray:
-    """View bytes as a flat array of ``dtype``, turned round if the file's byte order differs."""
-    if byteorder != sys.byteorder and dtype.itemsize > 1:
-        # As integers, because ml_dtypes' types know no byte order; halves of a complex one by one.
-        word = dtype.itemsize // (2 if dtype.kind == "c" else 1)
-        return np.frombuffer(raw, f"u{word}").byteswap().view(dtype)
+def _native(raw: bytes, dtype: np.dtype[Any], byteorder: str) -> bytes:
+    """Bytes of a storage in this machine's order."""
     if dtype.kind == "b" and raw.translate(None, b"\0\1"):
         raise UserError("a boolean storage holds other bytes than 0 and 1")
-    return np.frombuffer(raw, dtype)
+    if byteorder == sys.byteorder or dtype.itemsize == 1:
+        return raw
+    # As integers, because ml_dtypes' types know no byte order; the halves of a complex one by one.
+    word = dtype.itemsize // (2 if dtype.kind == "c" else 1)
+    return np.frombuffer(raw, f"u{word}").byteswap().tobytes()
 
 
 def _check_geometry(offset: Any, size: Any, stride: Any, n_elements: int) -> None:
@@ -155,7 +155,7 @@ class Constructors:
             "_codecs.encode": self._encode,
             **{f"{module}.scalar": _scalar for module in multiarray},
             **{f"{module}.set": self._set for module in builtins},
-            **{f"{module}.frozenset": self._set for module in builtins},
+            **{f"{module}.frozenset": self._frozenset for module in builtins},
             # Names that are never called stand for themselves.
             **{name: name for name in _STORAGES},
             **{f"torch.{name}": f"torch.{name}" for name in _DTYPES},
@@ -207,14 +207,16 @@ class Constructors:
         self, raw: bytes, dtype: np.dtype[Any], offset: Any, size: Any, stride: Any
     ) -> np.ndarray:
         _check_geometry(offset, size, stride, len(raw) // dtype.itemsize)
-        self._charge(math.prod(size) * dtype.itemsize + _BYTES_PER_ELEMENT)
+        # The whole storage may have to be turned round, for each of the tensors that share it.
+        self._charge(math.prod(size) * dtype.itemsize + len(raw) + _BYTES_PER_ELEMENT)
         if 0 in size:
             return np.empty(size, dtype)
-        flat = _native(raw, dtype, self._byteorder)[offset:]
-        steps = [step * dtype.itemsize for step in stride]
-        # A step along an axis of length 1 is never taken, and may be too large for numpy.
-        steps = [0 if n == 1 else step for n, step in zip(size, steps, strict=True)]
-        return np.lib.stride_tricks.as_strided(flat, size, steps).copy()
+        # A step along an axis of length 1 is never taken, and may be too large for NumPy.
+        bytes_apart = [
+            step * dtype.itemsize if n > 1 else 0 for n, step in zip(size, stride, strict=True)
+        ]
+        native = _native(raw, dtype, self._byteorder)
+        return np.ndarray(size, dtype, native, offset * dtype.itemsize, bytes_apart).copy()
 
     def _ordered_dict(self, pairs: Any = ()) -> OrderedDictionary:
         if not isinstance(pairs, (list, tuple)):
@@ -233,6 +235,9 @@ class Constructors:
             raise ValueError("expected items")
         self._charge(_BYTES_PER_ELEMENT * len(items))
         return set(map(check_key, items))
+
+    def _frozenset(self, items: Any = ()) -> frozenset[Any]:
+        return frozenset(self._set(items))
 
     def _encode(self, text: Any, encoding: Any) -> bytes:
         """How protocol 2 writes bytes."""
