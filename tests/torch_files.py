@@ -113,9 +113,9 @@ def save(value: Any, *, byteorder: str = "little", **options: Any) -> bytes:
     def convert(item: Any) -> Any:
         if isinstance(item, np.ndarray):
             key = str(len(storages))
-            raw = np.ascontiguousarray(item)
+            raw = np.array(item, order="C")
             storages[key] = (raw if byteorder == sys.byteorder else raw.byteswap()).tobytes()
-            stride = tuple(step // item.itemsize for step in raw.strides) if item.ndim else ()
+            stride = tuple(step // item.itemsize for step in raw.strides)
             return Tensor(key, item.size, item.shape, stride)
         if isinstance(item, dict):
             return {key: convert(entry) for key, entry in item.items()}
