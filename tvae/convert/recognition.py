@@ -152,8 +152,11 @@ def recognise(weights: Weights, payload_key: str, kind: str = "auto") -> Layout:
       The closest layout; :func:`tvae.convert.placement.place` tells whether it fits.
 
     Raises:
-      UserError: if no name is known, or it is of another kind than the user expects.
+      UserError: if no name is known, or it is of another kind than the user expects, or that is
+        no kind.
     """
+    if kind not in ("auto", *KINDS):
+        raise UserError(f"kind '{printable(kind)}' is none of auto, {', '.join(KINDS)}")
     present = set(weights)
 
     def distance(candidate: tuple[dict[str, Any], list[names.Slot]]) -> int:
