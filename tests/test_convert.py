@@ -462,3 +462,17 @@ def test_real_files_come_back_to_the_bit(reference, file: str) -> None:
                 np.array_equal(found_optimizer["state"][index][moment], entry[moment])
                 for moment in entry
             )
+
+
+@pytest.mark.parametrize("improved", [False, True])
+def test_v5_5_holds_the_parts_that_production_starts_from(improved: bool) -> None:
+    base = import_checkpoint(GOLDEN).params
+    flags = {"improved_encoder": improved, "improved_decoder": improved}
+    target = import_checkpoint({"model": weights(names.ternary_vae(16, **PUBLISHED | flags))})
+    for part in ("encoder_a", "encoder_b", "decoder_a"):
+        for layer, leaves in base[part].items():
+            shapes = jax.tree.map(np.shape, leaves)
+            assert shapes == jax.tree.map(np.shape, target.params[part][layer])
+        extra = target.params[part].keys() - base[part].keys()
+        assert all(layer.startswith("norm_") for layer in extra)
+        assert bool(extra) == improved
