@@ -39,7 +39,8 @@ class Task:
       group_of: parameter path ("encoder_a/hidden_0/kernel") -> name of its optimizer group.
       evaluate: ``(params, aux, key) -> metrics``, the periodic evaluation.
       observe: ``(aux, metrics) -> aux``, what an evaluation changes in the dynamics.
-      final_evaluate: ``(params, aux, key) -> metrics``, everything that is worth reporting once.
+      final_evaluate: ``(params, aux, key) -> metrics``, everything that is worth reporting once;
+        called outside ``jit`` and made of several compiled programs, which bounds the memory.
     """
 
     steps_per_epoch: int

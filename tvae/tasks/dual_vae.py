@@ -174,10 +174,9 @@ class DualVAETask:
 
     def forward(self, params: Params, aux: Dynamics, batch: data.Batch, key: jax.Array) -> Outputs:
         """Training forward pass: sampled latents, mixed by the current permeability."""
-        key_a, key_b = jax.random.split(key)
-        shape = (*batch.index.shape, self.model.latent_dim)
-        noise_a = self.schedules.temperature_a(aux.epoch) * jax.random.normal(key_a, shape)
-        noise_b = self.schedules.temperature_b(aux.epoch) * jax.random.normal(key_b, shape)
+        noise = jax.random.normal(key, (2, *batch.index.shape, self.model.latent_dim))
+        noise_a = self.schedules.temperature_a(aux.epoch) * noise[0]
+        noise_b = self.schedules.temperature_b(aux.epoch) * noise[1]
         return self.forward_with_noise(params, aux, batch, noise_a, noise_b)
 
     def forward_with_noise(
@@ -346,9 +345,11 @@ class DualVAETask:
 
     def final_evaluate(self, params: Params, aux: Dynamics, key: jax.Array) -> Metrics:
         """Everything that is worth reporting once."""
-        return self.validation(params, aux) | evaluation.everything(
-            self.model, params, aux.rho, self.split, key
-        )
+        parts = evaluation.final_parts(self.model, self.split, rho=aux.rho, key=key)
+        metrics = jax.jit(self.validation)(params, aux)
+        for part in parts:
+            metrics |= jax.jit(part)(params)
+        return metrics
 
 
 def make_task(config: ConfigDict) -> Task:

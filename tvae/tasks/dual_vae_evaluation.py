@@ -160,15 +160,14 @@ def latent_use(model: DualVAE, params: Params) -> Metrics:
     return metrics
 
 
-def everything(
-    model: DualVAE, params: Params, rho: jax.Array, split: Split, key: jax.Array
-) -> Metrics:
-    """All measures of this module, as reported at the end of a run."""
-    return (
-        coverage_by_split(model, params, split)
-        | coverage_coupled(model, params, rho)
-        | prior_coverage(
-            model, params, key, categorical_draws=PRIOR_DRAWS, argmax_draws=ARGMAX_DRAWS
-        )
-        | latent_use(model, params)
-    )
+def final_parts(
+    model: DualVAE, split: Split, *, rho: jax.Array, key: jax.Array
+) -> list[Callable[[Params], Metrics]]:
+    """All measures of this module with the final numbers of draws, as functions of parameters."""
+    draws = {"categorical_draws": PRIOR_DRAWS, "argmax_draws": ARGMAX_DRAWS}
+    return [
+        lambda params: coverage_by_split(model, params, split),
+        lambda params: coverage_coupled(model, params, rho),
+        lambda params: prior_coverage(model, params, key, **draws),
+        lambda params: latent_use(model, params),
+    ]

@@ -11,7 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from tvae.task import Task
-from tvae.training import checkpoint, step, writers
+from tvae.training import checkpoint, memory, step, writers
 from tvae.types import UserError
 
 
@@ -106,6 +106,7 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
     run_key = jax.random.key(config.seed)
     store = checkpoint.RunCheckpoints(workdir / "checkpoints")
     state, progress = _start(engine, run_key, store)
+    memory.forget_programs()
     with (
         contextlib.closing(store),
         writers.open_writers(workdir, first_epoch=progress.epoch) as out,
@@ -117,10 +118,12 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
             for epoch in range(progress.epoch, end):
                 state, metrics = engine.train_epoch(state, run_key)
                 rows.append((epoch, metrics))
+            memory.return_freed_pages()
             if evaluate:
                 state, measured = engine.evaluate(state, run_key)
                 rows[-1] = (end - 1, metrics | measured)
             rows = _fetch(rows, task.steps_per_epoch)
+            memory.return_freed_pages()
             for epoch, row in rows:
                 out.write(epoch, row)
             bar.set_postfix_str(writers.describe(rows[-1][1]), refresh=False)
@@ -128,7 +131,8 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
             progress.epoch = end
             if evaluate:
                 _keep(config, progress, rows[-1][1], store, state)
-    final = writers.to_plain(engine.final_evaluate(state, run_key))
+    memory.forget_programs()
+    final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
     final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
     writers.write_atomically(workdir / writers.FINAL_FILE, json.dumps(final, indent=2) + "\n")
     return final

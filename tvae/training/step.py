@@ -55,7 +55,7 @@ class Engine(NamedTuple):
       train_epoch: ``(state, run_key) -> (state, metrics)``, one epoch as one program; metrics are
         means over its steps, prefixed ``train/``, and the task's monitor values.
       evaluate: ``(state, run_key) -> (state, metrics)``, the periodic evaluation.
-      final_evaluate: ``(state, run_key) -> metrics``.
+      final_evaluate: ``(state, run_key) -> metrics``; the task compiles it in parts.
     """
 
     init: Callable[[jax.Array], TrainState]
@@ -152,5 +152,5 @@ def make_engine(
         step=jax.jit(step, donate_argnums=0),
         train_epoch=jax.jit(train_epoch, donate_argnums=0),
         evaluate=jax.jit(evaluate, donate_argnums=0),
-        final_evaluate=jax.jit(final_evaluate),
+        final_evaluate=final_evaluate,
     )
