@@ -1,0 +1,364 @@
+r"""The Poincaré ball of curvature :math:`-c`: points with :math:`\sqrt c\,\|x\| < 1`.
+
+Free functions over the last axis of any leading shape. The curvature magnitude ``c > 0`` is a
+keyword, a Python float or a traced scalar; gradients reach it. Points, tangent vectors and results
+share one dtype, float32 or float64, and every gradient is finite in the closed ball: at the
+origin, at coincident points and at the boundary.
+
+The formulas are written in the gap :math:`g_x = 1 - c\|x\|^2` and in differences of points, so that
+nothing cancels where points coincide or approach the boundary; they equal the textbook forms.
+
+Source: Ungar, *Analytic Hyperbolic Geometry* (2005); Ganea et al., *Hyperbolic Neural Networks*
+(2018), section 2; guards after geoopt 0.5.1.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from tvae.geometry import numerics
+
+Curvature = jax.Array | float
+"""Curvature magnitude ``c > 0`` of a ball of curvature ``-c``, a scalar."""
+
+
+def _gap(x: jax.Array, c: Curvature) -> jax.Array:
+    """``1 - c‖x‖²`` with the last axis kept, at least ``min_gap``."""
+    gap = 1.0 - c * numerics.squared_norm(x, keepdims=True)
+    return jnp.maximum(gap, numerics.guards(x.dtype).min_gap)
+
+
+def _dot(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Inner product along the last axis, which is kept."""
+    return jnp.sum(x * y, axis=-1, keepdims=True)
+
+
+def project(x: jax.Array, *, c: Curvature, max_norm: Curvature | None = None) -> jax.Array:
+    r"""Pull points outside back to the outermost sphere that the dtype resolves.
+
+    Args:
+      x: ``(..., d)``.
+      c: curvature magnitude.
+      max_norm: Euclidean norm of that sphere; by default :math:`(1-\epsilon)/\sqrt c` with
+        ``ball_margin`` for :math:`\epsilon`.
+
+    Returns:
+      ``(..., d)``; points inside are returned unchanged.
+
+    >>> project(jnp.asarray([0.0, 4.0]), c=1.0, max_norm=0.5).tolist()
+    [0.0, 0.5]
+    """
+    if max_norm is None:
+        max_norm = (1.0 - numerics.guards(x.dtype).ball_margin) / jnp.sqrt(c)
+    norm = numerics.safe_norm(x, keepdims=True)
+    outside = norm > max_norm
+    return jnp.where(outside, x * (max_norm / jnp.where(outside, norm, 1.0)), x)
+
+
+def conformal_factor(x: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Conformal factor :math:`\lambda_x = 2 / (1 - c\|x\|^2)`.
+
+    Args:
+      x: points ``(..., d)``.
+      c: curvature magnitude.
+
+    Returns:
+      ``(...)``, at least 2.
+
+    >>> float(conformal_factor(jnp.zeros(3), c=1.0))
+    2.0
+    """
+    return 2.0 / _gap(x, c)[..., 0]
+
+
+def mobius_add(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Möbius addition, with :math:`w = x + y` and the gaps :math:`g_x, g_y`.
+
+    .. math:: x \oplus y = \frac{c\|w\|^2 x + g_x w}{c\|w\|^2 + g_x g_y}.
+
+    Args:
+      x: points ``(..., d)``.
+      y: points of the same rank.
+      c: curvature magnitude.
+
+    Returns:
+      ``(..., d)``; ``(-x) ⊕ x`` is exactly 0. Not projected.
+
+    >>> mobius_add(jnp.asarray([0.5, 0.0]), jnp.asarray([-0.5, 0.0]), c=1.0).tolist()
+    [0.0, 0.0]
+    """
+    w = x + y
+    square = c * numerics.squared_norm(w, keepdims=True)
+    gap_x = _gap(x, c)
+    return (square * x + gap_x * w) / (square + gap_x * _gap(y, c))
+
+
+def mobius_scale(t: jax.Array | float, x: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Möbius scalar product :math:`t \otimes x = \exp_0(t \log_0 x)`.
+
+    Args:
+      t: scalar, or an array that broadcasts against ``x`` at its rank.
+      x: points ``(..., d)``.
+      c: curvature magnitude.
+
+    Returns:
+      ``(..., d)``.
+
+    >>> round(float(mobius_scale(2.0, jnp.asarray([0.5, 0.0]), c=1.0)[0]), 4)
+    0.8
+    """
+    return _exp_map_origin(t * log_map_origin(x, c=c), c)
+
+
+def distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Geodesic distance.
+
+    .. math:: d(x, y) = \frac{2}{\sqrt c}\,
+        \mathrm{arsinh}\frac{\sqrt c\,\|x - y\|}{\sqrt{g_x g_y}}
+        = \frac{2}{\sqrt c}\,\mathrm{artanh}(\sqrt c\,\|(-x) \oplus y\|).
+
+    Args:
+      x: points ``(..., d)``.
+      y: points of the same rank.
+      c: curvature magnitude.
+
+    Returns:
+      ``(...)``; 0 with gradient 0 at coincident points.
+
+    >>> round(float(distance(jnp.asarray([-0.5, 0.0]), jnp.asarray([0.5, 0.0]), c=1.0)), 4)
+    2.1972
+    """
+    gaps = (_gap(x, c) * _gap(y, c))[..., 0]
+    return _distance_of(numerics.safe_norm(x - y), gaps, c)
+
+
+def _distance_of(difference: jax.Array, gaps: jax.Array, c: Curvature) -> jax.Array:
+    """Distance from the Euclidean norm of a difference and the product of the two gaps."""
+    root = jnp.sqrt(c)
+    return 2.0 / root * jnp.arcsinh(root * difference / jnp.sqrt(gaps))
+
+
+def hyperbolic_radius(x: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Distance to the origin, :math:`\frac{2}{\sqrt c}\,\mathrm{artanh}(\sqrt c\,\|x\|)`.
+
+    Args:
+      x: points ``(..., d)``.
+      c: curvature magnitude.
+
+    Returns:
+      ``(...)``; 0 with gradient 0 at the origin.
+
+    >>> round(float(hyperbolic_radius(jnp.asarray([0.0, 0.95]), c=1.0)), 4)
+    3.6636
+    """
+    return radius_of_norm(numerics.safe_norm(x), c=c)
+
+
+def radius_of_norm(euclidean_norm: jax.Array, *, c: Curvature) -> jax.Array:
+    """Hyperbolic radius of points with a given Euclidean norm, any shape.
+
+    >>> round(float(radius_of_norm(jnp.float32(0.5), c=1.0)), 4)
+    1.0986
+    """
+    root = jnp.sqrt(c)
+    return 2.0 / root * numerics.artanh(root * euclidean_norm)
+
+
+def norm_of_radius(radius: jax.Array, *, c: Curvature) -> jax.Array:
+    """Euclidean norm of points with a given hyperbolic radius; inverts :func:`radius_of_norm`.
+
+    >>> round(float(norm_of_radius(jnp.float32(1.0986), c=1.0)), 4)
+    0.5
+    """
+    root = jnp.sqrt(c)
+    return jnp.tanh(root / 2.0 * radius) / root
+
+
+def pairwise_distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
+    """Geodesic distance of every ``x`` to every ``y``, with ``(n, m)`` memory only.
+
+    The squares of the differences are accumulated coordinate by coordinate, so that near pairs
+    are as accurate as in :func:`distance`; gradients go through two matrix products.
+
+    Args:
+      x: points ``(n, d)``.
+      y: points ``(m, d)``.
+      c: curvature magnitude.
+
+    Returns:
+      ``(n, m)``; the gradient of coincident pairs is 0.
+
+    >>> points = jnp.asarray([[0.0, 0.0], [0.0, 0.5]])
+    >>> pairwise_distance(points, points, c=1.0).round(4).tolist()
+    [[0.0, 1.098...], [1.098..., 0.0]]
+    """
+    square = _squared_differences(x, y)
+    apart = square > jnp.finfo(square.dtype).tiny
+    difference = jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
+    return _distance_of(difference, _gap(x, c) * _gap(y, c).T, c)
+
+
+def _add_coordinate(
+    total: jax.Array, coordinate: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, None]:
+    difference = coordinate[0][:, None] - coordinate[1][None, :]
+    return total + difference * difference, None
+
+
+@jax.custom_jvp
+def _squared_differences(x: jax.Array, y: jax.Array) -> jax.Array:
+    """Squared Euclidean distances ``(n, m)`` of all pairs, without cancellation."""
+    zeros = jnp.zeros((x.shape[0], y.shape[0]), jnp.result_type(x, y))
+    return jax.lax.scan(_add_coordinate, zeros, (x.T, y.T))[0]
+
+
+@_squared_differences.defjvp
+def _squared_differences_jvp(
+    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    """2 ⟨x - y, ẋ - ẏ⟩ multiplied out: its transpose needs no (n, m, d) array either."""
+    x, y = primals
+    u, v = tangents
+    own = _dot(x, u) + _dot(y, v).T
+    return _squared_differences(x, y), 2.0 * (own - x @ v.T - u @ y.T)
+
+
+def _exp_map_origin(v: jax.Array, c: Curvature) -> jax.Array:
+    """The exponential map at the origin without its final projection."""
+    return numerics.tanh_ratio(c * numerics.squared_norm(v, keepdims=True)) * v
+
+
+def exp_map_origin(v: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Exponential map at the origin, :math:`\tanh(\sqrt c\,\|v\|)\,v / (\sqrt c\,\|v\|)`.
+
+    A vector of Euclidean length ``l`` lands at hyperbolic radius ``2 l`` (the conformal factor at
+    the origin is 2).
+
+    Args:
+      v: tangent vectors at the origin ``(..., d)``.
+      c: curvature magnitude.
+
+    Returns:
+      Points ``(..., d)``, projected into the ball.
+
+    >>> exp_map_origin(jnp.asarray([0.0, 0.5493]), c=1.0).round(4).tolist()
+    [0.0, 0.5]
+    """
+    return project(_exp_map_origin(v, c), c=c)
+
+
+def log_map_origin(x: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Logarithm at the origin, :math:`\mathrm{artanh}(\sqrt c\,\|x\|)\,x / (\sqrt c\,\|x\|)`.
+
+    Args:
+      x: points ``(..., d)``.
+      c: curvature magnitude.
+
+    Returns:
+      Tangent vectors ``(..., d)`` whose length is half the hyperbolic radius.
+
+    >>> log_map_origin(jnp.asarray([0.0, 0.5]), c=1.0).round(4).tolist()
+    [0.0, 0.549...]
+    """
+    return numerics.artanh_ratio(c * numerics.squared_norm(x, keepdims=True)) * x
+
+
+def exp_map(x: jax.Array, v: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Exponential map :math:`\exp_x(v) = x \oplus \exp_0(\lambda_x v / 2)`.
+
+    Args:
+      x: base points ``(..., d)``.
+      v: tangent vectors at ``x``.
+      c: curvature magnitude.
+
+    Returns:
+      Points ``(..., d)``, projected into the ball.
+
+    >>> exp_map(jnp.asarray([0.5, 0.0]), jnp.zeros(2), c=1.0).tolist()
+    [0.5, 0.0]
+    """
+    return project(mobius_add(x, _exp_map_origin(v / _gap(x, c), c), c=c), c=c)
+
+
+def log_map(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Logarithm :math:`\log_x(y) = \frac{2}{\lambda_x} \log_0((-x) \oplus y)`.
+
+    Args:
+      x: base points ``(..., d)``.
+      y: points.
+      c: curvature magnitude.
+
+    Returns:
+      Tangent vectors at ``x``, ``(..., d)``.
+
+    >>> log_map(jnp.asarray([0.5, 0.0]), jnp.asarray([0.5, 0.0]), c=1.0).tolist()
+    [0.0, 0.0]
+    """
+    return _gap(x, c) * log_map_origin(mobius_add(-x, y, c=c), c=c)
+
+
+def gyration(x: jax.Array, y: jax.Array, v: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Gyration :math:`\mathrm{gyr}[x, y] v = -(x \oplus y) \oplus (x \oplus (y \oplus v))`.
+
+    A rotation of ``v``, linear in it; with :math:`w = x + y` and the gaps :math:`g_x, g_y`
+
+    .. math:: v + 2c\,\frac{(c\|w\|^2\langle y, v\rangle + g_y\langle w, v\rangle)\,x
+              + (g_x\langle y, v\rangle - \langle w, v\rangle)\,w}{c\|w\|^2 + g_x g_y}.
+
+    Args:
+      x: points ``(..., d)``.
+      y: points.
+      v: vectors of any length.
+      c: curvature magnitude.
+
+    Returns:
+      ``(..., d)``, as long as ``v``.
+
+    >>> gyration(jnp.zeros(2), jnp.asarray([0.5, 0.0]), jnp.asarray([1.0, 2.0]), c=1.0).tolist()
+    [1.0, 2.0]
+    """
+    w = x + y
+    square = c * numerics.squared_norm(w, keepdims=True)
+    gap_x, gap_y = _gap(x, c), _gap(y, c)
+    along_y, along_w = _dot(y, v), _dot(w, v)
+    turned = (square * along_y + gap_y * along_w) * x + (gap_x * along_y - along_w) * w
+    return v + 2.0 * c * turned / (square + gap_x * gap_y)
+
+
+def parallel_transport(x: jax.Array, y: jax.Array, v: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Parallel transport from ``x`` to ``y``.
+
+    .. math:: P_{x \to y}(v) = \frac{\lambda_x}{\lambda_y}\,\mathrm{gyr}[y, -x] v
+
+    Args:
+      x: base points ``(..., d)``.
+      y: targets.
+      v: tangent vectors at ``x``.
+      c: curvature magnitude.
+
+    Returns:
+      Tangent vectors at ``y`` with the Riemannian length of ``v`` at ``x``.
+
+    >>> parallel_transport(jnp.zeros(2), jnp.zeros(2), jnp.asarray([1.0, 2.0]), c=1.0).tolist()
+    [1.0, 2.0]
+    """
+    return gyration(y, -x, v, c=c) * (_gap(y, c) / _gap(x, c))
+
+
+def geodesic(t: jax.Array | float, x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Point at ``t`` of the geodesic from ``x`` (0) to ``y`` (1).
+
+    .. math:: \gamma(t) = x \oplus (t \otimes ((-x) \oplus y))
+
+    Args:
+      t: scalar, or an array that broadcasts against ``x`` at its rank; any real number.
+      x: points ``(..., d)``.
+      y: points.
+      c: curvature magnitude.
+
+    Returns:
+      ``(..., d)``.
+
+    >>> geodesic(0.0, jnp.asarray([-0.5, 0.0]), jnp.asarray([0.5, 0.0]), c=1.0).tolist()
+    [-0.5, 0.0]
+    """
+    return mobius_add(x, mobius_scale(t, mobius_add(-x, y, c=c), c=c), c=c)
