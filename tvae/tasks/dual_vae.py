@@ -351,29 +351,31 @@ class DualVAETask:
             metrics |= jax.jit(part)(params)
         return metrics
 
+    def task(self) -> Task:
+        """These functions as the engine takes them."""
+        return Task(
+            steps_per_epoch=-(-self.split.train.size // self.config.data.batch_size),
+            init=self.init,
+            begin_epoch=self.begin_epoch,
+            batches=self.batches,
+            forward=self.forward,
+            terms=self.terms(),
+            weights=self.weights,
+            update_aux=self.update_aux,
+            monitor=self.monitor,
+            group_of=self.group_of,
+            evaluate=self.evaluate,
+            observe=self.observe,
+            final_evaluate=self.final_evaluate,
+        )
 
-def make_task(config: ConfigDict) -> Task:
-    """The dual VAE of a validated configuration, as the engine takes it."""
+
+def make_domain(config: ConfigDict) -> DualVAETask:
+    """The dual VAE of a validated configuration."""
     split = data.split(
         jax.random.key(config.data.split_seed),
         n_digits=config.data.n_digits,
         train_fraction=config.data.train_fraction,
         val_fraction=config.data.val_fraction,
     )
-    domain = DualVAETask(config, make_model(config), split, make_schedules(config))
-    n_batches = -(-split.train.size // config.data.batch_size)
-    return Task(
-        steps_per_epoch=n_batches,
-        init=domain.init,
-        begin_epoch=domain.begin_epoch,
-        batches=domain.batches,
-        forward=domain.forward,
-        terms=domain.terms(),
-        weights=domain.weights,
-        update_aux=domain.update_aux,
-        monitor=domain.monitor,
-        group_of=domain.group_of,
-        evaluate=domain.evaluate,
-        observe=domain.observe,
-        final_evaluate=domain.final_evaluate,
-    )
+    return DualVAETask(config, make_model(config), split, make_schedules(config))
