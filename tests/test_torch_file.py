@@ -225,6 +225,9 @@ HOSTILE = {
     ),
     "stack global": (Raw(b"\x8c\x02os\x8c\x06system\x93" + b"(X\x01\0\0\0xtR"), "os.system"),
     "line break": (Raw(b"\x8c\x04o\ns2\x8c\x06system\x93"), r"o\ns2.system"),
+    "escaped name": (Raw(b"cos\\\nsystem\\\0\n"), r"os\\.system\\\x00"),
+    "unknown opcode": (Raw(b"\xff"), r"opcode b'\xff'"),
+    "endless name": (Raw(b"cos"), "has no end"),
     "inst": (Raw(b"(X\x04\0\0\0trueios\nsystem\n"), "opcode INST"),
     "obj": (Raw(b"(" + torch_files.name("os.system") + b"o"), "os.system"),
     "new object": (Raw(torch_files.name("collections.OrderedDict") + b")\x81"), "opcode NEWOBJ"),
@@ -304,7 +307,7 @@ BOMBS = {
     "absent memo slot": (Raw(b"h\x05"), "damaged pickle"),
     "long text": (Raw(b"\x8d" + struct.pack("<Q", 2**62) + b"x"), "damaged pickle"),
     "long bytes": (Raw(b"\x8e" + struct.pack("<Q", 2**40) + b"x"), "damaged pickle"),
-    "byte array": (Raw(b"\x96" + struct.pack("<Q", 2**40) + b"x"), "damaged pickle"),
+    "byte array": (Raw(b"\x96" + struct.pack("<Q", 2**40) + b"x"), "opcode BYTEARRAY8"),
     "long integer": (2 ** 5000, "integer of 5001 bits"),
     "digits": (Raw(b"L" + b"9" * 10_000 + b"L\n"), "damaged pickle"),
     "repeated copies": (Raw(
