@@ -12,14 +12,6 @@ from tvae.types import UserError
 CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))
 
 
-def leaf_paths(config, prefix=""):
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            yield from leaf_paths(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name
-
-
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_file_is_valid_and_documented(name):
     config_lib.validate(load_config(name))
@@ -27,13 +19,12 @@ def test_every_config_file_is_valid_and_documented(name):
     assert f"python -m tvae.main --config=configs/{name}.py" in text
 
 
-def test_every_field_that_can_be_out_of_range_is_checked():
-    default = config_lib.default()
-    leaves = {p: default.get_ref(p).get() if "." not in p else None for p in leaf_paths(default)}
-    unchecked = {path for path in leaves if path not in config_lib.CHECKS}
+@pytest.mark.parametrize("task", list(config_lib.TASKS))
+def test_every_field_that_can_be_out_of_range_is_checked(task):
+    leaves = dict(config_lib.leaves(config_lib.default(task)))
     # Booleans cannot be out of range: ConfigDict refuses other types.
-    assert unchecked == {"dynamics.gradient_balance", "dynamics.adaptive", "dynamics.statenet"}
-    assert set(config_lib.CHECKS) <= set(leaves)
+    ranged = {path for path, value in leaves.items() if not isinstance(value, bool)}
+    assert ranged == set(config_lib.checks(task))
 
 
 BAD = [
@@ -94,11 +85,11 @@ class Recorder:
         return value
 
     def to_dict(self):
-        self._seen.update(leaf_paths(self._config, self._prefix))
+        self._seen.update(path for path, _ in config_lib.leaves(self._config, self._prefix))
         return self._config.to_dict()
 
 
-@pytest.mark.parametrize("kind", ["piecewise", "cosine"])
+@pytest.mark.parametrize("kind", ["piecewise", "cosine", "warm_restarts"])
 def test_every_field_is_read_by_training(tmp_path, kind):
     config = load_config("fast")
     config.epochs = 1
@@ -106,7 +97,12 @@ def test_every_field_is_read_by_training(tmp_path, kind):
     seen = set()
     recorder = Recorder(config, seen)
     loop.train(recorder, registry.make_task(recorder), tmp_path)
-    other = {"piecewise": ("peak", "end", "warmup_epochs"), "cosine": ("boundaries", "rates")}[kind]
+    of_kind = {
+        "piecewise": {"boundaries", "rates"},
+        "cosine": {"peak", "end", "warmup_epochs"},
+        "warm_restarts": {"peak", "cycle_epochs", "cycle_growth"},
+    }
+    other = set().union(*of_kind.values()) - of_kind[kind]
     unread = {f"learning_rate.{name}" for name in other}
     # The test split is what the other two leave; validate() holds its share to that.
-    assert set(leaf_paths(config)) - seen == unread | {"data.test_fraction"}
+    assert {path for path, _ in config_lib.leaves(config)} - seen == unread | {"data.test_fraction"}

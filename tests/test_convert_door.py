@@ -249,8 +249,8 @@ def test_verify_measures_files_that_record_nothing() -> None:
 def test_adopted_moments_give_adams_next_step() -> None:
     params = {"a": jnp.array([1.0, -2.0]), "b": jnp.array([[0.5]]), "c": jnp.ones(1)}
     labels = {"a": "vae", "b": "vae", "c": optim.FROZEN}
-    settings = {"weight_decay": 0.01, "b1": 0.9, "b2": 0.999, "eps": 1e-8}
-    tx = optim.make_optimizer(labels, **settings, grad_clip=1e9)
+    settings = optim.OptimizerSettings(weight_decay=0.01, grad_clip=1e9)
+    tx = optim.make_optimizer(labels, {"vae": 1.0}, set(), settings)
     moments = {
         "exp_avg": {"a": np.array([0.1, 0.2]), "b": np.array([[0.3]]), "c": np.zeros(1)},
         "exp_avg_sq": {"a": np.array([0.01, 0.04]), "b": np.array([[0.1]]), "c": np.zeros(1)},
@@ -276,7 +276,8 @@ def test_training_goes_on_from_v5_5s_own_checkpoint(reference) -> None:
     task = registry.make_task(config)
     params, aux = jax.eval_shape(task.init, jax.random.key(0))
     labels = optim.label_groups(params, task.group_of)
-    tx = optim.make_optimizer(labels, **config.optimizer.to_dict())
+    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
+    tx = optim.make_optimizer(labels, task.groups, set(), settings)
     opt_state = jax.eval_shape(tx.init, params)
     fresh = step.TrainState(jax.ShapeDtypeStruct((), jnp.int32), params, opt_state, aux)
     state = continue_dual_vae(found, fresh, steps_per_epoch=task.steps_per_epoch)
@@ -292,7 +293,8 @@ def test_training_goes_on_from_v5_5s_own_checkpoint(reference) -> None:
     assert float(loss) == pytest.approx(4.6812, rel=0.01)
     begun = task.begin_epoch(state.aux, jnp.int32(106))
     assert float(begun.rho) == pytest.approx(0.1 + (106 - 40) / 80 * 0.2)
-    kernel = state.opt_state.inner_states["trainable"].inner_state[1].mu["decoder_b"]["logits"]
+    adam = state.opt_state[1].inner_states["vae_b"].inner_state[0]
+    kernel = adam.mu["decoder_b"]["logits"]
     first = read_torch_file(reference / "v5_5" / "latest.pt")["optimizer"]["state"][36]["exp_avg"]
     np.testing.assert_array_equal(kernel["kernel"], first.T)
     without_optimizer = found._replace(moments=None)

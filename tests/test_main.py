@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import load_config
 from tvae.tasks import registry
-from tvae.training import checkpoint, step
+from tvae.training import checkpoint, optim, step
 
 FAST = "--config=configs/fast.py"
 
@@ -24,8 +24,8 @@ def finish(process, timeout=300):
 
 def last_params(workdir, config):
     """Parameters of the newest checkpoint of a run."""
-    optimizer = config.optimizer.to_dict()
-    engine = step.make_engine(registry.make_task(config), **optimizer)
+    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
+    engine = step.make_engine(registry.make_task(config), settings)
     target = jax.eval_shape(engine.init, jax.random.key(0))
     store = checkpoint.RunCheckpoints(workdir / "checkpoints")
     state, _ = store.restore(store.latest(), target)
