@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import ml_dtypes
 import numpy as np
 import pytest
-from torch_files import same, save
 
+from tests.torch_files import same, save
 from tvae.convert import names
 from tvae.convert.exporter import export_checkpoint
 from tvae.convert.importer import Imported, import_checkpoint, model_slots

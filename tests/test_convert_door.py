@@ -13,10 +13,10 @@ import numpy as np
 import optax
 import pytest
 from absl.testing import flagsaver
-from conftest import REPOSITORY
-from test_convert import GOLDEN, GOLDEN_FILE, PUBLISHED, weights
-from torch_files import Call, hostile, same, save
 
+from tests.conftest import REPOSITORY
+from tests.test_convert import GOLDEN, GOLDEN_FILE, PUBLISHED, weights
+from tests.torch_files import Call, hostile, same, save
 from tvae import config as config_lib
 from tvae import convert_torch_ckpt, data
 from tvae.convert import folders, names, verification

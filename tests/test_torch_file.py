@@ -15,9 +15,9 @@ import hypothesis.strategies as st
 import ml_dtypes
 import numpy as np
 import pytest
-import torch_files
-from torch_files import Call, Raw, Tensor, archive, hostile, pickle, same, save
 
+from tests import torch_files
+from tests.torch_files import Call, Raw, Tensor, archive, hostile, pickle, same, save
 from tvae.convert.torch_file import read_torch_file
 from tvae.types import UserError
 

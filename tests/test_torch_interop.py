@@ -4,8 +4,8 @@ import pathlib
 
 import numpy as np
 import pytest
-from torch_files import same
 
+from tests.torch_files import same
 from tvae.convert import folders
 from tvae.convert.exporter import export_checkpoint, write_torch_file
 from tvae.convert.importer import import_checkpoint

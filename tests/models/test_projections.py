@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_modules import assert_close, cotangent, load, projection_params, weights
 
+from tests.models.golden_modules import assert_close, cotangent, load, projection_params, weights
 from tvae.geometry import poincare
 from tvae.models.projections import HyperbolicProjection
 

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_modules import assert_close, cotangent, load, params, weights
 
+from tests.models.golden_modules import assert_close, cotangent, load, params, weights
 from tvae.convert import names
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.modules import make_module
