@@ -5,9 +5,8 @@ import json
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
-from golden_modules import assert_close, cotangent, load, params, weights
+from golden_modules import assert_close, cotangent, load, params, random_params, size, weights
 
 from tvae.convert import names
 from tvae.convert.importer import import_checkpoint
@@ -99,15 +98,16 @@ def test_gradients_through_every_part(reference):
     golden, parameters = full_case(reference, "partialfreeze_improved_all_unfrozen_eps")
     model = TernaryVAE(**IMPROVED)
     noise = (jnp.asarray(golden["in.eps_A"]), jnp.asarray(golden["in.eps_B"]))
-    for key in ("z_A_hyp", "z_B_hyp", "logits_A"):
+    keys = ("z_A_hyp", "z_B_hyp", "logits_A")
 
-        @jax.jit
-        @jax.grad
-        def gradient(x, key=key):
-            read = READS[key](forward(model, parameters, x, *noise))
-            return jnp.sum(read * cotangent(golden, key))
+    @jax.jit
+    @jax.jacrev
+    def gradients(x):
+        out = forward(model, parameters, x, *noise)
+        return [jnp.sum(READS[key](out) * cotangent(golden, key)) for key in keys]
 
-        assert_close(gradient(jnp.asarray(golden["in.x"])), golden[f"f32.grad.{key}.x"], 2e-5)
+    for key, ours in zip(keys, gradients(jnp.asarray(golden["in.x"])), strict=True):
+        assert_close(ours, golden[f"f32.grad.{key}.x"], 2e-5)
 
 
 @pytest.mark.parametrize(
@@ -176,9 +176,8 @@ def test_checkpoints(reference, name):
 def test_parameter_groups(reference):
     counts = json.loads(str(load(reference / "golden/models_full/param_groups.npz")["out.json"]))
     model = TernaryVAE(**IMPROVED)
-    x = jnp.zeros((1, 9))
-    tree = jax.eval_shape(lambda: model.init(jax.random.key(0), x, method=model.touch))["params"]
-    sizes = {k: sum(np.prod(leaf.shape) for leaf in jax.tree.leaves(v)) for k, v in tree.items()}
+    tree = random_params(model, jnp.zeros((1, 9)), method=model.touch)
+    sizes = {name: size(part) for name, part in tree.items()}
     theirs = {
         group["name"].replace("proj", "projection").lower(): group["n_params"]
         for group in counts["all_unfrozen"]["groups"]
