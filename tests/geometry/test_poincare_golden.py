@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import GOLDEN
 
+from tests.conftest import GOLDEN
 from tvae.geometry import poincare
 
 FUNCTIONS = {

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-from golden_modules import assert_close, cotangent, load, params, size, weights
 
+from tests.models.golden_modules import assert_close, cotangent, load, params, size, weights
 from tvae.convert import names
 from tvae.geometry import ranks
 from tvae.models.controllers import (

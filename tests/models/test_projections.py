@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_modules import (
+
+from tests.models.golden_modules import (
     assert_close,
     cotangent,
     load,
@@ -15,7 +16,6 @@ from golden_modules import (
     size,
     weights,
 )
-
 from tvae.geometry import poincare
 from tvae.models.projections import HyperbolicProjection
 

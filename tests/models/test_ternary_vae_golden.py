@@ -5,8 +5,16 @@ import json
 import jax
 import jax.numpy as jnp
 import pytest
-from golden_modules import assert_close, cotangent, load, params, random_params, size, weights
 
+from tests.models.golden_modules import (
+    assert_close,
+    cotangent,
+    load,
+    params,
+    random_params,
+    size,
+    weights,
+)
 from tvae.convert import names
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.modules import make_module
