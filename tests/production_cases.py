@@ -9,6 +9,9 @@ import numpy as np
 HERE = pathlib.Path(__file__).parent / "golden"
 REFERENCE = HERE.parent.parent.parent / "shared" / "reference" / "golden"
 
+# Dozens of small programs, each run once: compiling them well would take longer than the tests.
+FAST_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
 
 class Case(NamedTuple):
     """One recorded call of the original system."""
