@@ -197,18 +197,18 @@ def pairwise_distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
     return _distance_of(difference, _gap(x, c) * _gap(y, c).T, c)
 
 
+def _add_coordinate(
+    total: jax.Array, coordinate: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, None]:
+    difference = coordinate[0][:, None] - coordinate[1][None, :]
+    return total + difference * difference, None
+
+
 @jax.custom_jvp
 def _squared_differences(x: jax.Array, y: jax.Array) -> jax.Array:
     """Squared Euclidean distances ``(n, m)`` of all pairs, without cancellation."""
-
-    def add_coordinate(
-        total: jax.Array, coordinate: tuple[jax.Array, jax.Array]
-    ) -> tuple[jax.Array, None]:
-        difference = coordinate[0][:, None] - coordinate[1][None, :]
-        return total + difference * difference, None
-
     zeros = jnp.zeros((x.shape[0], y.shape[0]), jnp.result_type(x, y))
-    return jax.lax.scan(add_coordinate, zeros, (x.T, y.T))[0]
+    return jax.lax.scan(_add_coordinate, zeros, (x.T, y.T))[0]
 
 
 @_squared_differences.defjvp

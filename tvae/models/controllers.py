@@ -1,9 +1,12 @@
 """Small networks that adjust the training of others."""
 
 import flax.linen as nn
+import flax.struct
 import jax
+import jax.numpy as jnp
 
-from tvae.models.layers import Linear
+from tvae.geometry import ranks
+from tvae.models.layers import Linear, layer_norm
 
 
 class StateNet(nn.Module):
@@ -19,9 +22,109 @@ class StateNet(nn.Module):
 
         The outputs move the learning rate, lambda1, lambda2 and lambda3.
         """
-        h = Linear(32, name="encoder_hidden")(statistics)
-        # use_fast_variance=False: the KL inputs reach thousands, where E[x²] - E[x]² loses digits.
-        h = nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name="encoder_norm")(h)
+        h = layer_norm("encoder_norm")(Linear(32, name="encoder_hidden")(statistics))
         h = Linear(8, name="encoder_output")(nn.tanh(h))
         h = nn.relu(Linear(32, name="decoder_hidden")(h))
         return nn.tanh(Linear(4, name="decoder_output")(h))
+
+
+@flax.struct.dataclass
+class Control:
+    """What :class:`DifferentiableController` returns, each of the shape of one statistic.
+
+    Attributes:
+      rho: permeability between the VAEs, in (0, 0.5).
+      weight_geodesic: weight of the geodesic loss, above 0.1.
+      weight_radial: weight of the radial loss, above 0.
+      beta_a: weight of A's KL, above 0.5.
+      beta_b: weight of B's KL, above 0.5.
+      tau: temperature in (0, 1).
+    """
+
+    rho: jax.Array
+    weight_geodesic: jax.Array
+    weight_radial: jax.Array
+    beta_a: jax.Array
+    beta_b: jax.Array
+    tau: jax.Array
+
+
+def constant_control() -> Control:
+    """The values that stand in for a controller where there is none (v5.12's training)."""
+    return Control(*(jnp.float32(value) for value in (0.0, 1.0, 0.5, 1.0, 1.0, 0.5)))
+
+
+class DifferentiableController(nn.Module):
+    """Batch statistics to loss weights (1,606 parameters at the defaults).
+
+    Attributes:
+      width: width of both hidden layers.
+    """
+
+    width: int = 32
+
+    @nn.compact
+    def __call__(self, statistics: jax.Array) -> Control:
+        """Map ``(..., 8)`` statistics to weights.
+
+        Args:
+          statistics: [radius A, radius B, hierarchy A, hierarchy B, KL A, KL B, geodesic loss,
+            radial loss], see :func:`batch_statistics`.
+
+        Returns:
+          The control values, each ``(...)``.
+        """
+        h = nn.silu(layer_norm("norm_0")(Linear(self.width, name="hidden_0")(statistics)))
+        h = nn.silu(Linear(self.width, name="hidden_1")(h))
+        raw = Linear(6, kernel_scale=0.01, zero_bias=True, name="output")(h)
+        return Control(
+            rho=0.5 * nn.sigmoid(raw[..., 0]),
+            weight_geodesic=nn.softplus(raw[..., 1]) + 0.1,
+            weight_radial=nn.softplus(raw[..., 2]),
+            beta_a=nn.softplus(raw[..., 3]) + 0.5,
+            beta_b=nn.softplus(raw[..., 4]) + 0.5,
+            tau=nn.sigmoid(raw[..., 5]),
+        )
+
+
+def _mean_kl(mu: jax.Array, logvar: jax.Array) -> jax.Array:
+    """KL divergence from the standard normal in nats, summed over dimensions, mean over rows."""
+    return jnp.mean(-0.5 * jnp.sum(1.0 + logvar - mu**2 - jnp.exp(logvar), axis=-1))
+
+
+def batch_statistics(
+    posterior_a: tuple[jax.Array, jax.Array],
+    posterior_b: tuple[jax.Array, jax.Array],
+    radius_a: jax.Array,
+    radius_b: jax.Array,
+    *,
+    valuation: jax.Array,
+) -> jax.Array:
+    """The controller's inputs from one batch.
+
+    The hierarchies are Spearman correlations of valuation and radius, ranked on device and without
+    gradient; 0 where the batch has a single row or level.
+
+    Args:
+      posterior_a: ``(mu, logvar)`` of encoder A, each ``(n, latent_dim)``.
+      posterior_b: the same of encoder B.
+      radius_a: hyperbolic radii ``(n,)`` of A.
+      radius_b: hyperbolic radii ``(n,)`` of B.
+      valuation: integers ``(n,)``.
+
+    Returns:
+      ``(8,)``; the two loss entries are 0, as in the reference system.
+    """
+    zero = jnp.zeros((), radius_a.dtype)
+    return jnp.stack(
+        [
+            radius_a.mean(),
+            radius_b.mean(),
+            ranks.spearman(valuation, radius_a),
+            ranks.spearman(valuation, radius_b),
+            _mean_kl(*posterior_a),
+            _mean_kl(*posterior_b),
+            zero,
+            zero,
+        ]
+    )

@@ -1,8 +1,13 @@
-"""The one linear layer of the project."""
+"""The layers of every network here: linear map, dropout under a flag, stack of hidden layers."""
+
+from collections.abc import Callable, Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+Flag = bool | jax.Array
+"""A Python bool (static: ``False`` costs nothing) or a traced boolean scalar."""
 
 
 def _symmetric_uniform(bound: float) -> nn.initializers.Initializer:
@@ -20,15 +25,75 @@ class Linear(nn.Module):
 
     Attributes:
       features: number of outputs.
+      kernel_scale: factor on the initial kernel; 0 starts a residual branch as the identity.
+      zero_bias: start the bias at 0.
     """
 
     features: int
+    kernel_scale: float = 1.0
+    zero_bias: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map ``(..., n)`` to ``(..., features)``."""
         n_inputs = x.shape[-1]
-        init = _symmetric_uniform(n_inputs**-0.5)
-        kernel = self.param("kernel", init, (n_inputs, self.features))
-        bias = self.param("bias", init, (self.features,))
+        bound = n_inputs**-0.5
+        kernel_init = _symmetric_uniform(bound * self.kernel_scale)
+        bias_init = nn.initializers.zeros if self.zero_bias else _symmetric_uniform(bound)
+        kernel = self.param("kernel", kernel_init, (n_inputs, self.features))
+        bias = self.param("bias", bias_init, (self.features,))
         return x @ kernel + jnp.broadcast_to(bias, (*x.shape[:-1], self.features))
+
+
+class Dropout(nn.Module):
+    """Dropout under a flag that may be traced, so that freezing a part at run time silences it.
+
+    Attributes:
+      rate: probability of zeroing an entry, in [0, 1).
+    """
+
+    rate: float
+
+    @nn.compact
+    def __call__(self, x: jax.Array, active: Flag = False) -> jax.Array:
+        """Drop entries of ``x`` where ``active``; draws from the stream ``dropout``."""
+        if self.rate == 0.0 or active is False:
+            return x
+        keep = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - self.rate, x.shape)
+        return jnp.where(active, jnp.where(keep, x / (1.0 - self.rate), 0.0), x)
+
+
+def layer_norm(name: str) -> nn.LayerNorm:
+    """Layer normalisation as the reference system computes it."""
+    # use_fast_variance=False: E[x²] - E[x]² loses digits where the mean is far from 0.
+    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, name=name)
+
+
+def hidden_layers(
+    x: jax.Array,
+    widths: Sequence[int],
+    *,
+    activation: Callable[[jax.Array], jax.Array],
+    normalize: bool = False,
+    dropout: Sequence[float] = (),
+    active: Flag = False,
+) -> jax.Array:
+    """Stack ``hidden_i -> [norm_i] -> activation -> [dropout]`` inside a compact module.
+
+    Args:
+      x: ``(..., n)``.
+      widths: width of each layer.
+      activation: elementwise function.
+      normalize: put a layer norm before each activation.
+      dropout: rate behind each layer; the layers past its end have none.
+      active: whether dropout acts.
+
+    Returns:
+      ``(..., widths[-1])``.
+    """
+    rates = (*dropout, *(0.0 for _ in widths[len(dropout) :]))
+    for i, (width, rate) in enumerate(zip(widths, rates, strict=True)):
+        x = Linear(width, name=f"hidden_{i}")(x)
+        x = layer_norm(f"norm_{i}")(x) if normalize else x
+        x = Dropout(rate, name=f"dropout_{i}")(activation(x), active)
+    return x

@@ -1,0 +1,90 @@
+"""The differentiable controller: counts, range, inputs ranked on device, the original's values."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import scipy.stats
+import torch_names
+
+from tvae.geometry import ranks
+from tvae.models.controllers import (
+    Control,
+    DifferentiableController,
+    batch_statistics,
+    constant_control,
+)
+
+MODEL = DifferentiableController()
+
+
+def test_parameter_count_and_values_at_the_start():
+    params = jax.jit(MODEL.init)(jax.random.key(0), jnp.zeros(8))
+    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 1_606
+    control = MODEL.apply(params, jnp.asarray([1.0, 1.0, -0.8, -0.8, 5.0, 5.0, 0.0, 0.0]))
+    expected = Control(rho=0.25, weight_geodesic=0.793, weight_radial=0.693, beta_a=1.193,
+                       beta_b=1.193, tau=0.5)  # fmt: skip
+    for field in dataclasses.fields(Control):
+        ours, theirs = getattr(control, field.name), getattr(expected, field.name)
+        np.testing.assert_allclose(ours, theirs, atol=0.05)
+
+
+def test_constants_stand_in():
+    control = jax.tree.map(float, constant_control())
+    assert control == Control(0.0, 1.0, 0.5, 1.0, 1.0, 0.5)
+
+
+def test_average_ranks_and_spearman_equal_scipy():
+    rng = np.random.default_rng(0)
+    for n, levels in ((1, 1), (2, 2), (50, 7), (1000, 10), (1000, 10**6)):
+        x, y = rng.integers(levels, size=(2, n)).astype(np.float32)
+        np.testing.assert_array_equal(ranks.average_ranks(x), scipy.stats.rankdata(x))
+        if n > 1 and np.ptp(x) and np.ptp(y):
+            rho = scipy.stats.spearmanr(x, y).statistic
+            np.testing.assert_allclose(ranks.spearman(x, y), rho, atol=2e-7)
+    assert ranks.spearman(jnp.ones(5), jnp.arange(5.0)) == 0.0
+
+
+def test_statistics_are_real_and_their_ranks_carry_no_gradient():
+    rng = np.random.default_rng(1)
+    mu, logvar = (jnp.asarray(a, jnp.float32) for a in rng.normal(size=(2, 6, 4)))
+    valuation = jnp.asarray([0, 0, 1, 1, 2, 3])
+    radius = jnp.asarray([3.0, 2.5, 2.0, 2.2, 1.0, 0.5])
+
+    def statistics(radius):
+        rising = jnp.flip(radius)
+        return batch_statistics((mu, logvar), (mu, logvar), radius, rising, valuation=valuation)
+
+    s = statistics(radius)
+    rho = scipy.stats.spearmanr(valuation, radius).statistic
+    np.testing.assert_allclose(s[:2], radius.mean(), rtol=1e-6)
+    np.testing.assert_allclose(s[2], rho, rtol=1e-6)
+    assert s[3] > 0.9
+    # KL = -1/2 Σ_d (1 + logvar - mu² - e^logvar), mean over rows.
+    kl = np.mean(-0.5 * np.sum(1 + logvar - mu**2 - np.exp(logvar), axis=-1))
+    np.testing.assert_allclose(s[4:6], kl, rtol=1e-6)
+    np.testing.assert_array_equal(s[6:], 0.0)
+    jacobian = jax.jacrev(statistics)(radius)
+    np.testing.assert_allclose(jacobian[0], 1 / 6)
+    np.testing.assert_array_equal(jacobian[2], 0.0)
+
+
+def test_equals_the_original(reference):
+    path = reference / "golden" / "models_components" / "differentiable_controller.npz"
+    with np.load(path) as file:
+        golden = dict(file)
+    weights = {k.removeprefix("weights."): v for k, v in golden.items() if k.startswith("weights.")}
+    params = {"params": torch_names.controller(weights)}
+    statistics = jnp.asarray(golden["in.batch_stats"])
+    control, pull = jax.vjp(lambda s: MODEL.apply(params, s), statistics)
+    for ours in (field.name for field in dataclasses.fields(Control)):
+        theirs = {"beta_a": "beta_A", "beta_b": "beta_B"}.get(ours, ours)
+        np.testing.assert_allclose(getattr(control, ours), golden[f"f32.{theirs}"], rtol=1e-5)
+        cotangent = jax.tree.map(jnp.zeros_like, control).replace(
+            **{ours: jnp.asarray(golden[f"in.cotangent.{theirs}"])}
+        )
+        expected = golden[f"f32.grad.{theirs}.batch_stats"]
+        np.testing.assert_allclose(
+            pull(cotangent)[0], expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
+        )

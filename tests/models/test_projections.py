@@ -1,0 +1,129 @@
+"""The polar projection: its geometry, its start, its curvature, and the original's values."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch_names
+
+from tvae.geometry import poincare
+from tvae.models.projections import HyperbolicProjection
+
+Z = jnp.asarray(np.random.default_rng(0).normal(size=(12, 16)), jnp.float32)
+
+
+def init(model, z=Z):
+    return jax.jit(model.init)(jax.random.key(0), z)["params"]
+
+
+def size(params) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize(("n_layers", "expected"), [(1, 2_834), (2, 8_178)])
+def test_parameter_counts_are_those_of_the_original(n_layers, expected):
+    assert size(init(HyperbolicProjection(n_layers=n_layers, learnable_curvature=True))) == expected
+    # A constant curvature is no parameter here; the original stores it all the same.
+    assert size(init(HyperbolicProjection(n_layers=n_layers))) == expected - 1
+
+
+def test_starts_as_the_identity_direction_at_half_of_the_largest_norm():
+    model = HyperbolicProjection(n_layers=2)
+    points = model.apply({"params": init(model)}, Z)
+    unit = Z / jnp.linalg.norm(Z, axis=-1, keepdims=True)
+    np.testing.assert_allclose(points.direction, unit, rtol=1e-6)
+    np.testing.assert_allclose(points.euclidean_norm, 0.475, atol=0.1)
+
+
+@pytest.mark.parametrize("c", [0.5, 1.0, 3.0])
+def test_points_stay_inside_and_the_radius_is_exact(c):
+    model = HyperbolicProjection(curvature=c, learnable_curvature=True, max_norm=0.9)
+    params = init(model)
+    params["radius"]["output"]["bias"] = jnp.full(1, 3.0)
+    points = model.apply({"params": params}, Z)
+    np.testing.assert_allclose(points.c, c, rtol=1e-6)
+    assert np.all(points.euclidean_norm * np.sqrt(c) < 0.9)
+    measured = poincare.hyperbolic_radius(points.z, c=points.c)
+    np.testing.assert_allclose(points.hyperbolic_radius, measured, rtol=2e-6)
+
+
+def test_latent_at_the_origin_gives_the_origin_with_finite_gradients():
+    model = HyperbolicProjection()
+    params = init(model)
+    z = jnp.zeros((1, 16))
+    assert not np.any(model.apply({"params": params}, z).z)
+    gradient = jax.grad(lambda z: model.apply({"params": params}, z).hyperbolic_radius.sum())(z)
+    assert np.isfinite(gradient).all()
+    assert np.any(gradient != 0.0)
+
+
+def test_learnable_curvature_reaches_points_radii_maps_and_distances():
+    model = HyperbolicProjection(learnable_curvature=True)
+    params = init(model)
+
+    def through(read):
+        def value(raw):
+            points = model.apply({"params": params | {"inverse_softplus_c": raw}}, Z)
+            return jnp.sum(read(points))
+
+        return jax.grad(value)(params["inverse_softplus_c"])
+
+    reads = {
+        "z": lambda p: p.z**2,
+        "radius": lambda p: p.hyperbolic_radius,
+        "distance": lambda p: poincare.distance(p.z, jnp.flip(p.z, 0), c=p.c),
+        "log map": lambda p: poincare.log_map_origin(p.z, c=p.c) ** 2,
+    }
+    for name, read in reads.items():
+        assert abs(through(read)) > 1e-3, f"curvature does not reach the {name}"
+    # Radius: 2/√c artanh(share): d/dc = -radius / (2c), times softplus' = 1 - e^{-c} at c = 1.
+    radius = model.apply({"params": params}, Z).hyperbolic_radius.sum()
+    expected = -radius / 2 * (1 - np.exp(-1.0))
+    np.testing.assert_allclose(through(reads["radius"]), expected, rtol=1e-5)
+
+
+def test_borrowed_direction_needs_no_direction_net():
+    model = HyperbolicProjection()
+    direction = jnp.broadcast_to(jnp.eye(16)[0], Z.shape)
+    params = jax.jit(lambda key: model.init(key, Z, direction=direction))(jax.random.key(0))
+    assert set(params["params"]) == {"radius"}
+    assert not np.any(model.apply(params, Z, direction=direction).z[:, 1:])
+
+
+@pytest.mark.parametrize(("field", "value"), [("max_norm", 1.0), ("curvature", 0.0)])
+def test_impossible_balls_are_refused(field, value):
+    with pytest.raises(ValueError, match=f"{field} must"):
+        init(HyperbolicProjection(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    ("case", "settings"),
+    [
+        ("0", {"n_layers": 1}),
+        ("1", {"n_layers": 2, "dropout": 0.1}),
+        # The original's largest norm ignores c (there, 0.9 leaves the ball of c = 2); the points
+        # themselves do not depend on c, so they are compared in the unit ball.
+        ("2", {"n_layers": 2, "width": 24, "max_norm": 0.9}),
+        ("3", {"n_layers": 3, "width": 40, "dropout": 0.2}),
+        ("default_init", {"n_layers": 1}),
+    ],
+)
+def test_equals_the_original(reference, case, settings):
+    path = reference / "golden" / "models_components" / f"hyperbolic_projection_{case}.npz"
+    with np.load(path) as file:
+        golden = dict(file)
+    weights = {k.removeprefix("weights."): v for k, v in golden.items() if k.startswith("weights.")}
+    params = torch_names.projection(weights)
+    del params["inverse_softplus_c"]
+    model = HyperbolicProjection(**settings)
+    z = jnp.asarray(golden["in.z"])
+
+    points, pull = jax.vjp(lambda z: model.apply({"params": params}, z), z)
+    np.testing.assert_allclose(points.z, golden["f32.z_hyp"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(points.direction, golden["f32.direction"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(points.euclidean_norm, golden["f32.radius"], rtol=1e-5)
+    if "in.cotangent.z_hyp" in golden:
+        zeros = jax.tree.map(jnp.zeros_like, points)
+        cotangent = jnp.asarray(golden["in.cotangent.z_hyp"])
+        (gradient,) = pull(zeros.replace(z=cotangent))
+        np.testing.assert_allclose(gradient, golden["f32.grad.z_hyp.z"], rtol=1e-5, atol=2e-6)

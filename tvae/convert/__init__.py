@@ -1,0 +1,1 @@
+"""PyTorch checkpoints of the original system to this library's parameters, and back."""

@@ -1,0 +1,83 @@
+"""The way back: a converted checkpoint as a ``.pt`` file with the original's names."""
+
+import pathlib
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tvae.convert.importer import model_slots
+from tvae.convert.moments import write_moments
+from tvae.convert.placement import from_tree
+from tvae.types import UserError
+
+
+def export_checkpoint(
+    params: Mapping[str, Any], metadata: Mapping[str, Any], moments: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Undo :func:`tvae.convert.importer.import_checkpoint`.
+
+    Args:
+      params: parameter tree.
+      metadata: of the converted checkpoint.
+      moments: Adam's moments or None.
+
+    Returns:
+      The checkpoint as the original saves it, with NumPy arrays for tensors, each of the type that
+      the file had.
+
+    Raises:
+      UserError: if the parameters do not fit the metadata.
+    """
+    if not {"kind", "model", "buffers", "state", "source"} <= metadata.keys():
+        raise UserError("the checkpoint's metadata does not say which PyTorch model it is")
+    slots = model_slots(metadata)
+    named = from_tree(params, slots)
+    source = metadata["source"]
+    weights: OrderedDict[str, np.ndarray] = OrderedDict()
+    for slot in slots:
+        array = named[slot.name] if slot.path else np.float32(metadata["buffers"][slot.name])
+        weights[slot.name] = np.asarray(array)
+    if not source["payload_key"]:
+        return weights
+    payload = {**metadata["state"], source["payload_key"]: weights}
+    if moments is not None:
+        payload[source["optimizer_key"]] = write_moments(moments, metadata["optimizer"], slots)
+    return payload
+
+
+def write_torch_file(
+    path: pathlib.Path, payload: Mapping[str, Any], dtypes: Mapping[str, str]
+) -> None:
+    """Save with PyTorch, so that ``torch.load(weights_only=True)`` reads it.
+
+    Args:
+      path: file to write; must not exist.
+      payload: from :func:`export_checkpoint`.
+      dtypes: tensor name to the type it is saved as, where that is not its array's.
+
+    Raises:
+      UserError: if PyTorch is not installed, or the file exists or cannot be written.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise UserError("--to_torch needs PyTorch: pip install 'tvae[export]'") from None
+
+    def tensors(value: Any, name: str = "") -> Any:
+        if isinstance(value, (np.ndarray, np.generic)):
+            tensor = torch.from_numpy(np.array(value))
+            return tensor.to(kinds[dtypes[name]]) if name in dtypes else tensor
+        if isinstance(value, dict):
+            return type(value)((key, tensors(item, key)) for key, item in value.items())
+        return [tensors(item) for item in value] if isinstance(value, list) else value
+
+    kinds = {"float64": torch.float64, "float16": torch.float16, "bfloat16": torch.bfloat16}
+    try:
+        with path.open("xb") as file:
+            torch.save(tensors(payload), file)
+    except FileExistsError:
+        raise UserError(f"output file {path}: exists already") from None
+    except OSError as error:
+        raise UserError(f"output file {path}: {error.strerror}") from None

@@ -1,0 +1,119 @@
+"""A checkpoint of the original as parameters, metadata and, if asked for, Adam's moments."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tvae.convert.moments import read_moments
+from tvae.convert.names import Slot, dual_vae, ternary_vae
+from tvae.convert.placement import place, to_tree
+from tvae.convert.recognition import find_weights, recognise
+from tvae.types import UserError
+
+OPTIMIZER_KEYS = ("optimizer", "optimizer_state", "optimizer_state_dict")
+
+# Tensors outside the state dict become lists in the metadata, up to this many numbers.
+_MAX_LISTED = 4096
+
+
+class Imported(NamedTuple):
+    """What :func:`import_checkpoint` found.
+
+    Attributes:
+      params: nested dictionary of float32 arrays, as the module's ``init`` makes it.
+      metadata: JSON-compatible: ``kind``, ``model`` (its sizes), ``buffers``, ``source``, and
+        ``state``: everything of the checkpoint but tensors of the model and the optimizer, such as
+        rho, lambdas, histories, metrics and config.
+      moments: ``{"exp_avg": tree, "exp_avg_sq": tree}`` like ``params``, or None; the number of
+        updates and the settings are in the metadata under ``optimizer``.
+    """
+
+    params: dict[str, Any]
+    metadata: dict[str, Any]
+    moments: dict[str, Any] | None
+
+
+def model_slots(metadata: Mapping[str, Any]) -> list[Slot]:
+    """The tensors of a converted checkpoint, from its metadata."""
+    model = metadata["model"]
+    return dual_vae(**model) if metadata["kind"] == "v5_5" else ternary_vae(**model)
+
+
+def import_checkpoint(
+    payload: Any, *, kind: str = "auto", include_optimizer: bool = False
+) -> Imported:
+    """Recognise a checkpoint and place every tensor.
+
+    Args:
+      payload: from :func:`tvae.convert.torch_file.read_torch_file`.
+      kind: ``auto``, ``v5_5``, ``v5_11`` or ``v5_12``.
+      include_optimizer: also take over Adam's moments.
+
+    Returns:
+      Parameters, metadata and moments.
+
+    Raises:
+      UserError: if the checkpoint is of no known or not of the wanted kind, if any tensor is
+        missing, unexpected, misshapen or not finite, or if it has no optimizer that is wanted.
+    """
+    payload_key, weights = find_weights(payload)
+    layout = recognise(weights, payload_key, kind)
+    placed = place(weights, layout.slots)
+    rest = {key: value for key, value in payload.items() if key != payload_key}
+    rest = rest if payload_key else {}
+    optimizer_key = next((key for key in OPTIMIZER_KEYS if key in rest), None)
+    optimizer = rest.pop(optimizer_key) if optimizer_key else None
+    left_out: list[str] = []
+    metadata: dict[str, Any] = {
+        "kind": layout.kind,
+        "model": layout.model,
+        "buffers": {slot.name: placed[slot.name].item() for slot in layout.slots if not slot.path},
+        "state": plain(rest, "", left_out),
+        "source": {
+            "payload_key": payload_key,
+            "optimizer_key": optimizer_key,
+            "dtypes": {
+                name: array.dtype.name
+                for name, array in weights.items()
+                if array.dtype != np.float32
+            },
+            "left_out": left_out,
+        },
+    }
+    moments = None
+    if include_optimizer:
+        if optimizer is None:
+            raise UserError("holds no optimizer to include")
+        moments, settings = read_moments(optimizer, layout.slots)
+        metadata["optimizer"] = plain(settings, "optimizer", left_out)
+    return Imported(to_tree(placed, layout.slots), metadata, moments)
+
+
+def plain(value: Any, where: str, left_out: list[str]) -> Any:
+    """Values as JSON knows them.
+
+    Args:
+      value: from a checkpoint.
+      where: its path there, dotted.
+      left_out: gets the paths of what JSON cannot hold; None stands in its place.
+
+    Returns:
+      The same with NumPy numbers as Python's, and tuples, sets and small arrays as lists.
+    """
+    if isinstance(value, dict):
+        return {
+            str(key): plain(item, f"{where}.{key}".lstrip("."), left_out)
+            for key, item in value.items()
+        }
+    if isinstance(value, (set, frozenset)):
+        return sorted((plain(item, where, left_out) for item in value), key=repr)
+    if isinstance(value, (list, tuple)):
+        return [plain(item, f"{where}[{i}]", left_out) for i, item in enumerate(value)]
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biuf":
+        if value.size <= _MAX_LISTED:
+            return value.tolist()
+    elif isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    left_out.append(where)
+    return None

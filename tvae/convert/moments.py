@@ -1,0 +1,125 @@
+"""Adam's moments: from the original's numbered lists to trees like the parameters', and back."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tvae.convert.names import Slot
+from tvae.convert.placement import Named, from_tree, to_float32, to_tree
+from tvae.types import UserError
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+# Names of v5.12's parameter groups, and the tensors in each.
+_GROUP_PREFIXES = {
+    "proj_A": "projection.proj_A.",
+    "proj_B": "projection.proj_B.",
+    "projection": "projection.",
+    "controller": "controller.",
+    "encoder_A": "encoder_A.",
+    "encoder_B": "encoder_B.",
+    "decoder_A": "decoder_A.",
+}
+
+
+def _members(group: Mapping[str, Any], parameters: Sequence[Slot]) -> list[Slot]:
+    """Tensors of a parameter group, in the optimizer's order."""
+    prefix = _GROUP_PREFIXES.get(str(group.get("name")))
+    if prefix is not None:
+        members = [slot for slot in parameters if slot.name.startswith(prefix)]
+    else:
+        # One nameless group: what v5.11 trains, or everything (v5.5).
+        trained = [s for s in parameters if s.name.startswith(("projection.", "controller."))]
+        members = trained if len(group["params"]) == len(trained) else list(parameters)
+    if len(group["params"]) != len(members):
+        raise UserError(
+            f"optimizer: a group of {len(group['params'])} tensors fits no part of the model"
+        )
+    return members
+
+
+def _number_slots(groups: Sequence[Mapping[str, Any]], slots: Sequence[Slot]) -> dict[int, Slot]:
+    """Which tensor each of the optimizer's numbers means."""
+    parameters = [slot for slot in slots if slot.path]
+    numbered: dict[int, Slot] = {}
+    for group in groups:
+        numbered.update(zip(group["params"], _members(group, parameters), strict=True))
+    return numbered
+
+
+def _moment(name: str, state: Mapping[Slot, Any], slots: Sequence[Slot]) -> Named:
+    tensors: Named = {}
+    for slot in slots:
+        if not slot.path:
+            continue
+        raw = state[slot][name] if slot in state else np.zeros(slot.shape, np.float32)
+        array = to_float32(np.asarray(raw))
+        if array.shape != slot.shape:
+            raise UserError(f"optimizer: {name} of {slot.name} has shape {array.shape}")
+        if not np.isfinite(array).all():
+            raise UserError(f"optimizer: {name} of {slot.name} is not finite")
+        tensors[slot.name] = array
+    return tensors
+
+
+def _count(step: Any) -> int:
+    return int(np.asarray(step).reshape(()).item())
+
+
+def read_moments(optimizer: Any, slots: list[Slot]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Order an Adam optimizer's state as the parameters are ordered.
+
+    Args:
+      optimizer: the original's ``optimizer.state_dict()``.
+      slots: the model's tensors.
+
+    Returns:
+      ``({moment: tree like the parameters}, settings)``. Tensors that were never updated have
+      zeros. The settings hold ``steps``, the number of updates by the original's name,
+      ``tensor_steps``, whether those were tensors, and ``param_groups`` with names for numbers.
+
+    Raises:
+      UserError: if the state is not Adam's or does not fit the model.
+    """
+    try:
+        numbered = _number_slots(optimizer["param_groups"], slots)
+        state = {numbered[index]: entry for index, entry in optimizer["state"].items()}
+        settings = {
+            "steps": {slot.name: _count(entry["step"]) for slot, entry in state.items()},
+            # Older and foreign optimizers count in integers.
+            "tensor_steps": any(isinstance(entry["step"], np.ndarray) for entry in state.values()),
+            "param_groups": [
+                {**group, "params": [numbered[index].name for index in group["params"]]}
+                for group in optimizer["param_groups"]
+            ],
+        }
+        named = {moment: _moment(moment, state, slots) for moment in MOMENTS}
+    except UserError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+        raise UserError("optimizer: this is not the state of an Adam optimizer") from None
+    return {moment: to_tree(tensors, slots) for moment, tensors in named.items()}, settings
+
+
+def write_moments(
+    moments: Mapping[str, Any], settings: Mapping[str, Any], slots: list[Slot]
+) -> dict[str, Any]:
+    """The reverse of :func:`read_moments`; the tensors of an update are NumPy arrays."""
+    named = {moment: from_tree(moments[moment], slots) for moment in MOMENTS}
+    number: dict[str, int] = {}
+    groups = []
+    for group in settings["param_groups"]:
+        for name in group["params"]:
+            number.setdefault(name, len(number))
+        restored = {**group, "params": [number[name] for name in group["params"]]}
+        restored["betas"] = tuple(group["betas"])
+        groups.append(restored)
+    state = {
+        number[name]: {
+            "step": np.float32(step) if settings["tensor_steps"] else step,
+            **{moment: named[moment][name] for moment in MOMENTS},
+        }
+        for name, step in settings["steps"].items()
+    }
+    return {"state": state, "param_groups": groups}

@@ -1,0 +1,217 @@
+"""The original's tensor names, and where each tensor lies in this library's parameter tree."""
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+Path = tuple[str, ...]
+Shape = tuple[int, ...]
+
+ENCODER_WIDTHS = (256, 128, 64)
+DECODER_WIDTHS = (32, 64)
+RESIDUAL_WIDTH = 128
+N_DIGITS = 9
+
+
+class Slot(NamedTuple):
+    """One tensor of a checkpoint.
+
+    Attributes:
+      name: the original's name.
+      shape: the original's shape; a matrix is ``(outputs, inputs)``, the transpose of a kernel.
+      path: where it lies in the parameter tree; empty for a buffer, which goes to the metadata.
+    """
+
+    name: str
+    shape: Shape
+    path: Path
+
+
+def _linear(name: str, path: Path, n_inputs: int, n_outputs: int) -> list[Slot]:
+    return [
+        Slot(f"{name}.weight", (n_outputs, n_inputs), (*path, "kernel")),
+        Slot(f"{name}.bias", (n_outputs,), (*path, "bias")),
+    ]
+
+
+def _norm(name: str, path: Path, width: int) -> list[Slot]:
+    return [
+        Slot(f"{name}.weight", (width,), (*path, "scale")),
+        Slot(f"{name}.bias", (width,), (*path, "bias")),
+    ]
+
+
+def _stack(
+    name: str, path: Path, widths: Sequence[int], *, stride: int, normalize: bool = False
+) -> list[Slot]:
+    """Hidden layers of a ``Sequential``, whose numbering also counts the layers without weights.
+
+    Args:
+      name: name of the ``Sequential``.
+      path: path of the module.
+      widths: inputs, then the width of every hidden layer.
+      stride: layers of the ``Sequential`` from one linear layer to the next.
+      normalize: whether a layer norm follows each linear layer.
+    """
+    slots = []
+    for i, (n, width) in enumerate(itertools.pairwise(widths)):
+        slots += _linear(f"{name}.{i * stride}", (*path, f"hidden_{i}"), n, width)
+        if normalize:
+            slots += _norm(f"{name}.{i * stride + 1}", (*path, f"norm_{i}"), width)
+    return slots
+
+
+def encoder(letter: str, latent_dim: int, *, improved: bool = False) -> list[Slot]:
+    """Slots of encoder A or B; the improved one has layer norm, SiLU and dropout."""
+    name, path = f"encoder_{letter}", (f"encoder_{letter.lower()}",)
+    widths = (N_DIGITS, *ENCODER_WIDTHS)
+    return [
+        *_stack(f"{name}.encoder", path, widths, stride=4 if improved else 2, normalize=improved),
+        *_linear(f"{name}.fc_mu", (*path, "mu"), widths[-1], latent_dim),
+        *_linear(f"{name}.fc_logvar", (*path, "logvar"), widths[-1], latent_dim),
+    ]
+
+
+def decoder_a(latent_dim: int, *, improved: bool = False) -> list[Slot]:
+    """Slots of decoder A."""
+    widths = (latent_dim, *DECODER_WIDTHS)
+    stride = 4 if improved else 2
+    last = stride * len(DECODER_WIDTHS)
+    return [
+        *_stack("decoder_A.decoder", ("decoder_a",), widths, stride=stride, normalize=improved),
+        *_linear(f"decoder_A.decoder.{last}", ("decoder_a", "logits"), widths[-1], 3 * N_DIGITS),
+    ]
+
+
+def decoder_b(latent_dim: int) -> list[Slot]:
+    """Slots of v5.5's residual decoder."""
+    width = RESIDUAL_WIDTH
+    slots = _linear("decoder_B.fc_in", ("decoder_b", "input"), latent_dim, width)
+    for i in range(2):
+        name, path = f"decoder_B.residual{i + 1}.block", ("decoder_b", f"block_{i}")
+        slots += _linear(f"{name}.0", (*path, "hidden"), width, width)
+        slots += _linear(f"{name}.2", (*path, "output"), width, width)
+    return slots + _linear("decoder_B.fc_out", ("decoder_b", "logits"), width, 3 * N_DIGITS)
+
+
+def state_net(n_inputs: int) -> list[Slot]:
+    """Slots of the StateNet: 9 inputs in v5.5, 12 in its second version."""
+    path = ("state_net",)
+    return [
+        *_linear("state_net.encoder.0", (*path, "encoder_hidden"), n_inputs, 32),
+        *_norm("state_net.encoder.1", (*path, "encoder_norm"), 32),
+        *_linear("state_net.encoder.3", (*path, "encoder_output"), 32, 8),
+        *_linear("state_net.decoder.0", (*path, "decoder_hidden"), 8, 32),
+        *_linear("state_net.decoder.2", (*path, "decoder_output"), 32, 4),
+    ]
+
+
+def projection(
+    name: str, path: Path, latent_dim: int, *, width: int, n_layers: int, dropout: bool
+) -> list[Slot]:
+    """Slots of one projection into the ball.
+
+    Args:
+      name: name of the projection.
+      path: its path.
+      latent_dim: dimension of the latent space.
+      width: width of the direction net.
+      n_layers: hidden layers of both nets.
+      dropout: whether dropout layers count in the numbering.
+    """
+    stride = 4 if dropout else 3
+    hidden = (latent_dim, *(width,) * n_layers)
+    direction = (*path, "direction")
+    net = f"{name}.direction_net"
+    slots = [
+        Slot(f"{name}.manifold.isp_c", (), (*path, "inverse_softplus_c")),
+        *_stack(net, direction, hidden, stride=stride, normalize=True),
+        *_linear(f"{net}.{stride * n_layers}", (*direction, "output"), width, latent_dim),
+    ]
+    radius_width = max(32, width // 2)
+    stride -= 1  # no layer norm
+    hidden = (latent_dim, *(radius_width,) * n_layers)
+    net = f"{name}.radius_net"
+    return [
+        *slots,
+        *_stack(net, (*path, "radius"), hidden, stride=stride),
+        *_linear(f"{net}.{stride * n_layers}", (*path, "radius", "output"), radius_width, 1),
+    ]
+
+
+def controller() -> list[Slot]:
+    """Slots of the differentiable controller."""
+    return [
+        *_linear("controller.net.0", ("controller", "hidden_0"), 8, 32),
+        *_norm("controller.net.1", ("controller", "norm_0"), 32),
+        *_linear("controller.net.3", ("controller", "hidden_1"), 32, 32),
+        *_linear("controller.net.5", ("controller", "output"), 32, 6),
+    ]
+
+
+def dual_vae(latent_dim: int, *, state_net_inputs: int) -> list[Slot]:
+    """Every tensor of v5.5, in the original's order.
+
+    >>> import math
+    >>> slots = dual_vae(16, state_net_inputs=9)
+    >>> len(slots), sum(math.prod(slot.shape) for slot in slots)
+    (50, 168772)
+
+    Args:
+      latent_dim: dimension of the latent spaces.
+      state_net_inputs: 9, or 12 for its second version; 0 without a StateNet.
+    """
+    return [
+        Slot("grad_norm_A_ema", (), ()),
+        Slot("grad_norm_B_ema", (), ()),
+        *encoder("A", latent_dim),
+        *decoder_a(latent_dim),
+        *encoder("B", latent_dim),
+        *decoder_b(latent_dim),
+        *(state_net(state_net_inputs) if state_net_inputs else []),
+    ]
+
+
+def ternary_vae(
+    latent_dim: int,
+    *,
+    improved_encoder: bool,
+    improved_decoder: bool,
+    dual_projection: bool,
+    width: int,
+    n_layers: int,
+    dropout: bool,
+    use_controller: bool,
+) -> list[Slot]:
+    """Every tensor of v5.11 and v5.12, in the original's order.
+
+    >>> import math
+    >>> published = ternary_vae(
+    ...     16, improved_encoder=False, improved_decoder=False, dual_projection=True, width=64,
+    ...     n_layers=2, dropout=True, use_controller=True)
+    >>> len(published), sum(math.prod(slot.shape) for slot in published)
+    (68, 113957)
+
+    Args:
+      latent_dim: dimension of the latent spaces.
+      improved_encoder: encoders with layer norm.
+      improved_decoder: decoder with layer norm.
+      dual_projection: one projection for each encoder.
+      width: width of the direction nets.
+      n_layers: hidden layers of the projections' nets.
+      dropout: whether the projections have dropout layers.
+      use_controller: whether there is a controller.
+    """
+    slots = [
+        *encoder("A", latent_dim, improved=improved_encoder),
+        *encoder("B", latent_dim, improved=improved_encoder),
+        *decoder_a(latent_dim, improved=improved_decoder),
+    ]
+    places = {"projection": "projection_a"}
+    if dual_projection:
+        places = {"projection.proj_A": "projection_a", "projection.proj_B": "projection_b"}
+    for name, path in places.items():
+        slots += projection(
+            name, (path,), latent_dim, width=width, n_layers=n_layers, dropout=dropout
+        )
+    return slots + (controller() if use_controller else [])

@@ -1,0 +1,89 @@
+"""Named tensors of the original to parameter trees, checked, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tvae.convert.names import Slot
+from tvae.convert.zip_archive import printable
+from tvae.types import UserError
+
+Named = dict[str, np.ndarray]
+
+
+def place(weights: Mapping[str, np.ndarray], slots: list[Slot]) -> Named:
+    """Check every tensor against its slot.
+
+    Returns:
+      Name to array in float32 with the original's shape, in the order of the slots.
+
+    Raises:
+      UserError: one line with all missing, unexpected, misshapen, mistyped and non-finite tensors.
+    """
+    expected = {slot.name for slot in slots}
+    faults: dict[str, list[str]] = {
+        "missing": [slot.name for slot in slots if slot.name not in weights],
+        "unexpected": [printable(name) for name in weights if name not in expected],
+        "wrong shape": [],
+        "no floating-point numbers": [],
+        "not finite": [],
+    }
+    placed = {}
+    for slot in slots:
+        array = weights.get(slot.name)
+        if array is None:
+            continue
+        if array.shape != slot.shape:
+            note = f"{slot.name} {array.shape} instead of {slot.shape}"
+            faults["wrong shape"].append(note)
+        elif array.dtype.name not in ("float32", "float64", "float16", "bfloat16"):
+            faults["no floating-point numbers"].append(f"{slot.name} ({array.dtype.name})")
+        else:
+            placed[slot.name] = to_float32(array)
+            if not np.isfinite(placed[slot.name]).all():
+                faults["not finite"].append(slot.name)
+    lines = [f"{fault}: {', '.join(listed)}" for fault, listed in faults.items() if listed]
+    if lines:
+        raise UserError("does not fit; " + "; ".join(lines))
+    return placed
+
+
+def to_float32(array: np.ndarray) -> np.ndarray:
+    """Cast; what float32 cannot hold becomes infinite."""
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32)
+
+
+def to_tree(named: Mapping[str, np.ndarray], slots: list[Slot]) -> dict[str, Any]:
+    """Nest arrays by the paths of their slots; matrices are transposed, buffers left out."""
+    tree: dict[str, Any] = {}
+    for slot in slots:
+        if slot.path:
+            branch = tree
+            for part in slot.path[:-1]:
+                branch = branch.setdefault(part, {})
+            branch[slot.path[-1]] = named[slot.name].T.copy(order="C")
+    return tree
+
+
+def from_tree(tree: Mapping[str, Any], slots: list[Slot]) -> Named:
+    """The reverse of :func:`to_tree`.
+
+    Raises:
+      UserError: if the tree lacks one of the slots.
+    """
+    named: Named = {}
+    for slot in slots:
+        if not slot.path:
+            continue
+        leaf: Any = tree
+        for part in slot.path:
+            if not isinstance(leaf, Mapping) or part not in leaf:
+                raise UserError(f"the parameters lack {'/'.join(slot.path)}")
+            leaf = leaf[part]
+        array = np.asarray(leaf).T.copy(order="C")
+        if array.shape != slot.shape:
+            raise UserError(f"{'/'.join(slot.path)} has shape {array.T.shape}")
+        named[slot.name] = array
+    return named

@@ -1,0 +1,177 @@
+"""Which of the original's models a checkpoint holds, told by its tensors' names and shapes."""
+
+import itertools
+import re
+import statistics
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tvae.convert import names
+from tvae.convert.zip_archive import printable
+from tvae.types import UserError
+
+KINDS = ("v5_5", "v5_11", "v5_12")
+PAYLOAD_KEYS = ("model", "model_state", "model_state_dict")
+
+# What torch.compile, DataParallel and checkpoint wrappers put between the names.
+_WRAPPERS = frozenset({"_orig_mod", "module", "_checkpoint_wrapped_module"})
+_MAX_PROJECTION_LAYERS = 4
+_LIKELY_LATENT_DIM = 16
+_LIKELY_WIDTH = 64
+
+Weights = dict[str, np.ndarray]
+
+
+class Layout(NamedTuple):
+    """A recognised model.
+
+    Attributes:
+      kind: one of ``KINDS``.
+      model: what tells it from its relatives, as plain values for the metadata.
+      slots: its tensors.
+    """
+
+    kind: str
+    model: dict[str, Any]
+    slots: list[names.Slot]
+
+
+def find_weights(payload: Any) -> tuple[str, Weights]:
+    """The state dict of a checkpoint and its key there (empty for a bare state dict).
+
+    Names lose what wrappers added to them; tensors that are listed twice thereby must be equal.
+
+    Raises:
+      UserError: if there is none, more than one, or one with contradicting tensors.
+    """
+    if not isinstance(payload, dict):
+        raise UserError(f"holds a {type(payload).__name__} instead of a dictionary")
+    present = [key for key in PAYLOAD_KEYS if isinstance(payload.get(key), dict)]
+    if len(present) > 1:
+        raise UserError(f"holds more than one state dict: {', '.join(present)}")
+    key = present[0] if present else ""
+    state_dict = payload[key] if key else payload
+    if not any(isinstance(value, np.ndarray) for value in state_dict.values()):
+        raise UserError(f"holds no state dict under any of {', '.join(PAYLOAD_KEYS)}")
+    weights: Weights = {}
+    for raw_name, value in state_dict.items():
+        name = canonical_name(str(raw_name))
+        if not isinstance(value, np.ndarray):
+            raise UserError(f"'{printable(name)}' in its state dict is no tensor")
+        if name in weights and not _identical(weights[name], value):
+            raise UserError(f"holds two different tensors for '{printable(name)}'")
+        weights[name] = value
+    return key, weights
+
+
+def _identical(x: np.ndarray, y: np.ndarray) -> bool:
+    return x.dtype == y.dtype and x.shape == y.shape and x.tobytes() == y.tobytes()
+
+
+def canonical_name(name: str) -> str:
+    """The original's name without what wrappers added.
+
+    >>> canonical_name("_orig_mod.encoder_A.sequential_part.0.weight")
+    'encoder_A.encoder.0.weight'
+    >>> canonical_name("module.decoder_A.decoder.sequential_part.2.bias")
+    'decoder_A.decoder.2.bias'
+    """
+    parts: list[str] = []
+    for part in name.split("."):
+        if part == "sequential_part" and parts:
+            # Gradient checkpointing keeps the stack of ``encoder_A`` beside ``encoder_A.encoder``.
+            stack = parts[-1].split("_")[0]
+            if stack != parts[-1]:
+                parts.append(stack)
+        elif part not in _WRAPPERS:
+            parts.append(part)
+    return ".".join(parts)
+
+
+def _vote(weights: Mapping[str, np.ndarray], pattern: str, default: int) -> int:
+    """Commonest length of the vectors whose name matches: one wrong shape does not mislead."""
+    sizes = [
+        array.size
+        for name, array in weights.items()
+        if re.fullmatch(pattern, name) and array.ndim == 1 and array.size
+    ]
+    return statistics.mode(sizes) if sizes else default
+
+
+def _dual_vae_model(weights: Weights, has_state_net: bool) -> dict[str, Any]:
+    inputs = 0
+    if has_state_net:
+        first = weights.get("state_net.encoder.0.weight")
+        inputs = 12 if first is not None and first.shape[1:] == (12,) else 9
+    return {
+        "latent_dim": _vote(weights, r"encoder_[AB]\.fc_(mu|logvar)\.bias", _LIKELY_LATENT_DIM),
+        "state_net_inputs": inputs,
+    }
+
+
+def _ternary_vae_model(weights: Weights, choice: tuple[Any, ...]) -> dict[str, Any]:
+    improved_encoder, improved_decoder, dual, n_layers, dropout, controller = choice
+    return {
+        "latent_dim": _vote(weights, r"encoder_[AB]\.fc_(mu|logvar)\.bias", _LIKELY_LATENT_DIM),
+        "improved_encoder": improved_encoder,
+        "improved_decoder": improved_decoder,
+        "dual_projection": dual,
+        "width": _vote(weights, r"projection\..*direction_net\.[01]\.bias", _LIKELY_WIDTH),
+        "n_layers": n_layers,
+        "dropout": dropout,
+        "use_controller": controller,
+    }
+
+
+def _candidates(weights: Weights) -> list[tuple[dict[str, Any], list[names.Slot]]]:
+    """Every model this library knows, in the sizes that the tensors suggest."""
+    found: list[tuple[dict[str, Any], list[names.Slot]]] = []
+    for has_state_net in (True, False):
+        model = _dual_vae_model(weights, has_state_net)
+        found.append((model, names.dual_vae(**model)))
+    flags = (False, True)
+    layers = range(1, _MAX_PROJECTION_LAYERS + 1)
+    for choice in itertools.product(flags, flags, flags, layers, flags, flags):
+        model = _ternary_vae_model(weights, choice)
+        found.append((model, names.ternary_vae(**model)))
+    return found
+
+
+def recognise(weights: Weights, payload_key: str, kind: str = "auto") -> Layout:
+    """Find the model whose names are closest to the checkpoint's.
+
+    Args:
+      weights: the state dict, see :func:`find_weights`.
+      payload_key: its key in the checkpoint.
+      kind: what the user expects, or ``auto``. v5.11 and v5.12 share their names, so between
+        those two the user's word counts.
+
+    Returns:
+      The closest layout; :func:`tvae.convert.placement.place` tells whether it fits.
+
+    Raises:
+      UserError: if no name is known, or it is of another kind than the user expects, or that is
+        no kind.
+    """
+    if kind not in ("auto", *KINDS):
+        raise UserError(f"kind '{printable(kind)}' is none of auto, {', '.join(KINDS)}")
+    present = set(weights)
+
+    def distance(candidate: tuple[dict[str, Any], list[names.Slot]]) -> int:
+        return len(present.symmetric_difference(slot.name for slot in candidate[1]))
+
+    model, slots = min(_candidates(weights), key=distance)
+    if not present.intersection(slot.name for slot in slots):
+        example = printable(min(present))
+        raise UserError(f"holds none of the original's tensors (but e.g. '{example}')")
+    found = "v5_5"
+    if "width" in model:
+        old = payload_key == "model_state" or not model["dual_projection"]
+        found = "v5_11" if old or model["n_layers"] == 1 else "v5_12"
+    if kind == "auto":
+        kind = found
+    if (kind == "v5_5") != (found == "v5_5"):
+        raise UserError(f"looks like {found}, not {kind}")
+    return Layout(kind, model, slots)

@@ -1,0 +1,116 @@
+"""What an imported checkpoint does, beside what it says of itself."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from tvae.convert.importer import Imported
+from tvae.convert.modules import make_module
+from tvae.geometry import ranks, ternary
+from tvae.metrics import coverage
+from tvae.models.dual_vae import DualVAE
+from tvae.models.ternary_vae import TernaryVAE
+from tvae.task import Metrics
+from tvae.tasks import dual_vae_evaluation
+
+_N_DIGITS = 9
+# Any fixed key serves: a sampled metric shows whether the weights are right, not more.
+_SEED = 0
+
+
+def _measure_dual(model: DualVAE, params: Any, rho: float) -> Metrics:
+    draws = dual_vae_evaluation.PRIOR_DRAWS
+    return (
+        dual_vae_evaluation.coverage_mu(model, params)
+        | dual_vae_evaluation.coverage_coupled(model, params, jnp.float32(rho))
+        | dual_vae_evaluation.prior_coverage(
+            model, params, jax.random.key(_SEED), categorical_draws=draws, argmax_draws=0
+        )
+    )
+
+
+def _measure_ternary(model: TernaryVAE, params: Any) -> Metrics:
+    index = jnp.arange(ternary.count(n_digits=_N_DIGITS))
+    digit = ternary.digits(index, n_digits=_N_DIGITS)
+    valuation = ternary.valuation(index, n_digits=_N_DIGITS)
+    variables = {"params": params}
+    x = ternary.values(index, n_digits=_N_DIGITS)
+    mean: Any = model.apply(variables, x)
+    key_a, key_b = jax.random.split(jax.random.key(_SEED))
+    shape = mean.latents.mu_a.shape
+    sample: Any = model.apply(
+        variables,
+        x,
+        noise_a=jax.random.normal(key_a, shape),
+        noise_b=jax.random.normal(key_b, shape),
+    )
+    own: Any = model.apply(variables, mean.latents.mu_a, method=TernaryVAE.decode)
+    metrics = {
+        "eval/coverage_mu_a": coverage.exact_match(own, digit).mean(),
+        "eval/coverage_forward_a": coverage.exact_match(mean.logits_a, digit).mean(),
+    }
+    for kind, outputs in (("sampled", sample), ("mu", mean)):
+        for vae, ball in (("a", outputs.ball_a), ("b", outputs.ball_b)):
+            radius = ball.hyperbolic_radius
+            metrics[f"eval/hierarchy_{kind}_{vae}"] = ranks.spearman(valuation, radius)
+            metrics[f"eval/hyperbolic_radius_{kind}_{vae}"] = radius.mean()
+    return metrics
+
+
+def measure(imported: Imported) -> dict[str, float]:
+    """Coverage and reconstruction over all operations, from the imported weights.
+
+    Args:
+      imported: a converted checkpoint.
+
+    Returns:
+      v5.5: exact reconstruction from the own mean and from the coupled pass at the checkpoint's
+      rho, and prior coverage by the original's rule. v5.11 and later: exact reconstruction from
+      the mean and of the forward pass; hierarchy (Spearman correlation of valuation and radius)
+      and mean radius of sampled points, as the original measures them, and of the means.
+    """
+    model = make_module(imported.metadata)
+    if isinstance(model, DualVAE):
+        rho = imported.metadata["state"].get("rho", 0.0)
+        metrics = jax.jit(lambda params: _measure_dual(model, params, rho))(imported.params)
+    else:
+        metrics = jax.jit(lambda params: _measure_ternary(model, params))(imported.params)
+    return {name: float(value) for name, value in metrics.items()}
+
+
+def recorded(metadata: Mapping[str, Any]) -> dict[str, float]:
+    """What the checkpoint says of itself, under the names of :func:`measure`."""
+    state = metadata["state"]
+    count = ternary.count(n_digits=_N_DIGITS)
+    said: dict[str, Any] = {}
+    for vae in ("a", "b"):
+        history = state.get(f"coverage_{vae.upper()}_history")
+        if isinstance(history, list) and history and isinstance(history[-1], int):
+            said[f"eval/prior_coverage_195k_{vae}"] = history[-1] / count
+    said["eval/rho"] = state.get("rho")
+    metrics = state.get("metrics")
+    metrics = metrics if isinstance(metrics, dict) else {}
+    said["eval/coverage_mu_a"] = metrics.get("coverage")
+    for vae in ("a", "b"):
+        said[f"eval/hierarchy_sampled_{vae}"] = metrics.get(f"hierarchy_{vae.upper()}")
+        radius = metrics.get(f"mean_radius_{vae.upper()}")
+        said[f"eval/hyperbolic_radius_sampled_{vae}"] = radius
+    return {name: value for name, value in said.items() if isinstance(value, (int, float))}
+
+
+def comparison_table(measured: Mapping[str, float], said: Mapping[str, float]) -> str:
+    """Three columns of text: metric, recomputed, recorded (a dash where the file says nothing).
+
+    >>> print(comparison_table({"eval/rho": 0.1, "eval/x": 1.0}, {"eval/rho": 0.1}))
+    metric    recomputed  recorded
+    eval/rho         0.1       0.1
+    eval/x             1         -
+    """
+    width = max(map(len, measured))
+    rows = [f"{'metric':<{width}}  recomputed  recorded"]
+    for name, value in measured.items():
+        beside = f"{said[name]:.6g}" if name in said else "-"
+        rows.append(f"{name:<{width}}  {value:>10.6g}  {beside:>8}")
+    return "\n".join(rows)

@@ -1,0 +1,81 @@
+"""What every door shares: one clear line on a user's mistake, and the compilation cache."""
+
+import os
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+
+import jax
+from absl import app, flags, logging
+
+from tvae.types import UserError
+
+COMPILATION_CACHE = flags.DEFINE_string(
+    "compilation_cache",
+    None,
+    "Folder of compiled programs, kept between runs; 'off' to keep none. Default: "
+    "$JAX_COMPILATION_CACHE_DIR, or tvae/ in the user's cache folder.",
+)
+
+USER_ERROR_STATUS = 2
+
+
+def cache_folder(choice: str | None) -> pathlib.Path | None:
+    """Where compiled programs are kept, or None for nowhere."""
+    if choice == "off":
+        return None
+    if choice:
+        return pathlib.Path(choice)
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "tvae"
+
+
+def enable_compilation_cache(folder: pathlib.Path | None) -> None:
+    """Let a second start compile nothing; without a writable folder, compile as ever."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        logging.warning("compilation cache %s cannot be used: %s", folder, error)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _refuse(message: object) -> None:
+    sys.stderr.write(f"error: {message}\n")
+    sys.exit(USER_ERROR_STATUS)
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """Parse flags; an unknown key of the configuration becomes one line with a suggestion."""
+    try:
+        return app.parse_flags_with_usage(list(argv))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # ml_collections' message: "'epocs'" and on the next line 'Did you mean "epochs" ...?'.
+        key, *suggestion = str(error.args[0]).splitlines()
+        hint = f" {suggestion[0]}" if suggestion else ""
+        _refuse(f"--config: unknown field or wrong value {key}.{hint}")
+        raise
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+    """Run a door: parse flags, set the cache, call ``main``, turn a UserError into one line."""
+
+    def guarded(argv: Sequence[str]) -> None:
+        try:
+            if len(argv) > 1:
+                raise UserError(f"unexpected argument {argv[1]!r}; flags begin with --")
+            enable_compilation_cache(cache_folder(COMPILATION_CACHE.value))
+            if not flags.FLAGS["verbosity"].present:
+                logging.set_verbosity(logging.WARNING)  # Orbax reports every rename otherwise
+            main(argv)
+        except UserError as error:
+            _refuse(error)
+
+    jax.config.config_with_absl()
+    app.run(guarded, flags_parser=_parse_flags)

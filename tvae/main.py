@@ -1,0 +1,50 @@
+"""Train, or go on training: ``python -m tvae.main --config=configs/v5_5.py``."""
+
+import datetime
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+from ml_collections import config_flags
+
+from tvae import config as config_lib
+from tvae import door
+from tvae.tasks import registry
+from tvae.training import loop, workdir, writers
+from tvae.types import UserError
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration, such as configs/v5_5.py.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Folder of the run. Default: runs/<config name>-<time>."
+)
+_RESUME = flags.DEFINE_bool("resume", False, "Go on from the newest checkpoint of --workdir.")
+
+
+def _config_path() -> pathlib.Path:
+    path = config_flags.get_config_filename(flags.FLAGS["config"])
+    if not path:
+        raise UserError("--config: expected a configuration file such as configs/v5_5.py")
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"--config: no such file: {path}")
+    return pathlib.Path(path)
+
+
+def main(argv: Sequence[str]) -> None:
+    """Check the configuration, prepare the working directory, train, print the final table."""
+    del argv
+    name = _config_path().stem
+    config = _CONFIG.value
+    config_lib.validate(config)
+    if _RESUME.value and not _WORKDIR.value:
+        raise UserError("--resume: needs --workdir, the folder of the run to go on with")
+    now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
+    folder = pathlib.Path(_WORKDIR.value or f"runs/{name}-{now}").absolute()
+    workdir.prepare(folder, config, resume=_RESUME.value)
+    sys.stderr.write(f"training {name} in {folder}\n")
+    final = loop.train(config, registry.make_task(config), folder)
+    sys.stdout.write(f"{writers.table(final)}\nworkdir  {folder}\n")
+
+
+if __name__ == "__main__":
+    door.run(main)

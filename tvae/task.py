@@ -1,0 +1,58 @@
+"""Task: everything the engine needs to know about a domain, as a struct of pure functions.
+
+The engine (``tvae.training``) takes gradients, updates, loops, saves and reports; it knows no
+model, loss or metric by name. A domain is a value of :class:`Task`. Parameters, aux state, batches
+and outputs are pytrees that only the task looks into.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+
+from tvae.types import Controls
+
+Params = Any
+Aux = Any
+Batch = Any
+Outputs = Any
+Metrics = dict[str, jax.Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One domain. Every function is pure and traceable; keys are explicit.
+
+    Attributes:
+      steps_per_epoch: number of batches of one epoch (static).
+      init: ``key -> (params, aux)``; aux is the state that is not trained by gradient. Its leaves
+        have explicit dtypes, so that nothing retraces.
+      begin_epoch: ``(aux, epoch) -> aux``, what changes once per epoch.
+      batches: ``(epoch, key) -> batches``, a pytree whose leaves lead with ``steps_per_epoch``.
+      forward: ``(params, aux, batch, key) -> outputs`` in training mode.
+      terms: name -> ``(outputs, batch) -> scalar``, unweighted.
+      weights: ``aux -> {name: scalar}``, one traced weight for each term.
+      update_aux: ``(aux, params, outputs, metrics) -> (aux, controls)`` after the gradient and
+        before the update; metrics holds the terms and ``grad_norm/<group>`` after clipping.
+      monitor: ``aux -> {name: scalar}`` for the log, read once per epoch.
+      group_of: parameter path ("encoder_a/hidden_0/kernel") -> name of its optimizer group.
+      evaluate: ``(params, aux, key) -> metrics``, the periodic evaluation.
+      observe: ``(aux, metrics) -> aux``, what an evaluation changes in the dynamics.
+      final_evaluate: ``(params, aux, key) -> metrics``, everything that is worth reporting once;
+        called outside ``jit`` and made of several compiled programs, which bounds the memory.
+    """
+
+    steps_per_epoch: int
+    init: Callable[[jax.Array], tuple[Params, Aux]]
+    begin_epoch: Callable[[Aux, jax.Array], Aux]
+    batches: Callable[[jax.Array, jax.Array], Batch]
+    forward: Callable[[Params, Aux, Batch, jax.Array], Outputs]
+    terms: Mapping[str, Callable[[Outputs, Batch], jax.Array]]
+    weights: Callable[[Aux], Metrics]
+    update_aux: Callable[[Aux, Params, Outputs, Metrics], tuple[Aux, Controls]]
+    monitor: Callable[[Aux], Metrics]
+    group_of: Callable[[str], str]
+    evaluate: Callable[[Params, Aux, jax.Array], Metrics]
+    observe: Callable[[Aux, Metrics], Aux]
+    final_evaluate: Callable[[Params, Aux, jax.Array], Metrics]

@@ -1,0 +1,13 @@
+"""Which tasks exist."""
+
+from ml_collections import ConfigDict
+
+from tvae.task import Task
+from tvae.tasks import dual_vae
+
+MAKERS = {"dual_vae": dual_vae.make_task}
+
+
+def make_task(config: ConfigDict) -> Task:
+    """The task that a validated configuration names."""
+    return MAKERS[config.task](config)

@@ -1,0 +1,155 @@
+"""The training loop: epochs, evaluations, reports, checkpoints, early stop, resume."""
+
+import contextlib
+import dataclasses
+import json
+import math
+import pathlib
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from tvae.task import Task
+from tvae.training import checkpoint, memory, step, writers
+from tvae.types import UserError
+
+
+@dataclasses.dataclass
+class Progress:
+    """What the loop remembers between epochs, on the host.
+
+    Attributes:
+      epoch: epochs completed.
+      best_score: best value of the early-stop metric so far, larger is better.
+      best_epoch: epochs completed when it was reached.
+    """
+
+    epoch: int = 0
+    best_score: float = -math.inf
+    best_epoch: int = 0
+
+
+def _fetch(rows: list[tuple[int, dict[str, Any]]], steps: int) -> list[tuple[int, dict[str, Any]]]:
+    """Bring pending metrics to the host in one transfer and refuse non-finite ones."""
+    fetched = jax.device_get(rows)
+    for epoch, metrics in fetched:
+        for name, value in metrics.items():
+            if not math.isfinite(value):
+                raise UserError(
+                    f"{name} is {value} in epoch {epoch} (steps {epoch * steps} to "
+                    f"{(epoch + 1) * steps - 1}): training has diverged; lower the learning rate"
+                )
+    return fetched
+
+
+def _score(config: ConfigDict, metrics: dict[str, Any]) -> float:
+    name = config.early_stop.metric
+    if name not in metrics:
+        known = ", ".join(sorted(key for key in metrics if not key.startswith("train/")))
+        raise UserError(f"config.early_stop.metric: expected one of {known}; got {name!r}")
+    sign = 1.0 if config.early_stop.mode == "max" else -1.0
+    return sign * float(metrics[name])
+
+
+def _is_finished(config: ConfigDict, progress: Progress) -> bool:
+    """Whether all epochs are done or the early stop's patience is at its end."""
+    stop = config.early_stop
+    waited = progress.epoch - progress.best_epoch
+    impatient = 0 < stop.patience_epochs <= waited and progress.epoch >= stop.min_epochs
+    return impatient or progress.epoch >= config.epochs
+
+
+def _start(
+    engine: step.Engine, run_key: jax.Array, store: checkpoint.RunCheckpoints
+) -> tuple[step.TrainState, Progress]:
+    """The initial state, or that of the newest checkpoint."""
+    state, progress = engine.init(run_key), Progress()
+    newest = store.latest()
+    if newest is not None:
+        restored, saved = store.restore(newest, state)
+        state, progress = jax.device_put(restored), Progress(**saved)
+    return state, progress
+
+
+def _block_end(config: ConfigDict, epoch: int) -> tuple[int, bool]:
+    """Where the next host transfer is due: ``(epochs completed by then, evaluate there?)``."""
+
+    def following(every: int) -> int:
+        return (epoch // every + 1) * every
+
+    # A checkpoint is scored, so each save comes with an evaluation.
+    evaluation = min(
+        following(config.evaluation.every_epochs),
+        following(config.checkpoint.every_epochs),
+        config.epochs,
+    )
+    end = min(following(config.log_every_epochs), evaluation)
+    return end, end == evaluation
+
+
+def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, Any]:
+    """Train a task, or go on from the newest checkpoint of the working directory.
+
+    Args:
+      config: validated configuration.
+      task: the domain.
+      workdir: existing folder for checkpoints and metrics.
+
+    Returns:
+      The final metrics as plain numbers and lists; also written to ``metrics.json``.
+
+    Raises:
+      UserError: on divergence, a damaged checkpoint, or an early-stop metric that does not exist.
+    """
+    engine = step.make_engine(task, **config.optimizer.to_dict())
+    run_key = jax.random.key(config.seed)
+    store = checkpoint.RunCheckpoints(workdir / "checkpoints")
+    state, progress = _start(engine, run_key, store)
+    memory.forget_programs()
+    with (
+        contextlib.closing(store),
+        writers.open_writers(workdir, first_epoch=progress.epoch) as out,
+        writers.progress_bar(epochs=config.epochs, first_epoch=progress.epoch) as bar,
+    ):
+        while not _is_finished(config, progress):
+            end, evaluate = _block_end(config, progress.epoch)
+            rows = []
+            for epoch in range(progress.epoch, end):
+                state, metrics = engine.train_epoch(state, run_key)
+                rows.append((epoch, metrics))
+            memory.return_freed_pages()
+            if evaluate:
+                state, measured = engine.evaluate(state, run_key)
+                rows[-1] = (end - 1, metrics | measured)
+            rows = _fetch(rows, task.steps_per_epoch)
+            memory.return_freed_pages()
+            for epoch, row in rows:
+                out.write(epoch, row)
+            bar.set_postfix_str(writers.describe(rows[-1][1]), refresh=False)
+            bar.update(end - progress.epoch)
+            progress.epoch = end
+            if evaluate:
+                _keep(config, progress, rows[-1][1], store, state)
+    memory.forget_programs()
+    final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
+    final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
+    writers.write_atomically(workdir / writers.FINAL_FILE, json.dumps(final, indent=2) + "\n")
+    return final
+
+
+def _keep(
+    config: ConfigDict,
+    progress: Progress,
+    metrics: dict[str, Any],
+    store: checkpoint.RunCheckpoints,
+    state: step.TrainState,
+) -> None:
+    """Note an improvement, and save when one, the interval or the end asks for it."""
+    score = _score(config, metrics)
+    improved = score > progress.best_score + config.early_stop.min_delta
+    if improved:
+        progress.best_score, progress.best_epoch = score, progress.epoch
+    due = progress.epoch % config.checkpoint.every_epochs == 0
+    if improved or due or _is_finished(config, progress):
+        store.save(int(state.step), state, dataclasses.asdict(progress), score=score)

@@ -1,0 +1,156 @@
+"""One gradient step, one epoch and one evaluation as compiled functions of the training state."""
+
+import dataclasses
+import enum
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from tvae.task import Aux, Batch, Metrics, Params, Task
+from tvae.training import optim
+
+
+class Purpose(enum.IntEnum):
+    """What a key is folded for: streams of different purpose never meet."""
+
+    INIT = 0
+    BATCHES = 1
+    FORWARD = 2
+    EVALUATE = 3
+    FINAL_EVALUATE = 4
+
+
+def purpose_key(run_key: jax.Array, purpose: Purpose) -> jax.Array:
+    """The key of one purpose of a run."""
+    return jax.random.fold_in(run_key, int(purpose))
+
+
+@flax.struct.dataclass
+class TrainState:
+    """All that changes in training; a checkpoint of it resumes bit-exactly.
+
+    Attributes:
+      step: steps taken, int32.
+      params: parameters.
+      opt_state: optimizer state.
+      aux: the task's untrained state.
+    """
+
+    step: jax.Array
+    params: Params
+    opt_state: Any
+    aux: Aux
+
+
+class Engine(NamedTuple):
+    """The compiled functions of a run.
+
+    Attributes:
+      init: ``run_key -> state``.
+      step: ``(state, batch, run_key) -> (state, metrics)``, one gradient step.
+      train_epoch: ``(state, run_key) -> (state, metrics)``, one epoch as one program; metrics are
+        means over its steps, prefixed ``train/``, and the task's monitor values.
+      evaluate: ``(state, run_key) -> (state, metrics)``, the periodic evaluation.
+      final_evaluate: ``(state, run_key) -> metrics``; the task compiles it in parts.
+    """
+
+    init: Callable[[jax.Array], TrainState]
+    step: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
+    train_epoch: Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]
+    evaluate: Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]
+    final_evaluate: Callable[[TrainState, jax.Array], Metrics]
+
+
+def make_train_step(
+    task: Task, tx: optax.GradientTransformationExtraArgs, labels: Any, *, grad_clip: float
+) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
+    """The step ``(state, batch, run_key) -> (state, metrics)`` of a task.
+
+    The objective is the sum of the task's terms, each times its weight, which is traced: changing
+    a weight or a schedule value recompiles nothing. The noise key is folded from the step.
+
+    Args:
+      task: the domain.
+      tx: transformation whose ``update`` takes ``learning_rate``.
+      labels: the optimizer group of each parameter.
+      grad_clip: the clipping norm of ``tx``, for the reported norms.
+
+    Returns:
+      A traceable function; metrics hold ``loss``, each term, and the gradient norms.
+    """
+
+    def step(state: TrainState, batch: Batch, run_key: jax.Array) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(purpose_key(run_key, Purpose.FORWARD), state.step)
+        weights = task.weights(state.aux)
+
+        def objective(params: Params) -> tuple[jax.Array, tuple[Any, Metrics]]:
+            outputs = task.forward(params, state.aux, batch, key)
+            terms = {name: term(outputs, batch) for name, term in task.terms.items()}
+            total = sum((weights[name] * terms[name] for name in terms), jnp.float32(0.0))
+            return total, (outputs, terms)
+
+        value_and_grad = jax.value_and_grad(objective, has_aux=True)
+        (loss, (outputs, terms)), grads = value_and_grad(state.params)
+        norms = optim.clipped_norms(grads, labels, grad_clip=grad_clip)
+        metrics = {"loss": loss} | terms | norms
+        aux, controls = task.update_aux(state.aux, state.params, outputs, metrics)
+        updates, opt_state = tx.update(
+            grads, state.opt_state, state.params, learning_rate=controls.learning_rate
+        )
+        params = optax.apply_updates(state.params, updates)
+        return TrainState(state.step + 1, params, opt_state, aux), metrics
+
+    return step
+
+
+def make_engine(
+    task: Task,
+    *,
+    weight_decay: float,
+    b1: float,
+    b2: float,
+    eps: float,
+    grad_clip: float,
+) -> Engine:
+    """Compile a task with AdamW; arguments as in :func:`tvae.training.optim.make_optimizer`."""
+    shapes, _ = jax.eval_shape(task.init, jax.random.key(0))
+    labels = optim.label_groups(shapes, task.group_of)
+    tx = optim.make_optimizer(
+        labels, weight_decay=weight_decay, b1=b1, b2=b2, eps=eps, grad_clip=grad_clip
+    )
+    step = make_train_step(task, tx, labels, grad_clip=grad_clip)
+
+    def init(run_key: jax.Array) -> TrainState:
+        params, aux = task.init(purpose_key(run_key, Purpose.INIT))
+        return TrainState(jnp.int32(0), params, tx.init(params), aux)
+
+    def train_epoch(state: TrainState, run_key: jax.Array) -> tuple[TrainState, Metrics]:
+        epoch = state.step // task.steps_per_epoch
+        state = dataclasses.replace(state, aux=task.begin_epoch(state.aux, epoch))
+        batches = task.batches(epoch, purpose_key(run_key, Purpose.BATCHES))
+        state, metrics = jax.lax.scan(
+            lambda state, batch: step(state, batch, run_key), state, batches
+        )
+        means = {f"train/{name}": value.mean() for name, value in metrics.items()}
+        return state, means | task.monitor(state.aux)
+
+    def evaluate(state: TrainState, run_key: jax.Array) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(purpose_key(run_key, Purpose.EVALUATE), state.step)
+        metrics = task.evaluate(state.params, state.aux, key)
+        return dataclasses.replace(state, aux=task.observe(state.aux, metrics)), metrics
+
+    def final_evaluate(state: TrainState, run_key: jax.Array) -> Metrics:
+        key = purpose_key(run_key, Purpose.FINAL_EVALUATE)
+        return task.final_evaluate(state.params, state.aux, key)
+
+    return Engine(
+        init=jax.jit(init),
+        step=jax.jit(step, donate_argnums=0),
+        train_epoch=jax.jit(train_epoch, donate_argnums=0),
+        evaluate=jax.jit(evaluate, donate_argnums=0),
+        final_evaluate=final_evaluate,
+    )

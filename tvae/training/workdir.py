@@ -1,0 +1,95 @@
+"""The working directory of a run: what it holds beside checkpoints, and when it is refused."""
+
+import json
+import pathlib
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from typing import Any
+
+import jax
+from ml_collections import ConfigDict
+
+from tvae import config as config_lib
+from tvae.training import writers
+from tvae.types import UserError
+
+CONFIG_FILE = "config.json"
+RUN_FILE = "run.json"
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of a git command in the source tree, or None outside a repository."""
+    folder = pathlib.Path(__file__).parent
+    try:
+        done = subprocess.run(  # noqa: S603 - fixed arguments
+            ["git", *arguments],  # noqa: S607 - git is found on the user's path by design
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def provenance() -> dict[str, Any]:
+    """What a result depends on besides its configuration: code, command, versions, hardware."""
+    status = _git("status", "--porcelain")
+    return {
+        "command": sys.argv,
+        "git_commit": _git("rev-parse", "HEAD"),
+        "git_modified": None if status is None else bool(status),
+        "versions": {name: metadata.version(name) for name in ("tvae", "jax", "flax", "optax")},
+        "python": platform.python_version(),
+        "device": jax.devices()[0].device_kind,
+    }
+
+
+def _as_stored(config: ConfigDict) -> ConfigDict:
+    """The configuration after a trip through JSON, which turns tuples into lists."""
+    return ConfigDict(json.loads(config.to_json()))
+
+
+def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
+    """Make the folder of a new run, or check that of an old one.
+
+    Args:
+      folder: the working directory.
+      config: validated configuration.
+      resume: go on with the run that the folder holds, if any.
+
+    Raises:
+      UserError: if the folder cannot be written, holds a run and ``resume`` is off, or holds a run
+        of another configuration.
+    """
+    stored = folder / CONFIG_FILE
+    try:
+        if stored.exists():
+            _check_same_run(folder, stored, config, resume=resume)
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise UserError(f"workdir {folder}: expected an empty folder or a run to resume")
+        writers.write_atomically(folder / RUN_FILE, json.dumps(provenance(), indent=2) + "\n")
+        # Written last: its presence says that the folder holds a run.
+        text = json.dumps(json.loads(config.to_json()), indent=2) + "\n"
+        writers.write_atomically(stored, text)
+    except OSError as error:
+        raise UserError(f"workdir {folder}: cannot be written ({error.strerror})") from error
+
+
+def _check_same_run(
+    folder: pathlib.Path, stored: pathlib.Path, config: ConfigDict, *, resume: bool
+) -> None:
+    try:
+        old = ConfigDict(json.loads(stored.read_text()))
+    except ValueError as error:
+        raise UserError(f"{stored}: not readable as JSON ({error})") from error
+    changes = config_lib.difference(old, _as_stored(config))
+    if changes:
+        raise UserError(f"workdir {folder} holds a run of another config: {'; '.join(changes)}")
+    if not resume:
+        raise UserError(f"workdir {folder} holds a run already: give --resume or another --workdir")

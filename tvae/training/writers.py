@@ -1,0 +1,116 @@
+"""Where metrics go: JSON lines always, TensorBoard where installed, a progress bar, a table."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import pathlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+METRICS_FILE = "metrics.jsonl"
+FINAL_FILE = "metrics.json"
+
+
+def to_plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """NumPy or JAX values as Python numbers and lists, for JSON."""
+    return {name: np.asarray(value).tolist() for name, value in metrics.items()}
+
+
+def write_atomically(path: pathlib.Path, text: str) -> None:
+    """Replace a file in one instant: a reader sees the old text or the new, never a part."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def keep_rows_before(path: pathlib.Path, epoch: int) -> None:
+    """Drop rows of epochs that a resumed run will do again, and a half-written last row."""
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text().splitlines():
+        with contextlib.suppress(json.JSONDecodeError):
+            if json.loads(line)["epoch"] < epoch:
+                kept.append(line + "\n")
+    write_atomically(path, "".join(kept))
+
+
+class Writers:
+    """Writes one row of metrics per epoch.
+
+    Attributes:
+      workdir: gets ``metrics.jsonl`` and, with tensorboardX installed, ``tensorboard/``.
+    """
+
+    def __init__(self, workdir: pathlib.Path, *, first_epoch: int) -> None:
+        keep_rows_before(workdir / METRICS_FILE, first_epoch)
+        self._file = (workdir / METRICS_FILE).open("a")
+        self._tensorboard = None
+        if importlib.util.find_spec("tensorboardX"):
+            import tensorboardX
+
+            self._tensorboard = tensorboardX.SummaryWriter(
+                str(workdir / "tensorboard"), purge_step=first_epoch
+            )
+
+    def write(self, epoch: int, metrics: Mapping[str, Any]) -> None:
+        """Write the metrics of an epoch (0-based)."""
+        row = to_plain(metrics)
+        self._file.write(json.dumps({"epoch": epoch} | row) + "\n")
+        self._file.flush()
+        if self._tensorboard is not None:
+            for name, value in row.items():
+                if not isinstance(value, list):
+                    self._tensorboard.add_scalar(name, value, epoch)
+
+    def close(self) -> None:
+        """Flush and close all."""
+        self._file.close()
+        if self._tensorboard is not None:
+            self._tensorboard.close()
+
+
+@contextlib.contextmanager
+def open_writers(workdir: pathlib.Path, *, first_epoch: int) -> Iterator[Writers]:
+    """Writers that are closed at the end of the block."""
+    writers = Writers(workdir, first_epoch=first_epoch)
+    try:
+        yield writers
+    finally:
+        writers.close()
+
+
+def progress_bar(*, epochs: int, first_epoch: int) -> tqdm:
+    """A bar over epochs with rate and time left, on standard error."""
+    return tqdm(
+        total=epochs,
+        initial=first_epoch,
+        unit="epoch",
+        dynamic_ncols=True,
+        mininterval=0.2 if sys.stderr.isatty() else 10.0,
+    )
+
+
+def describe(metrics: Mapping[str, Any]) -> str:
+    """The progress bar's summary: training loss and the latest coverages."""
+    parts = []
+    for name in ("train/loss", "eval/coverage_mu_a", "eval/coverage_mu_b"):
+        if name in metrics:
+            label = name.split("/")[1].replace("coverage_mu", "cov")
+            parts.append(f"{label} {float(metrics[name]):.4f}")
+    return ", ".join(parts)
+
+
+def table(metrics: Mapping[str, Any]) -> str:
+    """A two-column text table of scalar metrics; vectors are shown as their length."""
+    width = max(map(len, metrics), default=0)
+    rows = []
+    for name, value in metrics.items():
+        shown = f"[{len(value)} values]" if isinstance(value, list) else f"{value:.6g}"
+        rows.append(f"{name:<{width}}  {shown}")
+    return "\n".join(rows)
