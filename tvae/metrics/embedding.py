@@ -30,7 +30,7 @@ def embedding_metrics(z: jax.Array, key: jax.Array, *, c: jax.Array) -> dict[str
       Float scalars by name: hierarchy, richness, radius_v0 .. radius_v9, dist_corr_quick,
       dist_corr_comprehensive, q_quick, q_comprehensive, tree_fidelity, hamming_correlation,
       triplet_concordance, ultrametric_compliance, neighbour_valuation_consistency and
-      intrinsic_dimension.
+      intrinsic_dimension. All NaN if any coordinate is not finite.
 
     Raises:
       ValueError: if ``z`` does not hold all operations.
@@ -42,11 +42,18 @@ def embedding_metrics(z: jax.Array, key: jax.Array, *, c: jax.Array) -> dict[str
     valuation = ternary.valuation(jnp.arange(n, dtype=jnp.int32))
     radius = poincare.hyperbolic_radius(z, c=c)
     mean_radius = levels.level_radii(radius, valuation)
-    query = jax.random.permutation(query_key, n)[:N_QUERIES].astype(jnp.int32)
+    # Every 76th operation from a random start: a permutation to draw from would cost more than
+    # the search.
+    step = n // N_QUERIES
+    query = step * jnp.arange(N_QUERIES, dtype=jnp.int32) + jax.random.randint(
+        query_key, (), 0, n - step * (N_QUERIES - 1), jnp.int32
+    )
     neighbours = neighbourhood.nearest_neighbours(z, query, c=c, k=N_NEIGHBOURS)
     order = levels.hierarchy(radius, valuation)
+    # Said once for all measures: the guards of the geometry would turn a NaN into a radius.
+    sound = jnp.isfinite(z).all()
     pairs = _pair_metrics(z, tree_sample(sample_key), triplet_key, c=c)
-    return {
+    measures = {
         "hierarchy": order,
         "richness": levels.richness(radius, valuation),
         **{f"radius_v{level}": mean_radius[level] for level in range(N_DIGITS + 1)},
@@ -58,6 +65,7 @@ def embedding_metrics(z: jax.Array, key: jax.Array, *, c: jax.Array) -> dict[str
         ),
         "intrinsic_dimension": neighbourhood.intrinsic_dimension(neighbours),
     }
+    return {name: jnp.where(sound, value, jnp.nan) for name, value in measures.items()}
 
 
 def _pair_metrics(

@@ -116,8 +116,8 @@ def _tied_positions(x_sorted: jax.Array) -> jax.Array:
     step = x_sorted[1:] != x_sorted[:-1]
     edge = jnp.ones(1, jnp.bool_)
     starts, ends = jnp.concatenate([edge, step]), jnp.concatenate([step, edge])
-    first = jax.lax.associative_scan(jnp.maximum, jnp.where(starts, position, 0))
-    last = jax.lax.associative_scan(jnp.minimum, jnp.where(ends, position, n - 1), reverse=True)
+    first = jax.lax.cummax(jnp.where(starts, position, 0))
+    last = jax.lax.cummin(jnp.where(ends, position, n - 1), reverse=True)
     return first + last
 
 
