@@ -1,10 +1,10 @@
 """Settings for every test: strict JAX, one shared compilation cache, and where the data lies."""
 
+import importlib.util
 import os
 import pathlib
-
-# Subprocesses of the suite inherit this: what one of them compiled, the next one loads.
-os.environ.setdefault("JAX_PLATFORMS", "cpu")
+import subprocess
+import sys
 
 import jax
 import pytest
@@ -23,3 +23,37 @@ def reference() -> pathlib.Path:
     if not REFERENCE.is_dir():
         pytest.skip("needs ../shared/reference (outputs of the original system), which is absent")
     return REFERENCE
+
+
+@pytest.fixture(scope="session")
+def compilation_cache(tmp_path_factory) -> pathlib.Path:
+    """What one subprocess of the suite compiled, the next one loads."""
+    return tmp_path_factory.mktemp("compilation_cache")
+
+
+@pytest.fixture(scope="session")
+def door(compilation_cache):
+    """Start a door of the package: ``door("main", "--config=...")`` -> a running process."""
+
+    def start(name: str, *flags: str, **options) -> subprocess.Popen:
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(compilation_cache)}
+        return subprocess.Popen(
+            [sys.executable, "-m", f"tvae.{name}", *flags],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **options,
+        )
+
+    return start
+
+
+def load_config(name: str):
+    """The configuration of ``configs/<name>.py``."""
+    path = REPOSITORY / "configs" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config()

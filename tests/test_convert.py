@@ -71,6 +71,7 @@ def like_v5_5(state_net_inputs: int = 9) -> dict[str, Any]:
 
 GOLDEN = like_v5_5()
 GOLDEN_FILE = save({key: value for key, value in GOLDEN.items() if key != "lambda3"})
+SMALL_FILE = save({"model": GOLDEN["model"], "rho": 0.25})
 
 
 def imported(payload: dict[str, Any], **options: Any) -> Imported:
@@ -330,22 +331,22 @@ def test_settings_of_the_checkpoint_reach_the_module() -> None:
         make_module(import_checkpoint(payload).metadata)
 
 
+WHOLE = import_checkpoint(read_torch_file(SMALL_FILE))
+
+
 @hypothesis.settings(max_examples=2000, deadline=None)
-@hypothesis.given(st.integers(0, len(GOLDEN_FILE) - 1), st.integers(1, 255))
+@hypothesis.given(st.integers(0, len(SMALL_FILE) - 1), st.integers(1, 255))
 def test_a_mutated_checkpoint_converts_bit_exactly_or_is_refused(place: int, change: int) -> None:
-    data = bytearray(GOLDEN_FILE)
+    data = bytearray(SMALL_FILE)
     data[place] ^= change
     refusal = ""
     found = None
     try:
-        found = import_checkpoint(read_torch_file(bytes(data)), include_optimizer=True)
+        found = import_checkpoint(read_torch_file(bytes(data)))
     except UserError as error:
         refusal = str(error)
     assert "\n" not in refusal
     assert refusal or same(found, WHOLE)
-
-
-WHOLE = import_checkpoint(read_torch_file(GOLDEN_FILE), include_optimizer=True)
 
 
 def assert_close(found: dict[str, jax.Array], expected: Any) -> None:
@@ -461,3 +462,17 @@ def test_real_files_come_back_to_the_bit(reference, file: str) -> None:
                 np.array_equal(found_optimizer["state"][index][moment], entry[moment])
                 for moment in entry
             )
+
+
+@pytest.mark.parametrize("improved", [False, True])
+def test_v5_5_holds_the_parts_that_production_starts_from(improved: bool) -> None:
+    base = import_checkpoint(GOLDEN).params
+    flags = {"improved_encoder": improved, "improved_decoder": improved}
+    target = import_checkpoint({"model": weights(names.ternary_vae(16, **PUBLISHED | flags))})
+    for part in ("encoder_a", "encoder_b", "decoder_a"):
+        for layer, leaves in base[part].items():
+            shapes = jax.tree.map(np.shape, leaves)
+            assert shapes == jax.tree.map(np.shape, target.params[part][layer])
+        extra = target.params[part].keys() - base[part].keys()
+        assert all(layer.startswith("norm_") for layer in extra)
+        assert bool(extra) == improved

@@ -225,6 +225,9 @@ HOSTILE = {
     ),
     "stack global": (Raw(b"\x8c\x02os\x8c\x06system\x93" + b"(X\x01\0\0\0xtR"), "os.system"),
     "line break": (Raw(b"\x8c\x04o\ns2\x8c\x06system\x93"), r"o\ns2.system"),
+    "escaped name": (Raw(b"cos\\\nsystem\\\0\n"), r"os\\.system\\\x00"),
+    "unknown opcode": (Raw(b"\xff"), r"opcode b'\xff'"),
+    "endless name": (Raw(b"cos"), "has no end"),
     "inst": (Raw(b"(X\x04\0\0\0trueios\nsystem\n"), "opcode INST"),
     "obj": (Raw(b"(" + torch_files.name("os.system") + b"o"), "os.system"),
     "new object": (Raw(torch_files.name("collections.OrderedDict") + b")\x81"), "opcode NEWOBJ"),
@@ -304,7 +307,7 @@ BOMBS = {
     "absent memo slot": (Raw(b"h\x05"), "damaged pickle"),
     "long text": (Raw(b"\x8d" + struct.pack("<Q", 2**62) + b"x"), "damaged pickle"),
     "long bytes": (Raw(b"\x8e" + struct.pack("<Q", 2**40) + b"x"), "damaged pickle"),
-    "byte array": (Raw(b"\x96" + struct.pack("<Q", 2**40) + b"x"), "damaged pickle"),
+    "byte array": (Raw(b"\x96" + struct.pack("<Q", 2**40) + b"x"), "opcode BYTEARRAY8"),
     "long integer": (2 ** 5000, "integer of 5001 bits"),
     "digits": (Raw(b"L" + b"9" * 10_000 + b"L\n"), "damaged pickle"),
     "repeated copies": (Raw(
@@ -318,12 +321,12 @@ BOMBS = {
 @pytest.mark.parametrize("case", BOMBS)
 def test_bombs_end_quickly(case: str) -> None:
     value, reason = BOMBS[case]
-    start = time.perf_counter()
+    start = time.process_time()
     if reason is None:
         assert read_torch_file(hostile(value))
     else:
         refused(hostile(value), reason)
-    assert time.perf_counter() - start < 5.0
+    assert time.process_time() - start < 5.0
 
 
 def test_tensors_count_against_the_limit_each_time() -> None:
@@ -356,8 +359,8 @@ def test_refuses_ambiguous_archives() -> None:
     refused(data, "occurs twice")
     refused(save({"w": FLOATS}, more={"other/data.pkl": b"N."}), "found 2")
     refused(save({"w": FLOATS}, compression=zipfile.ZIP_LZMA), "packed in an unknown way")
-    data = archive(pickle({}), byteorder="middle")
-    refused(data, "byte order is neither")
+    refused(archive(pickle({}), byteorder="middle"), "byte order is neither")
+    refused(save({"w": FLOATS}) + b"PK\x01\x02" * 20_000, "more than 20000 entries")
 
 
 def test_refuses_every_truncation() -> None:
@@ -388,12 +391,21 @@ def test_a_mutated_byte_changes_nothing_or_is_refused(place: int, change: int) -
     assert refusal or same(found, ORIGINAL)
 
 
-@hypothesis.settings(max_examples=300, deadline=None)
-@hypothesis.given(st.binary(max_size=60), st.integers(0, 60))
-def test_random_pickles_are_refused_or_read(noise: bytes, place: int) -> None:
-    whole = pickle({"model": {"w": 1.5}, "epoch": (1, [2])})
-    data = whole[:place] + noise + whole[place:]
-    _, refusal = outcome(archive(data))
+OPCODES = st.lists(
+    st.sampled_from(b"NK(t)RQb.012}]us\x85\x86\x87ecqhXG\x93\x94\x8f\x90"), max_size=6
+)
+
+
+@hypothesis.settings(max_examples=500, deadline=None)
+@hypothesis.given(st.binary(max_size=20), OPCODES, st.integers(0, 400), st.integers(0, 3))
+def test_mutated_pickles_are_refused_or_read(
+    noise: bytes, opcodes: list[int], place: int, cut: int
+) -> None:
+    """Behind right checksums: only the machine stands between these and the library."""
+    whole = pickle({"w": Tensor("0", 12, (3, 4), (4, 1)), "epoch": (1, [2.5, None])})
+    place %= len(whole)
+    data = whole[:place] + noise + bytes(opcodes) + whole[place + cut :]
+    _, refusal = outcome(archive(data, {"0": FLOATS.tobytes()}))
     assert "\n" not in refusal
 
 

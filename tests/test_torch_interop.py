@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from torch_files import same
 
+from tvae.convert import folders
 from tvae.convert.exporter import export_checkpoint, write_torch_file
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file import read_torch_file
@@ -127,3 +128,18 @@ def test_torch_loads_the_originals_optimizer(reference, tmp_path: pathlib.Path) 
     np.testing.assert_array_equal(
         moment, found.moments["exp_avg"]["encoder_a"]["hidden_0"]["kernel"].T
     )
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_doors_way_there_and_back(reference, file: str, tmp_path: pathlib.Path) -> None:
+    original = read_torch_file(reference / f"{file}.pt")
+    found = import_checkpoint(original, include_optimizer="improved" not in file)
+    folders.write_folder(tmp_path / "converted", found)
+    folders.folder_to_torch(tmp_path / "converted", tmp_path / "back.pt")
+    loaded = torch.load(tmp_path / "back.pt", weights_only=True)
+    key = found.metadata["source"]["payload_key"]
+    assert set(loaded) == set(original)
+    assert same(read_torch_file(tmp_path / "back.pt")[key], original[key])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back.pt", "converted"]
+    with pytest.raises(UserError, match="exists already"):
+        folders.folder_to_torch(tmp_path / "converted", tmp_path / "back.pt")

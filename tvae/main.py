@@ -22,9 +22,9 @@ _RESUME = flags.DEFINE_bool("resume", False, "Go on from the newest checkpoint o
 
 
 def _config_path() -> pathlib.Path:
-    path = config_flags.get_config_filename(flags.FLAGS["config"])
-    if not path:
+    if _CONFIG.value is None:
         raise UserError("--config: expected a configuration file such as configs/v5_5.py")
+    path = config_flags.get_config_filename(flags.FLAGS["config"])
     if not pathlib.Path(path).is_file():
         raise UserError(f"--config: no such file: {path}")
     return pathlib.Path(path)

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from tvae.types import Controls
+from tvae.types import Observation
 
 Params = Any
 Aux = Any
@@ -33,12 +33,17 @@ class Task:
       forward: ``(params, aux, batch, key) -> outputs`` in training mode.
       terms: name -> ``(outputs, batch) -> scalar``, unweighted.
       weights: ``aux -> {name: scalar}``, one traced weight for each term.
-      update_aux: ``(aux, params, outputs, metrics) -> (aux, controls)`` after the gradient and
+      gates: ``aux -> {group: bool}``, which of the gated groups learn in this step. The names are
+        static, the values traced; a group without a gate always learns. A closed group keeps its
+        parameters and moments, and its gradient does not count in the clip.
+      update_aux: ``(aux, params, outputs, metrics) -> (aux, learning_rate)`` after the gradient and
         before the update; metrics holds the terms and ``grad_norm/<group>`` after clipping.
       monitor: ``aux -> {name: scalar}`` for the log, read once per epoch.
-      group_of: parameter path ("encoder_a/hidden_0/kernel") -> name of its optimizer group.
+      group_of: parameter path ("encoder_a/hidden_0/kernel") -> name of its optimizer group, or
+        "frozen".
+      groups: optimizer group -> factor on the learning rate.
       evaluate: ``(params, aux, key) -> metrics``, the periodic evaluation.
-      observe: ``(aux, metrics) -> aux``, what an evaluation changes in the dynamics.
+      observe: ``(aux, params, metrics) -> Observation``, what an evaluation changes.
       final_evaluate: ``(params, aux, key) -> metrics``, everything that is worth reporting once;
         called outside ``jit`` and made of several compiled programs, which bounds the memory.
     """
@@ -50,9 +55,11 @@ class Task:
     forward: Callable[[Params, Aux, Batch, jax.Array], Outputs]
     terms: Mapping[str, Callable[[Outputs, Batch], jax.Array]]
     weights: Callable[[Aux], Metrics]
-    update_aux: Callable[[Aux, Params, Outputs, Metrics], tuple[Aux, Controls]]
+    gates: Callable[[Aux], Mapping[str, jax.Array]]
+    update_aux: Callable[[Aux, Params, Outputs, Metrics], tuple[Aux, jax.Array]]
     monitor: Callable[[Aux], Metrics]
     group_of: Callable[[str], str]
+    groups: Mapping[str, float]
     evaluate: Callable[[Params, Aux, jax.Array], Metrics]
-    observe: Callable[[Aux, Metrics], Aux]
+    observe: Callable[[Aux, Params, Metrics], Observation]
     final_evaluate: Callable[[Params, Aux, jax.Array], Metrics]

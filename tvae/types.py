@@ -1,19 +1,24 @@
 """Small values that rooms hand to each other."""
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
+if TYPE_CHECKING:
+    import jax
 
 
 class UserError(ValueError):
     """A mistake in what the user gave: one clear line, no traceback."""
 
 
-class Controls(NamedTuple):
-    """What a task decides per step about the optimizer, as traced values.
+class Observation(NamedTuple):
+    """What a task makes of an evaluation.
 
     Attributes:
-      learning_rate: rate of this update, float32 scalar.
+      aux: the untrained state from here on.
+      params: parameters from here on; a task may roll some back.
+      reset_moments: whether the optimizer starts afresh, bool scalar; None where it never does.
     """
 
-    learning_rate: jax.Array
+    aux: Any
+    params: Any
+    reset_moments: "jax.Array | None" = None

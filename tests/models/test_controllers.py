@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.stats
-import torch_names
+from golden_modules import assert_close, cotangent, load, params, weights
 
+from tvae.convert import names
 from tvae.geometry import ranks
 from tvae.models.controllers import (
     Control,
@@ -20,9 +21,9 @@ MODEL = DifferentiableController()
 
 
 def test_parameter_count_and_values_at_the_start():
-    params = jax.jit(MODEL.init)(jax.random.key(0), jnp.zeros(8))
-    assert sum(leaf.size for leaf in jax.tree.leaves(params)) == 1_606
-    control = MODEL.apply(params, jnp.asarray([1.0, 1.0, -0.8, -0.8, 5.0, 5.0, 0.0, 0.0]))
+    initial = jax.jit(MODEL.init)(jax.random.key(0), jnp.zeros(8))
+    assert sum(leaf.size for leaf in jax.tree.leaves(initial)) == 1_606
+    control = jax.jit(MODEL.apply)(initial, jnp.asarray([1.0, 1.0, -0.8, -0.8, 5.0, 5.0, 0.0, 0.0]))
     expected = Control(rho=0.25, weight_geodesic=0.793, weight_radial=0.693, beta_a=1.193,
                        beta_b=1.193, tau=0.5)  # fmt: skip
     for field in dataclasses.fields(Control):
@@ -71,20 +72,14 @@ def test_statistics_are_real_and_their_ranks_carry_no_gradient():
 
 
 def test_equals_the_original(reference):
-    path = reference / "golden" / "models_components" / "differentiable_controller.npz"
-    with np.load(path) as file:
-        golden = dict(file)
-    weights = {k.removeprefix("weights."): v for k, v in golden.items() if k.startswith("weights.")}
-    params = {"params": torch_names.controller(weights)}
+    golden = load(reference / "golden/models_components/differentiable_controller.npz")
+    named = {f"controller.{k}": v for k, v in weights(golden).items()}
+    variables = {"params": params(named, names.controller())}
     statistics = jnp.asarray(golden["in.batch_stats"])
-    control, pull = jax.vjp(lambda s: MODEL.apply(params, s), statistics)
+    control, pull = jax.vjp(jax.jit(lambda s: MODEL.apply(variables, s)), statistics)
     for ours in (field.name for field in dataclasses.fields(Control)):
         theirs = {"beta_a": "beta_A", "beta_b": "beta_B"}.get(ours, ours)
-        np.testing.assert_allclose(getattr(control, ours), golden[f"f32.{theirs}"], rtol=1e-5)
-        cotangent = jax.tree.map(jnp.zeros_like, control).replace(
-            **{ours: jnp.asarray(golden[f"in.cotangent.{theirs}"])}
-        )
-        expected = golden[f"f32.grad.{theirs}.batch_stats"]
-        np.testing.assert_allclose(
-            pull(cotangent)[0], expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max()
-        )
+        assert_close(getattr(control, ours), golden[f"f32.{theirs}"])
+        zeros = jax.tree.map(jnp.zeros_like, control)
+        (gradient,) = pull(zeros.replace(**{ours: cotangent(golden, theirs)}))
+        assert_close(gradient, golden[f"f32.grad.{theirs}.batch_stats"])

@@ -1,10 +1,12 @@
 """The polar projection: its geometry, its start, its curvature, and the original's values."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch_names
+from golden_modules import assert_close, cotangent, load, projection_params, weights
 
 from tvae.geometry import poincare
 from tvae.models.projections import HyperbolicProjection
@@ -12,8 +14,14 @@ from tvae.models.projections import HyperbolicProjection
 Z = jnp.asarray(np.random.default_rng(0).normal(size=(12, 16)), jnp.float32)
 
 
-def init(model, z=Z):
-    return jax.jit(model.init)(jax.random.key(0), z)["params"]
+@functools.cache
+def init(model):
+    return jax.jit(model.init)(jax.random.key(0), Z)["params"]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def apply(model, params, z=Z):
+    return model.apply({"params": params}, z)
 
 
 def size(params) -> int:
@@ -29,7 +37,7 @@ def test_parameter_counts_are_those_of_the_original(n_layers, expected):
 
 def test_starts_as_the_identity_direction_at_half_of_the_largest_norm():
     model = HyperbolicProjection(n_layers=2)
-    points = model.apply({"params": init(model)}, Z)
+    points = apply(model, init(model))
     unit = Z / jnp.linalg.norm(Z, axis=-1, keepdims=True)
     np.testing.assert_allclose(points.direction, unit, rtol=1e-6)
     np.testing.assert_allclose(points.euclidean_norm, 0.475, atol=0.1)
@@ -38,9 +46,9 @@ def test_starts_as_the_identity_direction_at_half_of_the_largest_norm():
 @pytest.mark.parametrize("c", [0.5, 1.0, 3.0])
 def test_points_stay_inside_and_the_radius_is_exact(c):
     model = HyperbolicProjection(curvature=c, learnable_curvature=True, max_norm=0.9)
-    params = init(model)
-    params["radius"]["output"]["bias"] = jnp.full(1, 3.0)
-    points = model.apply({"params": params}, Z)
+    params = jax.tree.map(lambda leaf: leaf + 0.1, init(model))
+    params["inverse_softplus_c"] -= 0.1
+    points = apply(model, params)
     np.testing.assert_allclose(points.c, c, rtol=1e-6)
     assert np.all(points.euclidean_norm * np.sqrt(c) < 0.9)
     measured = poincare.hyperbolic_radius(points.z, c=points.c)
@@ -51,8 +59,8 @@ def test_latent_at_the_origin_gives_the_origin_with_finite_gradients():
     model = HyperbolicProjection()
     params = init(model)
     z = jnp.zeros((1, 16))
-    assert not np.any(model.apply({"params": params}, z).z)
-    gradient = jax.grad(lambda z: model.apply({"params": params}, z).hyperbolic_radius.sum())(z)
+    assert not np.any(apply(model, params, z).z)
+    gradient = jax.grad(lambda z: apply(model, params, z).hyperbolic_radius.sum())(z)
     assert np.isfinite(gradient).all()
     assert np.any(gradient != 0.0)
 
@@ -63,7 +71,7 @@ def test_learnable_curvature_reaches_points_radii_maps_and_distances():
 
     def through(read):
         def value(raw):
-            points = model.apply({"params": params | {"inverse_softplus_c": raw}}, Z)
+            points = apply(model, params | {"inverse_softplus_c": raw})
             return jnp.sum(read(points))
 
         return jax.grad(value)(params["inverse_softplus_c"])
@@ -77,7 +85,7 @@ def test_learnable_curvature_reaches_points_radii_maps_and_distances():
     for name, read in reads.items():
         assert abs(through(read)) > 1e-3, f"curvature does not reach the {name}"
     # Radius: 2/√c artanh(share): d/dc = -radius / (2c), times softplus' = 1 - e^{-c} at c = 1.
-    radius = model.apply({"params": params}, Z).hyperbolic_radius.sum()
+    radius = apply(model, params).hyperbolic_radius.sum()
     expected = -radius / 2 * (1 - np.exp(-1.0))
     np.testing.assert_allclose(through(reads["radius"]), expected, rtol=1e-5)
 
@@ -109,21 +117,45 @@ def test_impossible_balls_are_refused(field, value):
     ],
 )
 def test_equals_the_original(reference, case, settings):
-    path = reference / "golden" / "models_components" / f"hyperbolic_projection_{case}.npz"
-    with np.load(path) as file:
-        golden = dict(file)
-    weights = {k.removeprefix("weights."): v for k, v in golden.items() if k.startswith("weights.")}
-    params = torch_names.projection(weights)
-    del params["inverse_softplus_c"]
-    model = HyperbolicProjection(**settings)
+    golden = load(reference / "golden/models_components" / f"hyperbolic_projection_{case}.npz")
     z = jnp.asarray(golden["in.z"])
-
-    points, pull = jax.vjp(lambda z: model.apply({"params": params}, z), z)
-    np.testing.assert_allclose(points.z, golden["f32.z_hyp"], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(points.direction, golden["f32.direction"], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(points.euclidean_norm, golden["f32.radius"], rtol=1e-5)
+    model = HyperbolicProjection(**settings)
+    params = projection_params(
+        weights(golden),
+        dim=z.shape[1],
+        width=model.width,
+        n_layers=model.n_layers,
+        dropout=model.dropout > 0,
+    )
+    points, pull = jax.vjp(lambda z: apply(model, params, z), z)
+    assert_close(points.z, golden["f32.z_hyp"])
+    assert_close(points.direction, golden["f32.direction"])
+    assert_close(points.euclidean_norm, golden["f32.radius"])
     if "in.cotangent.z_hyp" in golden:
         zeros = jax.tree.map(jnp.zeros_like, points)
-        cotangent = jnp.asarray(golden["in.cotangent.z_hyp"])
-        (gradient,) = pull(zeros.replace(z=cotangent))
-        np.testing.assert_allclose(gradient, golden["f32.grad.z_hyp.z"], rtol=1e-5, atol=2e-6)
+        (gradient,) = pull(zeros.replace(z=cotangent(golden, "z_hyp")))
+        assert_close(gradient, golden["f32.grad.z_hyp.z"])
+        (gradient,) = pull(zeros.replace(euclidean_norm=cotangent(golden, "radius")))
+        assert_close(gradient, golden["f32.grad.radius.z"])
+
+
+@pytest.mark.parametrize(
+    ("case", "settings"),
+    [("1", {"n_layers": 1}), ("2", {"n_layers": 2, "width": 32, "dropout": 0.1})],
+)
+def test_shared_direction_equals_the_original(reference, case, settings):
+    golden = load(reference / "golden/models_components" / f"dual_projection_{case}.npz")
+    z_a, z_b = jnp.asarray(golden["in.z_A"]), jnp.asarray(golden["in.z_B"])
+    model_a = HyperbolicProjection(**settings)
+    # There, B's radius net has one hidden layer whatever the settings say.
+    model_b = HyperbolicProjection(**settings | {"n_layers": 1})
+    sizes = {"dim": z_a.shape[1], "width": model_a.width, "dropout": model_a.dropout > 0}
+    found = weights(golden)
+    params_a = projection_params(weights(found, "proj_A."), n_layers=model_a.n_layers, **sizes)
+    radius = {f"radius_net.{k}": v for k, v in weights(found, "proj_B_radius.").items()}
+    params_b = projection_params(radius, n_layers=1, **sizes)
+
+    direction = model_a.apply({"params": params_a}, z_b, method=model_a.directions)
+    b = model_b.apply({"params": params_b}, z_b, direction=direction)
+    assert_close(apply(model_a, params_a, z_a).z, golden["f32.z_A_hyp"])
+    assert_close(b.z, golden["f32.z_B_hyp"])

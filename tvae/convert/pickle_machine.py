@@ -5,8 +5,9 @@ the file's sizes and memo slots. This one knows only the opcodes for plain value
 file names behind a literal table of constructors, and never hands it Python's import.
 """
 
+import io
 import pickletools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tvae.convert.zip_archive import printable
@@ -85,10 +86,8 @@ class Machine:
           UserError: for an opcode or global that is not admitted, and for malformed input.
         """
         try:
-            # Ends with the opcode STOP, and complains if there is none.
-            for opcode, argument, position in pickletools.genops(data):
-                if opcode.name != "STOP":
-                    self._step(opcode.name, argument, position)
+            for name, argument in _instructions(data):
+                self._step(name, argument)
         except UserError:
             raise
         except _BROKEN as error:
@@ -97,7 +96,7 @@ class Machine:
             raise UserError("damaged pickle: it leaves more or less than one value")
         return self.stack[0]
 
-    def _step(self, name: str, argument: Any, position: int | None) -> None:
+    def _step(self, name: str, argument: Any) -> None:
         if name in _PUSH_ARGUMENT:
             if isinstance(argument, int) and argument.bit_length() > _MAX_INTEGER_BITS:
                 raise UserError(f"damaged pickle: integer of {argument.bit_length()} bits")
@@ -106,10 +105,8 @@ class Machine:
             self.stack.append(_PUSH_CONSTANT[name])
         elif name in _PUSH_EMPTY:
             self.stack.append(_PUSH_EMPTY[name]())
-        elif name in _ACTIONS:
-            _ACTIONS[name](self, argument)
         else:
-            raise UserError(f"pickle opcode {name} at byte {position} is not admitted")
+            _ACTIONS[name](self, argument)
 
     def _items(self) -> list[Any]:
         """What was pushed since the last mark; goes back to the stack below it."""
@@ -203,9 +200,8 @@ class Machine:
             raise UserError(f"the pickle asks for {printable(dotted)}, which no checkpoint needs")
         self.stack.append(Global(dotted, self.table[dotted]))
 
-    def _global(self, argument: str) -> None:
-        module, name = argument.split(" ", 1)
-        self._push_global(module, name)
+    def _global(self, names: tuple[str, str]) -> None:
+        self._push_global(*names)
 
     def _stack_global(self, _: Any) -> None:
         module, name = self.stack[-2:]
@@ -268,3 +264,35 @@ _ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
     "BUILD": Machine._build,
     "BINPERSID": Machine._binpersid,
 }
+_ADMITTED = {
+    opcode.code.encode("latin1"): opcode
+    for opcode in pickletools.opcodes
+    if opcode.name in {*_PUSH_ARGUMENT, *_PUSH_CONSTANT, *_PUSH_EMPTY, *_ACTIONS}
+}
+_KNOWN = {opcode.code.encode("latin1"): opcode.name for opcode in pickletools.opcodes}
+
+
+def _line(file: io.BytesIO) -> str:
+    line = file.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("a name has no end")
+    return line[:-1].decode()
+
+
+def _instructions(data: bytes) -> Iterator[tuple[str, Any]]:
+    """Opcodes and their arguments up to ``STOP``; one that is not admitted is not even parsed.
+
+    Not ``pickletools.genops``, which looks for escape sequences in the names of globals.
+    """
+    file = io.BytesIO(data)
+    while (code := file.read(1)) != b".":
+        if not code:
+            raise ValueError("it has no end")
+        opcode = _ADMITTED.get(code)
+        if opcode is None:
+            name = _KNOWN.get(code, repr(code))
+            raise UserError(f"pickle opcode {name} at byte {file.tell() - 1} is not admitted")
+        if opcode.name == "GLOBAL":
+            yield opcode.name, (_line(file), _line(file))
+        else:
+            yield opcode.name, opcode.arg.reader(file) if opcode.arg else None

@@ -8,14 +8,14 @@ import numpy as np
 
 from tvae.convert.pickle_machine import Global, Machine
 from tvae.convert.torch_values import Constructors
-from tvae.convert.zip_archive import find_root, read_entries
+from tvae.convert.zip_archive import find_root, printable, read_entries
 from tvae.types import UserError
 
-DEFAULT_MAX_BYTES = 2 * 2**30
+DEFAULT_MAX_BYTES = 2**30
 # A training run's pickle has tens of kilobytes; each byte can cost some 200 bytes of memory.
 MAX_PICKLE_BYTES = 4 * 2**20
 _MAX_DEPTH = 64
-_MAX_VALUES = 2_000_000
+_MAX_VALUES = 500_000
 
 # torch.save's magic number before version 1.6, pickled, and the header of the yet older tar.
 _LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -44,7 +44,7 @@ def read_torch_file(
     """
     label = "file"
     if isinstance(source, (str, os.PathLike)):
-        label = pathlib.Path(source).name
+        label = printable(pathlib.Path(source).name)
     try:
         return _parse(_load_bytes(source, max_bytes), max_bytes)
     except UserError as error:

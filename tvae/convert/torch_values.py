@@ -59,8 +59,8 @@ _SCALAR_CODES = frozenset(
 
 # numpy refuses more dimensions than this; PyTorch has the same limit.
 _MAX_DIMENSIONS = 64
-# Cost of one element of a container that a call copies; only has to bound repeated copying.
-_BYTES_PER_ELEMENT = 100
+# What copying one element of a container counts for: generous, to bound the time as well.
+_BYTES_PER_ELEMENT = 1000
 
 
 class Storage:

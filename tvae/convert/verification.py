@@ -14,21 +14,22 @@ from tvae.models.dual_vae import DualVAE
 from tvae.models.ternary_vae import TernaryVAE
 from tvae.task import Metrics
 from tvae.tasks import dual_vae_evaluation
+from tvae.types import UserError
 
 _N_DIGITS = 9
 # Any fixed key serves: a sampled metric shows whether the weights are right, not more.
 _SEED = 0
 
 
-def _measure_dual(model: DualVAE, params: Any, rho: float) -> Metrics:
+def _measure_dual(model: DualVAE, params: Any, rho: float | None) -> Metrics:
     draws = dual_vae_evaluation.PRIOR_DRAWS
-    return (
-        dual_vae_evaluation.coverage_mu(model, params)
-        | dual_vae_evaluation.coverage_coupled(model, params, jnp.float32(rho))
-        | dual_vae_evaluation.prior_coverage(
-            model, params, jax.random.key(_SEED), categorical_draws=draws, argmax_draws=0
-        )
+    metrics = dual_vae_evaluation.coverage_mu(model, params) | dual_vae_evaluation.prior_coverage(
+        model, params, jax.random.key(_SEED), categorical_draws=draws, argmax_draws=0
     )
+    # The mixing of the coupled pass is no weight: without its rho there is nothing to measure.
+    if rho is not None:
+        metrics |= dual_vae_evaluation.coverage_coupled(model, params, jnp.float32(rho))
+    return metrics
 
 
 def _measure_ternary(model: TernaryVAE, params: Any) -> Metrics:
@@ -66,14 +67,19 @@ def measure(imported: Imported) -> dict[str, float]:
       imported: a converted checkpoint.
 
     Returns:
-      v5.5: exact reconstruction from the own mean and from the coupled pass at the checkpoint's
-      rho, and prior coverage by the original's rule. v5.11 and later: exact reconstruction from
-      the mean and of the forward pass; hierarchy (Spearman correlation of valuation and radius)
-      and mean radius of sampled points, as the original measures them, and of the means.
+      v5.5: exact reconstruction from the own mean and, if the checkpoint has a rho, from the
+      coupled pass; prior coverage by the original's rule. v5.11 and later: exact reconstruction
+      from the mean and of the forward pass; hierarchy (Spearman correlation of valuation and
+      radius) and mean radius of sampled points, as the original measures them, and of the means.
+
+    Raises:
+      UserError: if the checkpoint's rho is no share.
     """
     model = make_module(imported.metadata)
     if isinstance(model, DualVAE):
-        rho = imported.metadata["state"].get("rho", 0.0)
+        rho = imported.metadata["state"].get("rho")
+        if rho is not None and not (isinstance(rho, (int, float)) and 0 <= rho <= 1):
+            raise UserError("rho in the checkpoint is no number in [0, 1]")
         metrics = jax.jit(lambda params: _measure_dual(model, params, rho))(imported.params)
     else:
         metrics = jax.jit(lambda params: _measure_ternary(model, params))(imported.params)

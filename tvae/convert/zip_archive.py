@@ -12,6 +12,9 @@ from tvae.types import UserError
 # the file's is a bomb; the slack lets small files of zeros through.
 MAX_EXPANSION = 100
 EXPANSION_SLACK_BYTES = 16 * 2**20
+# A checkpoint has one entry for each tensor; a list of millions would fill the memory.
+MAX_ENTRIES = 20_000
+_ENTRY_SIGNATURE = b"PK\x01\x02"
 
 # What the standard library's reader raises, by the field of the file that is wrong.
 _BROKEN = (
@@ -73,6 +76,8 @@ def read_entries(data: bytes, max_bytes: int) -> dict[str, bytes]:
     Raises:
       UserError: for anything broken, duplicate, too large or pointing outside.
     """
+    if data.count(_ENTRY_SIGNATURE) > MAX_ENTRIES:
+        raise UserError(f"holds more than {MAX_ENTRIES} entries")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()

@@ -31,7 +31,8 @@ def histogram_entropy(z: jax.Array, mask: jax.Array) -> jax.Array:
     member = bins[None] == jnp.arange(HISTOGRAM_BINS)[:, None, None]
     counts = (member * inside[None]).sum(1)
     share = counts / jnp.maximum(counts.sum(0, keepdims=True), 1.0)
-    return -jnp.where(share > 0, share * jnp.log(jnp.maximum(share, 1e-30)), 0.0).sum(0).mean()
+    surprise = -jnp.log(jnp.where(share > 0, share, 1.0))
+    return (share * surprise).sum(0).mean()
 
 
 def active_dimensions(mu: jax.Array, *, threshold: float = 0.01) -> jax.Array:

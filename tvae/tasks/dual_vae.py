@@ -18,8 +18,9 @@ from tvae.task import Metrics, Params, Task
 from tvae.tasks import dual_vae_dynamics as dynamics
 from tvae.tasks import dual_vae_evaluation as evaluation
 from tvae.tasks.dual_vae_dynamics import Dynamics
+from tvae.tasks.learning_rate import make_learning_rate
 from tvae.training import schedules
-from tvae.types import Controls
+from tvae.types import Observation
 
 
 @flax.struct.dataclass
@@ -63,23 +64,6 @@ def make_model(config: ConfigDict) -> DualVAE:
         decoder_a_widths=tuple(model.decoder_a_widths),
         decoder_b_width=model.decoder_b_width,
         decoder_b_blocks=model.decoder_b_blocks,
-    )
-
-
-def make_learning_rate(rate: ConfigDict, *, epochs: int) -> Callable[[jax.Array], jax.Array]:
-    """The learning rate of an epoch, from ``config.learning_rate``."""
-    if rate.kind == "piecewise":
-        return functools.partial(
-            schedules.piecewise_constant,
-            boundaries=tuple(rate.boundaries),
-            values=tuple(rate.rates),
-        )
-    return functools.partial(
-        schedules.warmup_cosine,
-        peak=rate.peak,
-        end=rate.end,
-        warmup_epochs=rate.warmup_epochs,
-        epochs=epochs,
     )
 
 
@@ -250,7 +234,7 @@ class DualVAETask:
 
     def update_aux(
         self, aux: Dynamics, params: Params, outputs: Outputs, metrics: Metrics
-    ) -> tuple[Dynamics, Controls]:
+    ) -> tuple[Dynamics, jax.Array]:
         """StateNet's corrections at the first step of an epoch, and the gradient-norm averages."""
         rate = self.schedules.learning_rate(aux.epoch)
         settings = self.config.dynamics
@@ -273,7 +257,7 @@ class DualVAETask:
         aux = dynamics.observe_gradients(
             aux, metrics["grad_norm/vae_a"], metrics["grad_norm/vae_b"]
         )
-        return aux, Controls(learning_rate=rate * aux.rate_factor)
+        return aux, rate * aux.rate_factor
 
     def monitor(self, aux: Dynamics) -> Metrics:
         """What the dynamics did in this epoch."""
@@ -304,14 +288,14 @@ class DualVAETask:
             "state_net": "frozen",
         }[part]
 
-    def observe(self, aux: Dynamics, metrics: Metrics) -> Dynamics:
+    def observe(self, aux: Dynamics, params: Params, metrics: Metrics) -> Observation:
         """Hand measured prior coverages to the lambda rule."""
         draws = self.config.evaluation.prior_draws
         if draws == 0:
-            return aux
+            return Observation(aux, params)
         name = f"eval/prior_coverage_{evaluation.short(draws)}"
         a, b = metrics[f"{name}_a"], metrics[f"{name}_b"]
-        return dataclasses.replace(aux, coverage_a=a, coverage_b=b)
+        return Observation(dataclasses.replace(aux, coverage_a=a, coverage_b=b), params)
 
     def validation(self, params: Params, aux: Dynamics) -> Metrics:
         """Loss and terms on the validation split from the means, averaged over its batches."""
@@ -351,29 +335,33 @@ class DualVAETask:
             metrics |= jax.jit(part)(params)
         return metrics
 
+    def task(self) -> Task:
+        """These functions as the engine takes them."""
+        return Task(
+            steps_per_epoch=-(-self.split.train.size // self.config.data.batch_size),
+            init=self.init,
+            begin_epoch=self.begin_epoch,
+            batches=self.batches,
+            forward=self.forward,
+            terms=self.terms(),
+            weights=self.weights,
+            update_aux=self.update_aux,
+            monitor=self.monitor,
+            group_of=self.group_of,
+            groups={"vae_a": 1.0, "vae_b": 1.0},
+            gates=lambda _: {},
+            evaluate=self.evaluate,
+            observe=self.observe,
+            final_evaluate=self.final_evaluate,
+        )
 
-def make_task(config: ConfigDict) -> Task:
-    """The dual VAE of a validated configuration, as the engine takes it."""
+
+def make_domain(config: ConfigDict) -> DualVAETask:
+    """The dual VAE of a validated configuration."""
     split = data.split(
         jax.random.key(config.data.split_seed),
         n_digits=config.data.n_digits,
         train_fraction=config.data.train_fraction,
         val_fraction=config.data.val_fraction,
     )
-    domain = DualVAETask(config, make_model(config), split, make_schedules(config))
-    n_batches = -(-split.train.size // config.data.batch_size)
-    return Task(
-        steps_per_epoch=n_batches,
-        init=domain.init,
-        begin_epoch=domain.begin_epoch,
-        batches=domain.batches,
-        forward=domain.forward,
-        terms=domain.terms(),
-        weights=domain.weights,
-        update_aux=domain.update_aux,
-        monitor=domain.monitor,
-        group_of=domain.group_of,
-        evaluate=domain.evaluate,
-        observe=domain.observe,
-        final_evaluate=domain.final_evaluate,
-    )
+    return DualVAETask(config, make_model(config), split, make_schedules(config))

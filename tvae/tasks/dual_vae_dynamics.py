@@ -189,7 +189,7 @@ def begin_epoch(
     return dataclasses.replace(
         state,
         balanced=balanced,
-        momentum=jnp.where(balanced, 0.95, 0.5),
+        momentum=jnp.where(balanced, jnp.float32(0.95), jnp.float32(0.5)),
         lambda1=jnp.where(first, state.lambda1, lambda1),
         lambda2=jnp.where(first, state.lambda2, lambda2),
     )

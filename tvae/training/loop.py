@@ -11,7 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 from tvae.task import Task
-from tvae.training import checkpoint, memory, step, writers
+from tvae.training import checkpoint, memory, optim, step, writers
 from tvae.types import UserError
 
 
@@ -56,7 +56,8 @@ def _is_finished(config: ConfigDict, progress: Progress) -> bool:
     """Whether all epochs are done or the early stop's patience is at its end."""
     stop = config.early_stop
     waited = progress.epoch - progress.best_epoch
-    impatient = 0 < stop.patience_epochs <= waited and progress.epoch >= stop.min_epochs
+    may_stop = progress.epoch >= stop.min_epochs
+    impatient = may_stop and 0 < stop.patience_epochs <= waited
     return impatient or progress.epoch >= config.epochs
 
 
@@ -102,7 +103,8 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
     Raises:
       UserError: on divergence, a damaged checkpoint, or an early-stop metric that does not exist.
     """
-    engine = step.make_engine(task, **config.optimizer.to_dict())
+    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
+    engine = step.make_engine(task, settings)
     run_key = jax.random.key(config.seed)
     store = checkpoint.RunCheckpoints(workdir / "checkpoints")
     state, progress = _start(engine, run_key, store)

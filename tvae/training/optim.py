@@ -1,6 +1,7 @@
 """The optimizer: a complete map of parameters to groups, and one transformation per group."""
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping, Set
 from typing import Any
 
 import jax
@@ -49,7 +50,12 @@ def scale_by_runtime_rate() -> optax.GradientTransformationExtraArgs:
     """Multiply updates by minus the ``learning_rate`` given to ``update``: a traced value."""
 
     def update(
-        updates: Any, state: optax.EmptyState, params: Any = None, *, learning_rate: jax.Array
+        updates: Any,
+        state: optax.EmptyState,
+        params: Any = None,
+        *,
+        learning_rate: jax.Array,
+        **_: Any,
     ) -> tuple[Any, optax.EmptyState]:
         del params
         return jax.tree.map(lambda u: -learning_rate * u, updates), state
@@ -57,52 +63,96 @@ def scale_by_runtime_rate() -> optax.GradientTransformationExtraArgs:
     return optax.GradientTransformationExtraArgs(lambda _: optax.EmptyState(), update)
 
 
-def make_optimizer(
-    labels: Any, *, weight_decay: float, b1: float, b2: float, eps: float, grad_clip: float
-) -> optax.GradientTransformationExtraArgs:
-    """AdamW over all groups but the frozen one, clipped by their common gradient norm.
+def close_gates(grads: Any, labels: Any, gates: Mapping[str, jax.Array]) -> Any:
+    """Zero the gradients of the frozen group and of groups whose gate is closed."""
 
-    Clipping happens inside the trainable part, so that gradients of frozen parameters cannot
-    shrink the update.
+    def pass_or_zero(grad: jax.Array, label: str) -> jax.Array:
+        if label == FROZEN:
+            return jnp.zeros_like(grad)
+        return jnp.where(gates[label], grad, 0.0) if label in gates else grad
 
-    Args:
-      labels: from :func:`label_groups`.
-      weight_decay: decoupled decay per unit of learning rate, on every trainable parameter.
-      b1: decay of the first moment.
-      b2: decay of the second moment.
-      eps: added to the root of the second moment.
-      grad_clip: largest global norm of the trainable gradient.
-
-    Returns:
-      A transformation whose ``update`` takes ``learning_rate``.
-    """
-    trainable = optax.chain(
-        optax.clip_by_global_norm(grad_clip),
-        optax.scale_by_adam(b1=b1, b2=b2, eps=eps),
-        optax.add_decayed_weights(weight_decay),
-        scale_by_runtime_rate(),
-    )
-    split = jax.tree.map(lambda label: FROZEN if label == FROZEN else "trainable", labels)
-    return optax.multi_transform({"trainable": trainable, FROZEN: optax.set_to_zero()}, split)
+    return jax.tree.map(pass_or_zero, grads, labels)
 
 
-def clipped_norms(grads: Any, labels: Any, *, grad_clip: float) -> dict[str, jax.Array]:
-    """Gradient norm of each trainable group, after the common clipping.
+def global_norms(grads: Any, labels: Any) -> dict[str, jax.Array]:
+    """Gradient norm of each trainable group, and ``total`` over all of them.
 
     Args:
       grads: gradient tree.
       labels: from :func:`label_groups`.
-      grad_clip: largest global norm.
 
     Returns:
-      ``grad_norm/<group>`` (after clipping) and ``grad_norm`` (all groups, before clipping).
+      Group name -> norm, float32 scalars.
     """
     squares: dict[str, jax.Array] = {}
-    leaves = zip(jax.tree.leaves(grads), jax.tree.leaves(labels), strict=True)
-    for grad, label in leaves:
+    for grad, label in zip(jax.tree.leaves(grads), jax.tree.leaves(labels), strict=True):
         if label != FROZEN:
             squares[label] = squares.get(label, jnp.float32(0.0)) + jnp.sum(grad**2)
-    total = jnp.sqrt(sum(squares.values(), jnp.float32(0.0)))
-    scale = jnp.minimum(1.0, grad_clip / jnp.maximum(total, 1e-12))
-    norms = {f"grad_norm/{group}": jnp.sqrt(s) * scale for group, s in squares.items()}
-    return norms | {"grad_norm": total}
+    total = sum(squares.values(), jnp.float32(0.0))
+    return {group: jnp.sqrt(s) for group, s in squares.items()} | {"total": jnp.sqrt(total)}
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerSettings:
+    """Adam's settings; fields as in ``config.optimizer``.
+
+    Attributes:
+      kind: "adamw" (decoupled decay) or "adam_l2" (decay added to the gradient: torch's Adam).
+      weight_decay: per unit of learning rate ("adamw"), or the L2 coefficient ("adam_l2").
+      b1: decay of the first moment.
+      b2: decay of the second moment.
+      eps: added to the root of the second moment.
+      grad_clip: largest global norm of the open groups' gradient.
+    """
+
+    kind: str = "adamw"
+    weight_decay: float = 1e-4
+    b1: float = 0.9
+    b2: float = 0.999
+    eps: float = 1e-8
+    grad_clip: float = 1.0
+
+
+def _descend(settings: OptimizerSettings, factor: float) -> optax.GradientTransformationExtraArgs:
+    """Adam with its decay, and the learning rate times a group's factor."""
+    adam = optax.scale_by_adam(b1=settings.b1, b2=settings.b2, eps=settings.eps)
+    decay = optax.add_decayed_weights(settings.weight_decay)
+    stages = {"adamw": (adam, decay), "adam_l2": (decay, adam)}[settings.kind]
+    return optax.chain(*stages, optax.scale(factor), scale_by_runtime_rate())
+
+
+def _gated(
+    inner: optax.GradientTransformationExtraArgs, group: str
+) -> optax.GradientTransformationExtraArgs:
+    """Leave parameters, moments and count as they are while the group's gate is closed."""
+
+    def is_open(step: jax.Array, *, gates: Mapping[str, jax.Array], **_: Any) -> jax.Array:
+        del step
+        return gates[group]
+
+    return optax.conditionally_mask(inner, is_open, forward_extra_args=True)
+
+
+def make_optimizer(
+    labels: Any, groups: Mapping[str, float], gated: Set[str], settings: OptimizerSettings
+) -> optax.GradientTransformationExtraArgs:
+    """One Adam per group under a common clip; the frozen group is never touched.
+
+    Args:
+      labels: from :func:`label_groups`.
+      groups: group -> factor on the learning rate.
+      gated: groups with a run-time gate.
+      settings: shared by all groups.
+
+    Returns:
+      A transformation whose ``update`` takes ``learning_rate`` and ``gates`` (for each gated
+      group a bool scalar). Opening or closing a gate recompiles nothing. Gradients of closed
+      groups must be zero (:func:`close_gates`), so that they cannot shrink the update by the clip.
+    """
+    transforms: dict[str, Any] = {FROZEN: optax.set_to_zero()}
+    for group, factor in groups.items():
+        inner = _descend(settings, factor)
+        transforms[group] = _gated(inner, group) if group in gated else inner
+    return optax.chain(
+        optax.clip_by_global_norm(settings.grad_clip), optax.multi_transform(transforms, labels)
+    )

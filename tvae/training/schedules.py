@@ -131,3 +131,28 @@ def warmup_cosine(
         end_value=end,
     )
     return jnp.asarray(schedule(jnp.asarray(epoch, jnp.float32)), jnp.float32)
+
+
+def cosine_warm_restarts(
+    epoch: Epoch, *, peak: float, cycle_epochs: int, cycle_growth: int
+) -> jax.Array:
+    r"""Half a cosine from ``peak`` to 0 per cycle, which grow.
+
+    Source: Loshchilov and Hutter (2017), equation 5.
+
+    Cycle ``n`` begins at epoch :math:`T_0 (g^n - 1)/(g - 1)` and lasts :math:`T_0 g^n`.
+
+    >>> knobs = dict(peak=1e-3, cycle_epochs=20, cycle_growth=2)
+    >>> [round(float(cosine_warm_restarts(e, **knobs)), 6) for e in (0, 10, 20, 40, 60)]
+    [0.001, 0.0005, 0.001, 0.0005, 0.001]
+    """
+    epoch = jnp.asarray(epoch, jnp.float32)
+    if cycle_growth == 1:
+        start, length = jnp.floor(epoch / cycle_epochs) * cycle_epochs, jnp.float32(cycle_epochs)
+    else:
+        # A table of cycle starts: a logarithm would misplace epochs at the edges by rounding.
+        lengths = cycle_epochs * cycle_growth ** jnp.arange(12, dtype=jnp.float32)
+        starts = jnp.cumsum(lengths) - lengths
+        cycle = (epoch >= starts).sum() - 1
+        start, length = starts[cycle], lengths[cycle]
+    return peak * 0.5 * (1.0 + jnp.cos(jnp.pi * (epoch - start) / length))

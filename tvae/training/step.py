@@ -66,7 +66,11 @@ class Engine(NamedTuple):
 
 
 def make_train_step(
-    task: Task, tx: optax.GradientTransformationExtraArgs, labels: Any, *, grad_clip: float
+    task: Task,
+    tx: optax.GradientTransformationExtraArgs,
+    labels: Any,
+    *,
+    grad_clip: float,
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
     """The step ``(state, batch, run_key) -> (state, metrics)`` of a task.
 
@@ -75,12 +79,13 @@ def make_train_step(
 
     Args:
       task: the domain.
-      tx: transformation whose ``update`` takes ``learning_rate``.
+      tx: from :func:`tvae.training.optim.make_optimizer`.
       labels: the optimizer group of each parameter.
       grad_clip: the clipping norm of ``tx``, for the reported norms.
 
     Returns:
-      A traceable function; metrics hold ``loss``, each term, and the gradient norms.
+      A traceable function; metrics hold ``loss``, each term, ``grad_norm`` (all groups, before
+      clipping) and ``grad_norm/<group>`` (after clipping).
     """
 
     def step(state: TrainState, batch: Batch, run_key: jax.Array) -> tuple[TrainState, Metrics]:
@@ -95,11 +100,19 @@ def make_train_step(
 
         value_and_grad = jax.value_and_grad(objective, has_aux=True)
         (loss, (outputs, terms)), grads = value_and_grad(state.params)
-        norms = optim.clipped_norms(grads, labels, grad_clip=grad_clip)
-        metrics = {"loss": loss} | terms | norms
-        aux, controls = task.update_aux(state.aux, state.params, outputs, metrics)
+        grads = optim.close_gates(grads, labels, task.gates(state.aux))
+        norms = optim.global_norms(grads, labels)
+        total = norms.pop("total")
+        clip = jnp.minimum(1.0, grad_clip / jnp.maximum(total, 1e-12))
+        metrics = {"loss": loss, "grad_norm": total} | terms
+        metrics |= {f"grad_norm/{group}": norm * clip for group, norm in norms.items()}
+        aux, learning_rate = task.update_aux(state.aux, state.params, outputs, metrics)
         updates, opt_state = tx.update(
-            grads, state.opt_state, state.params, learning_rate=controls.learning_rate
+            grads,
+            state.opt_state,
+            state.params,
+            learning_rate=learning_rate,
+            gates=task.gates(state.aux),
         )
         params = optax.apply_updates(state.params, updates)
         return TrainState(state.step + 1, params, opt_state, aux), metrics
@@ -107,22 +120,24 @@ def make_train_step(
     return step
 
 
-def make_engine(
-    task: Task,
-    *,
-    weight_decay: float,
-    b1: float,
-    b2: float,
-    eps: float,
-    grad_clip: float,
-) -> Engine:
-    """Compile a task with AdamW; arguments as in :func:`tvae.training.optim.make_optimizer`."""
-    shapes, _ = jax.eval_shape(task.init, jax.random.key(0))
-    labels = optim.label_groups(shapes, task.group_of)
-    tx = optim.make_optimizer(
-        labels, weight_decay=weight_decay, b1=b1, b2=b2, eps=eps, grad_clip=grad_clip
-    )
-    step = make_train_step(task, tx, labels, grad_clip=grad_clip)
+def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
+    """Compile a task with its optimizer.
+
+    Args:
+      task: the domain.
+      settings: of the optimizer.
+
+    Returns:
+      The compiled functions; each traces once.
+
+    Raises:
+      ValueError: listing parameters without an optimizer group.
+    """
+    params_shape, aux_shape = jax.eval_shape(task.init, jax.random.key(0))
+    labels = optim.label_groups(params_shape, task.group_of)
+    gated = set(jax.eval_shape(task.gates, aux_shape))
+    tx = optim.make_optimizer(labels, task.groups, gated, settings)
+    step = make_train_step(task, tx, labels, grad_clip=settings.grad_clip)
 
     def init(run_key: jax.Array) -> TrainState:
         params, aux = task.init(purpose_key(run_key, Purpose.INIT))
@@ -141,7 +156,12 @@ def make_engine(
     def evaluate(state: TrainState, run_key: jax.Array) -> tuple[TrainState, Metrics]:
         key = jax.random.fold_in(purpose_key(run_key, Purpose.EVALUATE), state.step)
         metrics = task.evaluate(state.params, state.aux, key)
-        return dataclasses.replace(state, aux=task.observe(state.aux, metrics)), metrics
+        aux, params, reset = task.observe(state.aux, state.params, metrics)
+        opt_state = state.opt_state
+        if reset is not None:
+            fresh = tx.init(params)
+            opt_state = jax.tree.map(lambda new, old: jnp.where(reset, new, old), fresh, opt_state)
+        return TrainState(state.step, params, opt_state, aux), metrics
 
     def final_evaluate(state: TrainState, run_key: jax.Array) -> Metrics:
         key = purpose_key(run_key, Purpose.FINAL_EVALUATE)

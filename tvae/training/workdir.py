@@ -11,7 +11,6 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from tvae import config as config_lib
 from tvae.training import writers
 from tvae.types import UserError
 
@@ -53,6 +52,32 @@ def _as_stored(config: ConfigDict) -> ConfigDict:
     return ConfigDict(json.loads(config.to_json()))
 
 
+def _flat(config: ConfigDict) -> dict[str, Any]:
+    """Fields by dotted path."""
+    flat: dict[str, Any] = {}
+    for name, value in config.items():
+        if isinstance(value, ConfigDict):
+            flat |= {f"{name}.{path}": leaf for path, leaf in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def difference(old: ConfigDict, new: ConfigDict) -> list[str]:
+    """Fields in which two configurations differ, as ``path: old -> new`` lines.
+
+    >>> difference(ConfigDict({"a": {"seed": 1}, "b": 2}), ConfigDict({"a": {"seed": 3}, "b": 2}))
+    ['a.seed: 1 -> 3']
+    """
+    before, after = _flat(old), _flat(new)
+    absent = "(absent)"
+    return [
+        f"{path}: {before.get(path, absent)} -> {after.get(path, absent)}"
+        for path in sorted(before.keys() | after.keys())
+        if before.get(path, absent) != after.get(path, absent)
+    ]
+
+
 def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
     """Make the folder of a new run, or check that of an old one.
 
@@ -88,7 +113,7 @@ def _check_same_run(
         old = ConfigDict(json.loads(stored.read_text()))
     except ValueError as error:
         raise UserError(f"{stored}: not readable as JSON ({error})") from error
-    changes = config_lib.difference(old, _as_stored(config))
+    changes = difference(old, _as_stored(config))
     if changes:
         raise UserError(f"workdir {folder} holds a run of another config: {'; '.join(changes)}")
     if not resume:

@@ -1,0 +1,171 @@
+"""The door: a whole run, resume after a kill, and every mistake refused in one line."""
+
+import json
+import random
+import signal
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from tests.conftest import load_config
+from tvae.tasks import registry
+from tvae.training import checkpoint, optim, step
+
+FAST = "--config=configs/fast.py"
+
+
+def finish(process, timeout=300):
+    """Wait for a process: ``(exit code, stdout, stderr)``."""
+    out, err = process.communicate(timeout=timeout)
+    return process.returncode, out, err
+
+
+def last_params(workdir, config):
+    """Parameters of the newest checkpoint of a run."""
+    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
+    engine = step.make_engine(registry.make_task(config), settings)
+    target = jax.eval_shape(engine.init, jax.random.key(0))
+    store = checkpoint.RunCheckpoints(workdir / "checkpoints")
+    state, _ = store.restore(store.latest(), target)
+    store.close()
+    return state.params
+
+
+@pytest.fixture(scope="module")
+def finished_run(door, tmp_path_factory):
+    """One uninterrupted run of the fast configuration."""
+    workdir = tmp_path_factory.mktemp("runs") / "uninterrupted"
+    code, out, err = finish(door("main", FAST, f"--workdir={workdir}"))
+    assert code == 0, err
+    return workdir, out
+
+
+def test_a_run_leaves_metrics_config_and_checkpoints(finished_run):
+    workdir, out = finished_run
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == list(range(40))
+    assert rows[-1]["train/loss"] < rows[0]["train/loss"]
+    final = json.loads((workdir / "metrics.json").read_text())
+    assert final["eval/coverage_mu_train_b"] > 0.9
+    assert "eval/coverage_mu_train_b" in out
+    assert json.loads((workdir / "config.json").read_text())["data"]["n_digits"] == 5
+    assert set(json.loads((workdir / "run.json").read_text())) >= {"command", "git_commit"}
+    assert list((workdir / "tensorboard").iterdir())
+    # The latest and the best checkpoint are kept.
+    best = final["train/best_epoch"]
+    steps = {int(path.name) for path in (workdir / "checkpoints").iterdir()}
+    per_epoch = 7  # 194 training operations in batches of 32
+    assert steps == {40 * per_epoch, best * per_epoch}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_killed_and_resumed_equals_uninterrupted(door, tmp_path, finished_run, seed):
+    """SIGKILL at a random instant, then resume: bit-identical parameters and metrics."""
+    workdir = tmp_path / "killed"
+    process = door("main", FAST, f"--workdir={workdir}")
+    instant = random.Random(seed)
+    rows = instant.randrange(1, 39)
+    metrics = workdir / "metrics.jsonl"
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        if metrics.exists() and len(metrics.read_text().splitlines()) >= rows:
+            break
+        time.sleep(0.001)
+    time.sleep(instant.uniform(0.0, 0.05))
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    code, _, err = finish(door("main", FAST, f"--workdir={workdir}", "--resume"))
+    assert code == 0, err
+    config = load_config("fast")
+    uninterrupted, _ = finished_run
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        last_params(workdir, config),
+        last_params(uninterrupted, config),
+    )
+    assert metrics.read_text() == (uninterrupted / "metrics.jsonl").read_text()
+
+
+def test_resuming_a_finished_run_repeats_its_final_metrics(door, finished_run):
+    workdir, _ = finished_run
+    before = (workdir / "metrics.json").read_text()
+    code, _, err = finish(door("main", FAST, f"--workdir={workdir}", "--resume"))
+    assert code == 0, err
+    assert (workdir / "metrics.json").read_text() == before
+
+
+MISTAKES = [
+    ([], "expected a configuration file"),
+    (["--config=configs/absent.py"], "no such file: configs/absent.py"),
+    ([FAST, "--config.epocs=3"], 'Did you mean "epochs"'),
+    ([FAST, "--config.data.batchsize=3"], 'Did you mean "batch_size"'),
+    ([FAST, "--config.epochs=many"], "epochs"),
+    ([FAST, "--config.data.batch_size=0"], "config.data.batch_size: expected a number >= 1, got 0"),
+    ([FAST, "--config.data.batch_size=244"], "expected at most the 243 operations"),
+    ([FAST, "--config.data.train_fraction=0.5"], "expected a sum of 1"),
+    (
+        [FAST, "--config.optimizer.eps=nan"],
+        "config.optimizer.eps: expected a number > 0.0, got nan",
+    ),
+    ([FAST, "--resume"], "--resume: needs --workdir"),
+    ([FAST, "extra"], "unexpected argument 'extra'"),
+]
+
+
+@pytest.mark.parametrize(("flags", "expected"), MISTAKES)
+def test_a_mistake_gives_one_line_and_a_status(door, flags, expected):
+    code, out, err = finish(door("main", *flags))
+    assert code != 0
+    assert out == ""
+    assert expected in err
+    assert "Traceback" not in err
+
+
+def test_an_early_stop_metric_that_does_not_exist_is_named(door, tmp_path):
+    flags = [FAST, f"--workdir={tmp_path / 'run'}", "--config.early_stop.metric=eval/absent"]
+    code, _, err = finish(door("main", *flags))
+    assert code == 2
+    assert "early_stop.metric: expected one of" in err
+    assert "eval/coverage_mu_a" in err
+
+
+def test_divergence_is_named(door, tmp_path):
+    flags = [FAST, f"--workdir={tmp_path / 'run'}", "--config.learning_rate.peak=1e30"]
+    flags.append("--config.dynamics.statenet=False")  # it would bound the rate
+    code, _, err = finish(door("main", *flags))
+    assert code == 2
+    assert "training has diverged" in err
+    assert "in epoch" in err
+
+
+def test_a_folder_with_other_things_is_refused_untouched(door, tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    code, _, err = finish(door("main", FAST, f"--workdir={tmp_path}"))
+    assert code == 2
+    assert "expected an empty folder or a run to resume" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_workdir_that_cannot_be_made_is_refused(door, tmp_path):
+    (tmp_path / "file").write_text("")
+    code, _, err = finish(door("main", FAST, f"--workdir={tmp_path / 'file' / 'run'}"))
+    assert code == 2
+    assert "cannot be written" in err
+
+
+def test_a_finished_run_is_not_overwritten(door, finished_run):
+    workdir, _ = finished_run
+    before = (workdir / "metrics.jsonl").read_text()
+    code, _, err = finish(door("main", FAST, f"--workdir={workdir}"))
+    assert code == 2
+    assert "holds a run already" in err
+    assert (workdir / "metrics.jsonl").read_text() == before
+
+
+def test_a_run_of_another_config_is_refused_with_the_difference(door, finished_run):
+    workdir, _ = finished_run
+    code, _, err = finish(door("main", FAST, f"--workdir={workdir}", "--resume", "--config.seed=9"))
+    assert code == 2
+    assert "another config: seed: 0 -> 9" in err

@@ -1,0 +1,34 @@
+"""Checks of configuration values: a predicate and what to say that it expects."""
+
+from collections.abc import Callable
+from typing import Any
+
+Check = tuple[Callable[[Any], bool], str]
+
+
+def at_least(bound: float) -> Check:
+    """A number no smaller than the bound."""
+    return lambda value: value >= bound, f"a number >= {bound}"
+
+
+def above(bound: float) -> Check:
+    """A number larger than the bound."""
+    return lambda value: value > bound, f"a number > {bound}"
+
+
+def within(low: float, high: float) -> Check:
+    """A number in a closed interval."""
+    return lambda value: low <= value <= high, f"a number in [{low}, {high}]"
+
+
+def one_of(*choices: str) -> Check:
+    """One of some words."""
+    return lambda value: value in choices, "one of " + ", ".join(map(repr, choices))
+
+
+SHARE = within(0.0, 1.0)
+SEED = within(0, 2**31 - 1)
+WIDTHS: Check = (
+    lambda value: len(value) > 0 and all(isinstance(w, int) and w > 0 for w in value),
+    "a tuple of positive integers",
+)

@@ -1,0 +1,94 @@
+"""Fields that every task has: run, optimizer, learning rate, evaluation, stopping, saving."""
+
+import itertools
+
+from ml_collections import ConfigDict
+
+from tvae.config.checks import SEED, Check, above, at_least, one_of, within
+from tvae.types import UserError
+
+
+def fields() -> ConfigDict:
+    """The shared fields, with the values of the v5.5 recipe."""
+    config = ConfigDict()
+    config.seed = 42  # of initialisation, batches, noise and evaluation draws
+    config.epochs = 400  # passes over the training data, at most
+    config.log_every_epochs = 1  # reporting interval; metrics leave the device this often
+
+    config.optimizer = optimizer = ConfigDict()
+    optimizer.kind = "adamw"  # "adamw" (decoupled decay) or "adam_l2" (decay in the gradient)
+    optimizer.weight_decay = 1e-4  # per unit of learning rate (adamw), or L2 coefficient (adam_l2)
+    optimizer.b1 = 0.9  # decay of the first moment, per step
+    optimizer.b2 = 0.999  # decay of the second moment, per step
+    optimizer.eps = 1e-8  # added to the root of the second moment
+    optimizer.grad_clip = 1.0  # global gradient norm over the groups that learn
+
+    config.learning_rate = rate = ConfigDict()
+    rate.kind = "piecewise"  # "piecewise", "cosine" or "warm_restarts"; see the fields of each
+    rate.boundaries = (0, 50, 120, 180, 220, 250, 300, 350)  # piecewise: epochs of the next rate
+    rate.rates = (1e-3, 5e-4, 3e-4, 1e-4, 5e-5, 2e-5, 1e-5, 5e-6)  # piecewise: one per boundary
+    rate.peak = 3e-3  # cosine, warm_restarts: rate at the end of the warm-up or of a restart
+    rate.end = 0.0  # cosine: rate at the last epoch
+    rate.warmup_epochs = 0.0  # cosine: epochs from 0 to peak, fractions allowed
+    rate.cycle_epochs = 20  # warm_restarts: length of the first cycle, epochs
+    rate.cycle_growth = 2  # warm_restarts: factor on the length of each next cycle
+
+    config.evaluation = evaluation = ConfigDict()
+    evaluation.every_epochs = 1  # epochs between evaluations
+
+    config.early_stop = stop = ConfigDict()
+    stop.metric = "val/loss"  # evaluation metric that selects the best checkpoint and may stop
+    stop.mode = "min"  # "min" or "max"
+    stop.min_delta = 0.0  # smallest change that counts as an improvement, metric units
+    stop.patience_epochs = 100  # epochs without improvement before stopping; 0 = never
+    stop.min_epochs = 0  # never stop before this many epochs
+
+    config.checkpoint = checkpoint = ConfigDict()
+    checkpoint.every_epochs = 10  # epochs between saves; the last epoch is always saved
+    return config
+
+
+CHECKS: dict[str, Check] = {
+    "seed": SEED,
+    "epochs": at_least(1),
+    "log_every_epochs": at_least(1),
+    "optimizer.kind": one_of("adamw", "adam_l2"),
+    "optimizer.weight_decay": at_least(0.0),
+    "optimizer.b1": within(0.0, 0.9999999),
+    "optimizer.b2": within(0.0, 0.9999999),
+    "optimizer.eps": above(0.0),
+    "optimizer.grad_clip": above(0.0),
+    "learning_rate.kind": one_of("piecewise", "cosine", "warm_restarts"),
+    "learning_rate.boundaries": (
+        lambda b: len(b) > 0 and b[0] == 0 and all(x < y for x, y in itertools.pairwise(b)),
+        "increasing epochs that begin with 0",
+    ),
+    "learning_rate.rates": (lambda v: all(x >= 0.0 for x in v), "rates >= 0"),
+    "learning_rate.peak": above(0.0),
+    "learning_rate.end": at_least(0.0),
+    "learning_rate.warmup_epochs": at_least(0.0),
+    "learning_rate.cycle_epochs": at_least(1),
+    "learning_rate.cycle_growth": at_least(1),
+    "evaluation.every_epochs": at_least(1),
+    "early_stop.metric": (lambda name: "/" in name, "a metric key such as 'val/loss'"),
+    "early_stop.mode": one_of("min", "max"),
+    "early_stop.min_delta": at_least(0.0),
+    "early_stop.patience_epochs": at_least(0),
+    "early_stop.min_epochs": at_least(0),
+    "checkpoint.every_epochs": at_least(1),
+}
+
+
+def validate(config: ConfigDict) -> None:
+    """Check what involves several shared fields."""
+    rate = config.learning_rate
+    if len(rate.boundaries) != len(rate.rates):
+        raise UserError(
+            f"config.learning_rate.rates: expected one per boundary ({len(rate.boundaries)}), "
+            f"got {len(rate.rates)}"
+        )
+    if rate.kind == "cosine" and rate.warmup_epochs >= config.epochs:
+        raise UserError(
+            f"config.learning_rate.warmup_epochs: expected less than config.epochs = "
+            f"{config.epochs}, got {rate.warmup_epochs}"
+        )

@@ -1,0 +1,102 @@
+"""Go on training where an imported checkpoint stopped."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from tvae.convert.importer import Imported
+from tvae.geometry import ternary
+from tvae.tasks.dual_vae_dynamics import Dynamics
+from tvae.training.step import TrainState
+from tvae.types import UserError
+
+
+def adopt_moments(opt_state: Any, moments: Mapping[str, Any], *, updates: int) -> Any:
+    """Put imported moments into the state of an optimizer that contains Adam.
+
+    Args:
+      opt_state: from ``init``; parameters that an Adam inside does not train are masked there.
+      moments: of :class:`tvae.convert.importer.Imported`.
+      updates: number of updates behind the moments, for the bias correction.
+
+    Returns:
+      The same state with the moments and counts of every ``scale_by_adam`` replaced.
+    """
+
+    def pick(old: Any, new: Any) -> Any:
+        return old if isinstance(old, optax.MaskedNode) else jnp.array(new, old.dtype)
+
+    def masked(node: Any) -> bool:
+        return isinstance(node, optax.MaskedNode)
+
+    def adopt(node: Any) -> Any:
+        if not isinstance(node, optax.ScaleByAdamState):
+            return node
+        return optax.ScaleByAdamState(
+            count=jnp.asarray(updates, node.count.dtype),
+            mu=jax.tree.map(pick, node.mu, moments["exp_avg"], is_leaf=masked),
+            nu=jax.tree.map(pick, node.nu, moments["exp_avg_sq"], is_leaf=masked),
+        )
+
+    return jax.tree.map(
+        adopt, opt_state, is_leaf=lambda node: isinstance(node, optax.ScaleByAdamState)
+    )
+
+
+def _last_coverage(state: Mapping[str, Any], vae: str) -> float:
+    """Share of operations among the original's last prior samples; it stores counts."""
+    history = state.get(f"coverage_{vae}_history") or [0]
+    return history[-1] / ternary.count()
+
+
+def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch: int) -> TrainState:
+    """The state in which v5.5 stopped, for its task's engine to go on with the next epoch.
+
+    Args:
+      imported: a v5.5 checkpoint, converted with its optimizer.
+      fresh: what the engine's ``init`` returns; gives the structure of the optimizer's state.
+      steps_per_epoch: of the task.
+
+    Returns:
+      Parameters, moments, dynamics (rho, lambdas, phase, gradient averages, coverages) and step.
+
+    Raises:
+      UserError: if the checkpoint is not v5.5's, or has no optimizer or dynamics.
+    """
+    state = imported.metadata["state"]
+    needed = ["epoch", "lambda1", "lambda2", "lambda3", "rho", "phase"]
+    needed += ["grad_balance_achieved", "grad_ema_momentum"]
+    complete = all(isinstance(state.get(name), (int, float)) for name in needed)
+    if imported.metadata["kind"] != "v5_5" or imported.moments is None or not complete:
+        raise UserError("training goes on only from v5.5's own checkpoints with their optimizer")
+    buffers = imported.metadata["buffers"]
+    aux = Dynamics(
+        epoch=jnp.int32(state["epoch"]),
+        step=jnp.int32(steps_per_epoch),
+        lambda1=jnp.float32(state["lambda1"]),
+        lambda2=jnp.float32(state["lambda2"]),
+        lambda3=jnp.float32(state["lambda3"]),
+        rho=jnp.float32(state["rho"]),
+        phase=jnp.int32(state["phase"]),
+        balanced=jnp.bool_(state["grad_balance_achieved"]),
+        momentum=jnp.float32(state["grad_ema_momentum"]),
+        ratio=jnp.float32(1.0),  # like rate_factor: the next epoch begins by computing it
+        norm_a=jnp.float32(buffers["grad_norm_A_ema"]),
+        norm_b=jnp.float32(buffers["grad_norm_B_ema"]),
+        coverage_a=jnp.float32(_last_coverage(state, "A")),
+        coverage_b=jnp.float32(_last_coverage(state, "B")),
+        rate_factor=jnp.float32(1.0),
+    )
+    steps = imported.metadata["optimizer"]["steps"]
+    return TrainState(
+        step=jnp.int32((state["epoch"] + 1) * steps_per_epoch),
+        # Copies: the engine donates its state, and the caller keeps the arrays.
+        params=jax.tree.map(jnp.array, imported.params),
+        opt_state=adopt_moments(
+            fresh.opt_state, imported.moments, updates=max(steps.values(), default=0)
+        ),
+        aux=aux,
+    )
