@@ -96,9 +96,9 @@ def richness_floor(*, outer: float, inner: float, gap: float) -> float:
     half of each level at either end.
 
     >>> round(richness_floor(outer=3.56, inner=0.05, gap=0.7), 4)
-    0.0213
+    0.0212
     >>> round(richness_floor(outer=3.56, inner=0.05, gap=1.0), 4)
-    0.0434
+    0.0433
     """
     width = np.diff(level_bands(outer=outer, inner=inner)[:-1], axis=1)
     return float(((gap * width / 2) ** 2).sum() / _N_LEVELS)

@@ -46,9 +46,9 @@ def log_density(
     Returns:
       ``(...)`` in nats.
 
-    >>> zero = jnp.float32(0.0)
-    >>> float(log_density(zero, zero, zero, dimension=16, c=1.0))
-    0.0
+    >>> one, zero = jnp.float32(1.0), jnp.float32(0.0)
+    >>> float(log_density(one, zero, zero, dimension=16, c=1.0))
+    -0.5
     """
     warp = log_sinh_ratio(jnp.sqrt(c) * length)
     return -0.5 * square - log_scale - (dimension - 1) * warp

@@ -24,6 +24,7 @@ from tvae.models.projections import HyperbolicProjection
 from tvae.task import Metrics, Params, Task
 from tvae.tasks import hyperbolic_vae_evaluation as evaluation
 from tvae.tasks.learning_rate import make_learning_rate
+from tvae.training import compilation
 from tvae.types import Observation
 
 
@@ -251,7 +252,7 @@ class HyperbolicVAETask:
         """Everything; see :func:`tvae.tasks.hyperbolic_vae_evaluation.full`."""
         del aux
         measure = functools.partial(evaluation.full, self.model, learned=self.tables.learned)
-        return jax.jit(measure)(params, key)
+        return compilation.jit_once(measure)(params, key)
 
     def task(self) -> Task:
         """These functions as the engine takes them."""

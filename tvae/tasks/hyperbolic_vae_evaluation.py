@@ -77,7 +77,8 @@ def headline(
     z, c = embed_all(model, params)
     valuation = ternary.valuation(jnp.arange(ternary.count()))
     radius = poincare.hyperbolic_radius(z, c=c)
-    sample = tree_sample(jax.random.key(SAMPLE_SEED))
+    # The sample that embedding_metrics draws from the same seed.
+    sample = tree_sample(jax.random.split(jax.random.key(SAMPLE_SEED), 3)[0])
     point = z[sample.operations]
     distance = poincare.pairwise_distance(point, point, c=c)
     metrics = reconstruction(model, params, key, learned=learned) | {
