@@ -13,6 +13,7 @@ import pathlib
 import jax
 import matplotlib as mpl
 
+from tvae.geometry import bands
 from tvae.tasks import hyperbolic_vae, hyperbolic_vae_evaluation
 from tvae.training import optim, step
 
@@ -29,11 +30,13 @@ REPORTED = [
 ]
 
 # Spread inside a level: first up to the bands' ends, then past them into the neighbours.
-GAPS = [(0.0, 0.05), (0.35, 0.05), (0.7, 0.05), (0.9, 0.0), (1.0, -0.3), (1.3, -0.6), (1.6, -0.9)]
-SPREAD = [{"radius.gap": gap, "radius.margin": margin} for gap, margin in GAPS]
+GAPS = [(0, 0.05), (0.35, 0.05), (0.7, 0.05), (0.9, 0), (0.95, -0.05), (0.95, -0.2), (1.0, -0.3)]
+SPREAD = [{"radius.gap": float(gap), "radius.margin": float(margin)} for gap, margin in GAPS]
 # The same lengths pulled by the tree and by the level gaps: which correlation gives way?
 TREES = [(0.0, 10.0), (0.3, 10.0), (3.0, 10.0), (30.0, 10.0), (30.0, 1.0), (30.0, 0.0)]
 PULL = [{"weights.tree": tree, "weights.chord": chord} for tree, chord in TREES]
+
+LARGEST_RICHNESS = bands.richness_floor(outer=3.56, inner=0.05, gap=1.0)
 
 # The original's checkpoint analysis, encoder B unless said otherwise; radii by their file's unit.
 PUBLISHED = {
@@ -89,13 +92,14 @@ def draw(rows):
     for name, (hierarchy, richness) in PUBLISHED.items():
         left.plot(-hierarchy, richness, "x", label=name)
     left.axvline(0.83205, color="grey", lw=0.5)
+    left.axhline(LARGEST_RICHNESS, color="grey", lw=0.5)
     left.set(
         title="spread inside the levels (gap, margin)",
         xlabel="|hierarchy|, ceiling 0.83205",
-        ylabel="richness",
-        xlim=(0.67, 0.85),
+        ylabel=f"richness; {LARGEST_RICHNESS:.4f} fills the bands",
+        yscale="log",
     )
-    left.legend(fontsize=8, loc="center left")
+    left.legend(fontsize=8, loc="lower left")
     for key, label in (("spread", "spread inside the levels"), ("pull", "tree and chord weights")):
         line = [[row["tree_fidelity"], row["dist_corr_comprehensive"]] for row in rows[key]]
         right.plot(*zip(*line, strict=True), "o-", label=label)
