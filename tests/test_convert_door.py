@@ -309,7 +309,9 @@ def test_the_door_goes_on_from_a_converted_checkpoint(reference, door, tmp_path)
         read_torch_file(reference / "v5_5" / "latest.pt"), include_optimizer=True
     )
     folders.write_folder(source, found)
-    flags = ["--config=configs/v5_5.py", "--config.epochs=108", "--config.evaluation.prior_draws=0"]
+    # Fewer epochs would be another schedule: stop by patience, after one evaluation to compare to.
+    flags = ["--config=configs/v5_5.py", "--config.evaluation.prior_draws=0"]
+    flags += ["--config.early_stop.patience_epochs=1", "--config.early_stop.min_delta=1e9"]
     process = door("main", *flags, f"--workdir={workdir}", f"--start_from={source}")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
