@@ -90,6 +90,17 @@ def test_resuming_a_finished_run_repeats_its_final_metrics(door, finished_run):
     assert (workdir / "metrics.json").read_text() == before
 
 
+def test_a_second_start_compiles_nothing(door, compilation_cache, finished_run, tmp_path):
+    def entries():
+        return {path.name for path in compilation_cache.iterdir() if path.suffix != ".atime"}
+
+    before = {name for name in entries() if "atime" not in name}
+    code, _, err = finish(door("main", FAST, f"--workdir={tmp_path / 'again'}"))
+    assert code == 0, err
+    assert len(before) > 3
+    assert {name for name in entries() if "atime" not in name} == before
+
+
 MISTAKES = [
     ([], "expected a configuration file"),
     (["--config=configs/absent.py"], "no such file: configs/absent.py"),
