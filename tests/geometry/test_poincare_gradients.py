@@ -47,7 +47,6 @@ def test_values_and_gradients_are_finite_in_the_closed_ball(name, dtype):
     unit /= np.linalg.norm(unit, axis=-1, keepdims=True)
     v = jnp.asarray(unit[2], dtype)
 
-    @jax.jit
     def value_and_gradients(x, y, c):
         value, pull = jax.vjp(FUNCTIONS[name], x, y, v, c)
         return value, *pull(jnp.ones_like(value))
@@ -72,7 +71,7 @@ def test_gradients_agree_with_finite_differences(name):
     x, y, v = rng.normal(size=(3, 6, 5)) * 0.2
     with jax.enable_x64(True):
         check_grads(
-            jax.jit(FUNCTIONS[name]),
+            FUNCTIONS[name],
             (jnp.asarray(x), jnp.asarray(y), jnp.asarray(v), jnp.asarray(1.3)),
             order=1,
             atol=1e-5,

@@ -1,10 +1,11 @@
-"""Golden cases of the original's modules: arrays, and weights as parameters of ours."""
+"""Golden cases of the original's modules: arrays, weights as parameters; random parameters."""
 
 import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -49,3 +50,17 @@ def assert_close(ours: jax.Array, theirs: np.ndarray, tolerance: float = 1e-5) -
 def cotangent(golden: Mapping[str, np.ndarray], output: str) -> jax.Array:
     """The cotangent of an output."""
     return jnp.asarray(golden[f"in.cotangent.{output}"])
+
+
+def random_params(module: nn.Module, *arguments: Any, **options: Any) -> dict[str, Any]:
+    """Parameters of the right shapes without compiling ``init``: normal with deviation 0.2."""
+    shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *arguments, **options))
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: jnp.asarray(0.2 * rng.normal(size=leaf.shape), leaf.dtype), shapes["params"]
+    )
+
+
+def size(parameters: Any) -> int:
+    """Number of parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(parameters))

@@ -7,7 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.golden_modules import assert_close, cotangent, load, projection_params, weights
+from tests.models.golden_modules import (
+    assert_close,
+    cotangent,
+    load,
+    projection_params,
+    random_params,
+    size,
+    weights,
+)
 from tvae.geometry import poincare
 from tvae.models.projections import HyperbolicProjection
 
@@ -16,16 +24,12 @@ Z = jnp.asarray(np.random.default_rng(0).normal(size=(12, 16)), jnp.float32)
 
 @functools.cache
 def init(model):
-    return jax.jit(model.init)(jax.random.key(0), Z)["params"]
+    return random_params(model, Z)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def apply(model, params, z=Z):
     return model.apply({"params": params}, z)
-
-
-def size(params) -> int:
-    return sum(leaf.size for leaf in jax.tree.leaves(params))
 
 
 @pytest.mark.parametrize(("n_layers", "expected"), [(1, 2_834), (2, 8_178)])
@@ -37,7 +41,7 @@ def test_parameter_counts_are_those_of_the_original(n_layers, expected):
 
 def test_starts_as_the_identity_direction_at_half_of_the_largest_norm():
     model = HyperbolicProjection(n_layers=2)
-    points = apply(model, init(model))
+    points = apply(model, jax.jit(model.init)(jax.random.key(0), Z)["params"])
     unit = Z / jnp.linalg.norm(Z, axis=-1, keepdims=True)
     np.testing.assert_allclose(points.direction, unit, rtol=1e-6)
     np.testing.assert_allclose(points.euclidean_norm, 0.475, atol=0.1)
@@ -46,8 +50,7 @@ def test_starts_as_the_identity_direction_at_half_of_the_largest_norm():
 @pytest.mark.parametrize("c", [0.5, 1.0, 3.0])
 def test_points_stay_inside_and_the_radius_is_exact(c):
     model = HyperbolicProjection(curvature=c, learnable_curvature=True, max_norm=0.9)
-    params = jax.tree.map(lambda leaf: leaf + 0.1, init(model))
-    params["inverse_softplus_c"] -= 0.1
+    params = dict(init(model), inverse_softplus_c=jnp.log(jnp.expm1(c)))
     points = apply(model, params)
     np.testing.assert_allclose(points.c, c, rtol=1e-6)
     assert np.all(points.euclidean_norm * np.sqrt(c) < 0.9)
@@ -57,7 +60,8 @@ def test_points_stay_inside_and_the_radius_is_exact(c):
 
 def test_latent_at_the_origin_gives_the_origin_with_finite_gradients():
     model = HyperbolicProjection()
-    params = init(model)
+    zeros = jax.tree.map(jnp.zeros_like, init(model)["direction"]["output"])
+    params = dict(init(model), direction=dict(init(model)["direction"], output=zeros))
     z = jnp.zeros((1, 16))
     assert not np.any(apply(model, params, z).z)
     gradient = jax.grad(lambda z: apply(model, params, z).hyperbolic_radius.sum())(z)
@@ -69,33 +73,33 @@ def test_learnable_curvature_reaches_points_radii_maps_and_distances():
     model = HyperbolicProjection(learnable_curvature=True)
     params = init(model)
 
-    def through(read):
-        def value(raw):
-            points = apply(model, params | {"inverse_softplus_c": raw})
-            return jnp.sum(read(points))
-
-        return jax.grad(value)(params["inverse_softplus_c"])
-
     reads = {
         "z": lambda p: p.z**2,
         "radius": lambda p: p.hyperbolic_radius,
         "distance": lambda p: poincare.distance(p.z, jnp.flip(p.z, 0), c=p.c),
         "log map": lambda p: poincare.log_map_origin(p.z, c=p.c) ** 2,
     }
-    for name, read in reads.items():
-        assert abs(through(read)) > 1e-3, f"curvature does not reach the {name}"
-    # Radius: 2/√c artanh(share): d/dc = -radius / (2c), times softplus' = 1 - e^{-c} at c = 1.
+
+    def totals(raw):
+        points = apply(model, params | {"inverse_softplus_c": raw})
+        return {name: jnp.sum(read(points)) for name, read in reads.items()}
+
+    slopes = jax.jacfwd(totals)(params["inverse_softplus_c"])
+    for name, slope in slopes.items():
+        assert abs(slope) > 1e-3, f"curvature does not reach the {name}"
+    # Radius: 2/√c artanh(share): d/dc = -radius / (2c), times softplus' = 1 - e^-c.
+    c = np.log1p(np.exp(params["inverse_softplus_c"]))
     radius = apply(model, params).hyperbolic_radius.sum()
-    expected = -radius / 2 * (1 - np.exp(-1.0))
-    np.testing.assert_allclose(through(reads["radius"]), expected, rtol=1e-5)
+    expected = -radius / (2 * c) * (1 - np.exp(-c))
+    np.testing.assert_allclose(slopes["radius"], expected, rtol=1e-5)
 
 
 def test_borrowed_direction_needs_no_direction_net():
     model = HyperbolicProjection()
     direction = jnp.broadcast_to(jnp.eye(16)[0], Z.shape)
-    params = jax.jit(lambda key: model.init(key, Z, direction=direction))(jax.random.key(0))
-    assert set(params["params"]) == {"radius"}
-    assert not np.any(model.apply(params, Z, direction=direction).z[:, 1:])
+    params = random_params(model, Z, direction=direction)
+    assert set(params) == {"radius"}
+    assert not np.any(model.apply({"params": params}, Z, direction=direction).z[:, 1:])
 
 
 @pytest.mark.parametrize(("field", "value"), [("max_norm", 1.0), ("curvature", 0.0)])

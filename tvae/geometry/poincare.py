@@ -16,20 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from tvae.geometry import numerics
-
-Curvature = jax.Array | float
-"""Curvature magnitude ``c > 0`` of a ball of curvature ``-c``, a scalar."""
-
-
-def _gap(x: jax.Array, c: Curvature) -> jax.Array:
-    """``1 - c‖x‖²`` with the last axis kept, at least ``min_gap``."""
-    gap = 1.0 - c * numerics.squared_norm(x, keepdims=True)
-    return jnp.maximum(gap, numerics.guards(x.dtype).min_gap)
-
-
-def _dot(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Inner product along the last axis, which is kept."""
-    return jnp.sum(x * y, axis=-1, keepdims=True)
+from tvae.geometry.gyrovectors import Curvature, dot, gap, gyration, mobius_add, mobius_scale
 
 
 def project(x: jax.Array, *, c: Curvature, max_norm: Curvature | None = None) -> jax.Array:
@@ -67,46 +54,7 @@ def conformal_factor(x: jax.Array, *, c: Curvature) -> jax.Array:
     >>> float(conformal_factor(jnp.zeros(3), c=1.0))
     2.0
     """
-    return 2.0 / _gap(x, c)[..., 0]
-
-
-def mobius_add(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
-    r"""Möbius addition, with :math:`w = x + y` and the gaps :math:`g_x, g_y`.
-
-    .. math:: x \oplus y = \frac{c\|w\|^2 x + g_x w}{c\|w\|^2 + g_x g_y}.
-
-    Args:
-      x: points ``(..., d)``.
-      y: points of the same rank.
-      c: curvature magnitude.
-
-    Returns:
-      ``(..., d)``; ``(-x) ⊕ x`` is exactly 0. Not projected.
-
-    >>> mobius_add(jnp.asarray([0.5, 0.0]), jnp.asarray([-0.5, 0.0]), c=1.0).tolist()
-    [0.0, 0.0]
-    """
-    w = x + y
-    square = c * numerics.squared_norm(w, keepdims=True)
-    gap_x = _gap(x, c)
-    return (square * x + gap_x * w) / (square + gap_x * _gap(y, c))
-
-
-def mobius_scale(t: jax.Array | float, x: jax.Array, *, c: Curvature) -> jax.Array:
-    r"""Möbius scalar product :math:`t \otimes x = \exp_0(t \log_0 x)`.
-
-    Args:
-      t: scalar, or an array that broadcasts against ``x`` at its rank.
-      x: points ``(..., d)``.
-      c: curvature magnitude.
-
-    Returns:
-      ``(..., d)``.
-
-    >>> round(float(mobius_scale(2.0, jnp.asarray([0.5, 0.0]), c=1.0)[0]), 4)
-    0.8
-    """
-    return _exp_map_origin(t * log_map_origin(x, c=c), c)
+    return 2.0 / gap(x, c)[..., 0]
 
 
 def distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
@@ -127,7 +75,7 @@ def distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
     >>> round(float(distance(jnp.asarray([-0.5, 0.0]), jnp.asarray([0.5, 0.0]), c=1.0)), 4)
     2.1972
     """
-    gaps = (_gap(x, c) * _gap(y, c))[..., 0]
+    gaps = (gap(x, c) * gap(y, c))[..., 0]
     return _distance_of(numerics.safe_norm(x - y), gaps, c)
 
 
@@ -194,7 +142,7 @@ def pairwise_distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
     square = _squared_differences(x, y)
     apart = square > jnp.finfo(square.dtype).tiny
     difference = jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
-    return _distance_of(difference, _gap(x, c) * _gap(y, c).T, c)
+    return _distance_of(difference, gap(x, c) * gap(y, c).T, c)
 
 
 def _add_coordinate(
@@ -218,7 +166,7 @@ def _squared_differences_jvp(
     """2 ⟨x - y, ẋ - ẏ⟩ multiplied out: its transpose needs no (n, m, d) array either."""
     x, y = primals
     u, v = tangents
-    own = _dot(x, u) + _dot(y, v).T
+    own = dot(x, u) + dot(y, v).T
     return _squared_differences(x, y), 2.0 * (own - x @ v.T - u @ y.T)
 
 
@@ -276,7 +224,7 @@ def exp_map(x: jax.Array, v: jax.Array, *, c: Curvature) -> jax.Array:
     >>> exp_map(jnp.asarray([0.5, 0.0]), jnp.zeros(2), c=1.0).tolist()
     [0.5, 0.0]
     """
-    return project(mobius_add(x, _exp_map_origin(v / _gap(x, c), c), c=c), c=c)
+    return project(mobius_add(x, _exp_map_origin(v / gap(x, c), c), c=c), c=c)
 
 
 def log_map(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
@@ -293,35 +241,7 @@ def log_map(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
     >>> log_map(jnp.asarray([0.5, 0.0]), jnp.asarray([0.5, 0.0]), c=1.0).tolist()
     [0.0, 0.0]
     """
-    return _gap(x, c) * log_map_origin(mobius_add(-x, y, c=c), c=c)
-
-
-def gyration(x: jax.Array, y: jax.Array, v: jax.Array, *, c: Curvature) -> jax.Array:
-    r"""Gyration :math:`\mathrm{gyr}[x, y] v = -(x \oplus y) \oplus (x \oplus (y \oplus v))`.
-
-    A rotation of ``v``, linear in it; with :math:`w = x + y` and the gaps :math:`g_x, g_y`
-
-    .. math:: v + 2c\,\frac{(c\|w\|^2\langle y, v\rangle + g_y\langle w, v\rangle)\,x
-              + (g_x\langle y, v\rangle - \langle w, v\rangle)\,w}{c\|w\|^2 + g_x g_y}.
-
-    Args:
-      x: points ``(..., d)``.
-      y: points.
-      v: vectors of any length.
-      c: curvature magnitude.
-
-    Returns:
-      ``(..., d)``, as long as ``v``.
-
-    >>> gyration(jnp.zeros(2), jnp.asarray([0.5, 0.0]), jnp.asarray([1.0, 2.0]), c=1.0).tolist()
-    [1.0, 2.0]
-    """
-    w = x + y
-    square = c * numerics.squared_norm(w, keepdims=True)
-    gap_x, gap_y = _gap(x, c), _gap(y, c)
-    along_y, along_w = _dot(y, v), _dot(w, v)
-    turned = (square * along_y + gap_y * along_w) * x + (gap_x * along_y - along_w) * w
-    return v + 2.0 * c * turned / (square + gap_x * gap_y)
+    return gap(x, c) * log_map_origin(mobius_add(-x, y, c=c), c=c)
 
 
 def parallel_transport(x: jax.Array, y: jax.Array, v: jax.Array, *, c: Curvature) -> jax.Array:
@@ -341,7 +261,7 @@ def parallel_transport(x: jax.Array, y: jax.Array, v: jax.Array, *, c: Curvature
     >>> parallel_transport(jnp.zeros(2), jnp.zeros(2), jnp.asarray([1.0, 2.0]), c=1.0).tolist()
     [1.0, 2.0]
     """
-    return gyration(y, -x, v, c=c) * (_gap(y, c) / _gap(x, c))
+    return gyration(y, -x, v, c=c) * (gap(y, c) / gap(x, c))
 
 
 def geodesic(t: jax.Array | float, x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
