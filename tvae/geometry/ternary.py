@@ -101,6 +101,31 @@ def valuation(number: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3) -> jax
     return divides.sum(-1, dtype=jnp.int32)
 
 
+def pair_valuation(
+    i: jax.Array, j: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3
+) -> jax.Array:
+    """Valuation ``v(i - j)`` of pairs, looked up in a table of all differences.
+
+    Nine integer divisions a pair would cost more than everything else in a loss over all pairs of
+    a batch; use :func:`valuation` for a few numbers and for differences of any size.
+
+    Args:
+      i: indices in ``[0, p ** n_digits)``; broadcast against ``j``.
+      j: indices.
+      n_digits: depth of the tree.
+      p: base.
+
+    Returns:
+      int32 of the broadcast shape, in ``[0, n_digits]``; ``n_digits`` where ``i == j``.
+
+    >>> pair_valuation(jnp.asarray([0, 1, 7]), jnp.asarray([9, 3, 7])).tolist()
+    [2, 0, 9]
+    """
+    table = valuation(jnp.arange(count(n_digits=n_digits, p=p)), n_digits=n_digits, p=p)
+    difference = jnp.asarray(i, jnp.int32) - jnp.asarray(j, jnp.int32)
+    return table[jnp.abs(difference)]
+
+
 def padic_distance(
     i: jax.Array, j: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3
 ) -> jax.Array:

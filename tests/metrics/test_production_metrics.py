@@ -1,0 +1,345 @@
+"""Hierarchy, tree and neighbourhood measures: recorded values, brute force, and their ceilings."""
+
+import itertools
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+from production_cases import FAST_COMPILE, kept
+
+from tvae.geometry import poincare, ternary
+from tvae.metrics import hierarchy as levels
+from tvae.metrics import neighbourhood, tree
+from tvae.metrics.embedding import embedding_metrics
+from tvae.metrics.rank_correlation import tie_ceiling
+from tvae.metrics.sample import (
+    Triplets,
+    all_pairs,
+    hamming_distance,
+    level_gap,
+    sample_triplets,
+    tree_sample,
+)
+
+# Op by op the same programs would take a minute to compile.
+FAST = partial(jax.jit, compiler_options=FAST_COMPILE)
+VALUATION = ternary.valuation(jnp.arange(19683))
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    (case,) = kept("metrics", "metrics/comprehensive_and_quick")
+    points = {side: jnp.asarray(case[f"in.z_{side}_q"], jnp.float32) / 128 for side in "AB"}
+    return case, points
+
+
+@FAST
+def _levels(radius):
+    measures = (levels.hierarchy, levels.richness, levels.level_radii)
+    return [measure(radius, VALUATION) for measure in measures]
+
+
+@FAST
+def _euclidean(x):
+    return jnp.linalg.norm(x[:, None] - x[None], axis=-1)
+
+
+@pytest.mark.parametrize(("name", "c"), [("n1000_c1", 1.0), ("n200_c1", 1.0), ("n300_c0.5", 0.5)])
+def test_comprehensive_metrics_equal_the_original(recorded, name, c):
+    case, points = recorded
+    sample = all_pairs(jnp.asarray(case[f"in.sample_idx_{name}"]))
+    for side, z in points.items():
+        order, rich, mean = _levels(poincare.hyperbolic_radius(z, c=c))
+        distance = _euclidean(z[sample.operations])
+        dist_corr = FAST(tree.dist_corr_comprehensive)(distance, sample)
+
+        def check(actual, key, side=side, **tolerance):
+            np.testing.assert_allclose(actual, case[f"out.{name}.{key}_{side}"], **tolerance)
+
+        check(order, "hierarchy", atol=2e-5)
+        check(dist_corr, "dist_corr", atol=2e-5)
+        check(tree.q(dist_corr, order), "Q", atol=5e-5)
+        check(rich, "richness", rtol=1e-5)
+        check(mean[0], "r_v0", rtol=1e-5)
+        check(mean[9], "r_v9", rtol=1e-5)
+        if name == "n1000_c1" and side == "A":
+            np.testing.assert_allclose(
+                mean, case[f"out.{name}.level_mean_radius_{side}"], rtol=1e-5
+            )
+
+
+def test_quick_metrics_equal_the_original(recorded):
+    case, points = recorded
+    sample = all_pairs(jnp.asarray(case["in.sample_idx_quick"]))
+    norm = {side: jnp.linalg.norm(z, axis=-1) for side, z in points.items()}
+    order, rich, mean = _levels(norm["B"])
+    dist_corr = FAST(tree.dist_corr_quick)(norm["B"][sample.operations], sample)
+    expected = {key: case[f"out.quick.{key}"] for key in ("dist_corr", "richness", "Q")}
+    np.testing.assert_allclose(dist_corr, expected["dist_corr"], atol=2e-5)
+    np.testing.assert_allclose(tree.q(dist_corr, order), expected["Q"], atol=5e-5)
+    np.testing.assert_allclose(rich, expected["richness"], rtol=1e-5)
+    np.testing.assert_allclose(mean[0], case["out.quick.r_v0"], rtol=1e-5)
+    np.testing.assert_allclose(mean[9], case["out.quick.r_v9"], rtol=1e-5)
+
+
+def test_degenerate_embeddings(reference):
+    """Constant radii: hierarchy NaN, distance correlation 0. Snapped radii exceed the ceiling."""
+    data = np.load(reference / "golden" / "metrics" / "degenerate.npz")
+    x = jnp.asarray((0.9 - 0.09 * np.asarray(VALUATION)).astype(np.float32))
+    snapped = jnp.stack([x, 0 * x, 0 * x], axis=-1)
+    constant = jnp.broadcast_to(jnp.asarray([[0.25, -0.5, 0.125]]), (19683, 3))
+    sample = all_pairs(jnp.asarray(data["in.sample_idx_constant_A_ties_only_B"]))
+    case = "out.constant_A_ties_only_B"
+
+    def measure(z):
+        order, _, _ = _levels(poincare.hyperbolic_radius(z, c=1.0))
+        distance = _euclidean(z[sample.operations])
+        return order, FAST(tree.dist_corr_comprehensive)(distance, sample)
+
+    order, dist_corr = measure(constant)
+    assert jnp.isnan(order)
+    assert dist_corr == data[f"{case}.dist_corr_A"] == 0
+    order, dist_corr = measure(snapped)
+    np.testing.assert_allclose(order, data[f"{case}.hierarchy_B"], atol=2e-5)
+    np.testing.assert_allclose(dist_corr, data[f"{case}.dist_corr_B"], atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "case", kept("metrics", "metrics/triplet_concordance"), ids=lambda case: case.name
+)
+def test_triplet_concordance_equals_the_original(case, recorded):
+    operations = jnp.asarray(case["in.operation_indices"])
+    triplets = Triplets(*(jnp.asarray(case[f"in.{end}_idx"]) for end in "ijk"))
+    c = case.params["curvature"]
+    scale = 0.5 if c == 2.0 else 1.0
+    points = recorded[1]
+    for side, other in ("AB", "BA"):
+        ball = scale * points[side][operations]
+        for space, distance in (
+            ("hyp", FAST(poincare.pairwise_distance)(ball, ball, c=c)),
+            ("euc", _euclidean(points[other][operations])),
+        ):
+            share = FAST(partial(tree.triplet_concordance, strict=False))(
+                distance, operations, triplets
+            )
+            expected = case[f"out.corr_{side}_{space}"]
+            np.testing.assert_allclose(share, expected, atol=1.01 / triplets.i.size)
+
+
+NEAREST = partial(FAST, static_argnames="k")(neighbourhood.nearest_neighbours)
+
+
+def _whole_small_tree(n_digits=4, p=3):
+    """Every pair of a small tree, with numpy: indices, both ends, valuations."""
+    n = p**n_digits
+    i, j = np.triu_indices(n, 1)
+    depth = np.asarray(
+        ternary.valuation(jnp.asarray(i - j), n_digits=n_digits, p=p), dtype=np.int64
+    )
+    valuation = np.asarray(ternary.valuation(jnp.arange(n), n_digits=n_digits, p=p))
+    return i, j, depth, valuation
+
+
+@pytest.mark.parametrize("p", [2, 3, 5])
+def test_ceilings_equal_brute_force(p):
+    n_digits = 4
+    i, j, depth, valuation = _whole_small_tree(n_digits, p)
+    jitter = np.random.default_rng(0).uniform(0, 0.5, i.size)
+
+    def reached(classes):
+        return scipy.stats.spearmanr(classes + jitter[: len(classes)], classes).statistic
+
+    size = {"n_digits": n_digits, "p": p}
+    digits = np.asarray(ternary.digits(jnp.arange(p**n_digits), **size))
+    hamming = (digits[i] != digits[j]).sum(-1)
+    gap = np.abs(valuation[i] - valuation[j])
+    np.testing.assert_allclose(-levels.hierarchy_ceiling(**size), reached(valuation), atol=1e-12)
+    np.testing.assert_allclose(tree.tree_fidelity_ceiling(**size), reached(-depth), atol=1e-12)
+    np.testing.assert_allclose(tree.dist_corr_quick_ceiling(**size), reached(gap), atol=1e-12)
+    np.testing.assert_allclose(
+        tree.hamming_correlation_ceiling(**size), reached(hamming), atol=1e-12
+    )
+    np.testing.assert_allclose(
+        tree.q_ceiling(**size), reached(gap) + 1.5 * reached(valuation), atol=1e-12
+    )
+
+
+def test_triplet_ceiling_equals_brute_force():
+    """All ordered triplets of a perfect tree whose equal distances are told apart at random."""
+    n = 27
+    rng = np.random.default_rng(0)
+    depth = np.asarray(
+        ternary.valuation(jnp.subtract.outer(jnp.arange(n), jnp.arange(n)), n_digits=3)
+    )
+    noise = rng.uniform(0, 0.1, (n, n))
+    distance = jnp.asarray(3.0**-depth * (1 + noise + noise.T))
+    triplets = Triplets(
+        *(jnp.asarray(x) for x in zip(*itertools.permutations(range(n), 3), strict=True))
+    )
+    loose = tree.triplet_concordance(distance, jnp.arange(n), triplets, strict=False)
+    # Each tied pair of triplets (i, j, k) and (i, k, j) is right exactly once.
+    np.testing.assert_allclose(loose, tree.triplet_concordance_ceiling(n_digits=3), atol=1e-6)
+    assert tree.triplet_concordance(distance, jnp.arange(n), triplets) == 1
+    assert tree.ultrametric_compliance(jnp.asarray(3.0**-depth), triplets) == 1
+
+
+def test_published_ceilings():
+    np.testing.assert_allclose(levels.hierarchy_ceiling(), -0.8320502954, atol=1e-10)
+    np.testing.assert_allclose(tree.dist_corr_quick_ceiling(), 0.9146, atol=1e-4)
+    np.testing.assert_allclose(tree.q_ceiling(), 2.1627, atol=1e-4)
+
+
+def test_all_pairs_are_all():
+    for m in (6, 7):
+        sample = all_pairs(jnp.arange(m))
+        pairs = {frozenset(pair) for pair in zip(sample.i.tolist(), sample.j.tolist(), strict=True)}
+        assert len(pairs) == sample.i.size == m * (m - 1) // 2
+
+
+def test_tree_sample_has_the_valuations_of_all_pairs():
+    sample = FAST(tree_sample)(jax.random.key(0))
+    assert np.unique(sample.operations).size == 1080
+    depth = ternary.pair_valuation(*sample.ends(sample.operations))
+    share = np.bincount(depth, minlength=9) / depth.size
+    whole = np.asarray(ternary.level_counts()[:-1]) / 19682
+    np.testing.assert_allclose(share[:6], whole[:6], rtol=1e-6)
+    np.testing.assert_allclose(share[6:].sum(), whole[6:].sum(), rtol=1e-6)
+    ceiling = tie_ceiling(np.bincount(depth).tolist())
+    np.testing.assert_allclose(ceiling, tree.tree_fidelity_ceiling(), atol=1e-4)
+
+
+def test_pair_features_equal_brute_force():
+    sample = FAST(tree_sample)(jax.random.key(3))
+    i, j = (np.asarray(end) for end in sample.ends(sample.operations))
+    digits = np.asarray(ternary.digits(jnp.arange(19683)))
+    np.testing.assert_array_equal(hamming_distance(sample), (digits[i] != digits[j]).sum(-1))
+    valuation = np.asarray(VALUATION)
+    np.testing.assert_array_equal(level_gap(sample), np.abs(valuation[i] - valuation[j]))
+    matrix = jax.random.uniform(jax.random.key(0), (1080, 1080))
+    np.testing.assert_array_equal(sample.of_matrix(matrix), matrix[sample.i, sample.j])
+
+
+def _tree_embedding(key, *, noise):
+    """Levels in shells, siblings near each other: directions are sums over the digits."""
+    digit_key, noise_key, radius_key = jax.random.split(key, 3)
+    digit = ternary.digits(jnp.arange(19683))
+    branches = jax.random.normal(digit_key, (9, 3, 16)) * (0.55 ** jnp.arange(9))[:, None, None]
+    direction = branches[jnp.arange(9)[None, :], digit].sum(1)
+    direction += noise * jax.random.normal(noise_key, direction.shape)
+    direction /= jnp.linalg.norm(direction, axis=-1, keepdims=True)
+    jitter = jax.random.uniform(radius_key, (19683,), minval=-0.01, maxval=0.01)
+    return direction * (0.9 - 0.09 * VALUATION + jitter)[:, None]
+
+
+def test_tree_sample_is_quieter_than_random_operations():
+    z = _tree_embedding(jax.random.key(0), noise=0.3)
+
+    @partial(FAST, static_argnames="balanced")
+    def fidelity(key, *, balanced):
+        if balanced:
+            sample = tree_sample(key)
+        else:
+            sample = all_pairs(jax.random.permutation(key, 19683)[:729])
+        point = z[sample.operations]
+        return tree.tree_fidelity(poincare.pairwise_distance(point, point, c=1.0), sample)
+
+    keys = jax.random.split(jax.random.key(1), 8)
+    balanced = jnp.stack([fidelity(key, balanced=True) for key in keys])
+    random = jnp.stack([fidelity(key, balanced=False) for key in keys])
+    assert balanced.std() < 0.5 * random.std()
+    assert abs(balanced.mean() - random.mean()) < 3 * random.std() / np.sqrt(8)
+
+
+def test_triplets_are_uniform_and_distinct():
+    i, j, k = sample_triplets(jax.random.key(0), n_points=5, n_triplets=60_000)
+    assert ((i != j) & (i != k) & (j != k)).all()
+    counts = np.bincount(25 * i + 5 * j + k)
+    counts = counts[counts > 0]
+    assert counts.size == 60
+    assert ((counts - 1000) ** 2 / 1000).sum() < 59 + 5 * np.sqrt(2 * 59)
+
+
+def test_nearest_neighbours_equal_brute_force():
+    z = poincare.exp_map_origin(0.6 * jax.random.normal(jax.random.key(0), (300, 4)), c=1.3)
+    query = jnp.arange(0, 300, 7)
+    found = NEAREST(z, query, c=1.3, k=5)
+    matrix = np.array(poincare.pairwise_distance(z, z, c=1.3))
+    np.fill_diagonal(matrix, np.inf)
+    np.testing.assert_array_equal(found.neighbour, np.argsort(matrix)[query, :5])
+    np.testing.assert_allclose(found.distance, np.sort(matrix)[query, :5], rtol=1e-4)
+
+
+def test_neighbour_consistency_reaches_its_ceiling():
+    """81 operations in one tight cluster a level: only levels smaller than k + 1 fall short."""
+    valuation = ternary.valuation(jnp.arange(81), n_digits=4)
+    centre = jax.nn.one_hot(valuation, 5) * 0.8
+    z = centre + 1e-3 * jax.random.normal(jax.random.key(0), (81, 5))
+    found = NEAREST(z, jnp.arange(81), c=1.0, k=4)
+    share = neighbourhood.neighbour_valuation_consistency(found)
+    ceiling = neighbourhood.neighbour_valuation_consistency_ceiling(4, n_digits=4)
+    np.testing.assert_allclose(share, ceiling, rtol=1e-6)
+    assert ceiling < 1
+
+
+def test_intrinsic_dimension_of_a_flat_patch():
+    patch = jnp.pad(0.1 * jax.random.uniform(jax.random.key(0), (2000, 3)), ((0, 0), (0, 9)))
+    found = NEAREST(patch, jnp.arange(1000), c=1.0, k=2)
+    # Standard error 3 / sqrt(1000), plus the edge of the patch.
+    np.testing.assert_allclose(neighbourhood.intrinsic_dimension(found), 3.0, atol=0.35)
+    coincident = NEAREST(jnp.zeros((9, 2)), jnp.arange(9), c=1.0, k=2)
+    assert jnp.isnan(neighbourhood.intrinsic_dimension(coincident))
+
+
+MEASURES = FAST(partial(embedding_metrics, c=1.0))
+
+
+def test_all_measures_in_one_call():
+    key = jax.random.key(0)
+    good = MEASURES(_tree_embedding(jax.random.key(0), noise=0.0), key)
+    assert all(jnp.isfinite(value) for value in good.values())
+    assert [f"radius_v{level}" in good for level in range(10)] == [True] * 10
+    np.testing.assert_allclose(good["hierarchy"], levels.hierarchy_ceiling(), atol=1e-3)
+    assert good["tree_fidelity"] > 0.6
+    assert good["triplet_concordance"] > 0.8
+    assert 0.5 < good["q_comprehensive"] < tree.q_ceiling() + 0.01
+    np.testing.assert_allclose(good["q_quick"], tree.q_ceiling(), atol=0.03)
+
+    noise = 0.2 * jax.random.normal(jax.random.key(2), (19683, 16))
+    bad = MEASURES(noise, jax.random.key(0))
+    for name in ("hierarchy", "tree_fidelity", "dist_corr_quick", "hamming_correlation"):
+        assert abs(bad[name]) < 0.03, name
+    np.testing.assert_allclose(bad["triplet_concordance"], 0.5, atol=0.05)
+    np.testing.assert_allclose(bad["neighbour_valuation_consistency"], 0.5, atol=0.05)
+    assert bad["intrinsic_dimension"] > 8
+    assert MEASURES._cache_size() == 1
+
+
+def test_the_measures_agree_with_scipy_on_the_same_sample():
+    z = _tree_embedding(jax.random.key(4), noise=0.5)
+    measured = MEASURES(z, jax.random.key(7))
+    sample = FAST(tree_sample)(jax.random.split(jax.random.key(7), 3)[0])
+    points = np.asarray(z, np.float64)[sample.operations]
+    i, j = np.asarray(sample.i), np.asarray(sample.j)
+    square = ((points[i] - points[j]) ** 2).sum(-1)
+    norm = np.linalg.norm(points, axis=-1)
+    gaps = (1 - norm[i] ** 2) * (1 - norm[j] ** 2)
+    depth = np.asarray(ternary.pair_valuation(*sample.ends(sample.operations)))
+    expected = {
+        "tree_fidelity": (np.arccosh(1 + 2 * square / gaps), -depth),
+        "dist_corr_comprehensive": (square, np.asarray(level_gap(sample))),
+        "dist_corr_quick": (np.abs(norm[i] - norm[j]), np.asarray(level_gap(sample))),
+        "hamming_correlation": (square / gaps, np.asarray(hamming_distance(sample))),
+    }
+    for name, pair in expected.items():
+        statistic = scipy.stats.spearmanr(*pair).statistic
+        np.testing.assert_allclose(measured[name], statistic, atol=1e-5, err_msg=name)
+
+
+def test_a_broken_embedding_is_not_hidden():
+    z = _tree_embedding(jax.random.key(0), noise=0.0).at[5].set(jnp.nan)
+    assert jnp.isnan(MEASURES(z, jax.random.key(0))["hierarchy"])
+    with pytest.raises(ValueError, match="19683 operations"):
+        embedding_metrics(jnp.zeros((10, 2)), jax.random.key(0), c=1.0)

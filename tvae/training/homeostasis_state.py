@@ -1,0 +1,212 @@
+"""What homeostasis knows: its thresholds, what it is told, what it remembers, what it answers."""
+
+from typing import NamedTuple
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from chex import Numeric
+
+COMPONENTS = ("encoder_a", "encoder_b", "controller")
+"""Order of every array over components."""
+
+
+class HomeostasisConfig(NamedTuple):
+    """Thresholds; all of them may be traced, so a population can carry one each.
+
+    Attributes:
+      enabled: False keeps the gates of the initial state for ever.
+      coverage_freeze: encoder A is frozen when coverage falls below this share.
+      coverage_unfreeze: least coverage at which encoder A may be unfrozen.
+      coverage_floor: annealing never lowers ``coverage_freeze`` below this.
+      coverage_ceiling: corrected mode never raises ``coverage_unfreeze`` above this.
+      coverage_gap: least distance that annealing keeps between the two thresholds.
+      stall_patience: consecutive stalled evaluations before encoder A is unfrozen.
+      plateau_threshold: change of a hierarchy over the window that counts as none.
+      plateau_patience: evaluations without change before encoder B is frozen.
+      plateau_patience_ceiling: largest patience that annealing gives encoder B.
+      degradation: fall of the hierarchy between two evaluations that unfreezes encoder B.
+      grad_threshold: gradient norm of the controller that counts as none.
+      grad_patience: evaluations below it before the controller is frozen.
+      grad_patience_ceiling: largest patience that annealing gives the controller.
+      grad_revival: multiple of the window's mean gradient norm that unfreezes the controller.
+      warmup: no decision before this epoch (parity) or evaluation (corrected).
+      hysteresis: epochs (parity) or evaluations (corrected) between two changes of a component.
+      annealing: whether completed cycles move thresholds and patience.
+      annealing_step: how far a cycle moves the coverage thresholds.
+      q_tolerance: loss of Q over a cycle that is still not worth tightening for.
+    """
+
+    enabled: Numeric = True
+    coverage_freeze: Numeric = 0.995
+    coverage_unfreeze: Numeric = 1.0
+    coverage_floor: Numeric = 0.95
+    coverage_ceiling: Numeric = 1.0
+    coverage_gap: Numeric = 0.005
+    stall_patience: Numeric = 5
+    plateau_threshold: Numeric = 0.001
+    plateau_patience: Numeric = 5
+    plateau_patience_ceiling: Numeric = 15
+    degradation: Numeric = 0.01
+    grad_threshold: Numeric = 0.01
+    grad_patience: Numeric = 3
+    grad_patience_ceiling: Numeric = 10
+    grad_revival: Numeric = 2.0
+    warmup: Numeric = 5
+    hysteresis: Numeric = 3
+    annealing: Numeric = True
+    annealing_step: Numeric = 0.005
+    q_tolerance: Numeric = 0.05
+
+
+class Corrections(NamedTuple):
+    """What to mend in the original; static booleans.
+
+    Attributes:
+      count_evaluations: warm-up and hysteresis in evaluations, like every other counter, instead
+        of epochs (an evaluation every fifth epoch makes a hysteresis of 3 epochs void).
+      coherent_q: judge encoder A's cycles by A's Q, encoder B's by B's and the controller's by
+        their mean, with the hierarchy's sign; the original uses A's |hierarchy| for all (and its
+        training script adds B's distance correlation), so an inverted hierarchy scores as well.
+      seeded_cycles: a component that starts out learning begins its first cycle with the Q of the
+        first decision instead of 0, which would count nearly any Q as a gain.
+      two_sided: a worsening hierarchy is not a plateau.
+      reset_counters: a change of a component's gate clears its counter.
+      bounded: keep the coverage thresholds within ``[coverage_floor, coverage_ceiling]``; the
+        original tightens without limit, until encoder A is frozen even at full coverage.
+      rollback: ask for encoder A's last good weights when it is frozen because coverage fell;
+        otherwise the damage is kept for ever.
+    """
+
+    count_evaluations: bool
+    coherent_q: bool
+    seeded_cycles: bool
+    two_sided: bool
+    reset_counters: bool
+    bounded: bool
+    rollback: bool
+
+
+PARITY = Corrections(*(False,) * len(Corrections._fields))
+CORRECTED = Corrections(*(True,) * len(Corrections._fields))
+
+
+class Measurements(NamedTuple):
+    """One evaluation.
+
+    Attributes:
+      epoch: of the evaluation, integer.
+      coverage: share of operations that decode exactly.
+      hierarchy_a: Spearman(valuation, radius) of embedding A, negative when well ordered.
+      hierarchy_b: of embedding B.
+      dist_corr_a: distance correlation of A (parity: whatever the original was given here).
+      dist_corr_b: distance correlation of B; parity does not read it.
+      controller_grad_norm: NaN when not measured.
+    """
+
+    epoch: Numeric
+    coverage: Numeric
+    hierarchy_a: Numeric
+    hierarchy_b: Numeric
+    dist_corr_a: Numeric
+    dist_corr_b: Numeric = 0.0
+    controller_grad_norm: Numeric = float("nan")
+
+
+@flax.struct.dataclass
+class HomeostasisState:
+    """Everything that one evaluation hands to the next; windows are oldest first, right-aligned.
+
+    Attributes:
+      n_updates: evaluations seen, int32.
+      n_grads: gradient norms seen, int32.
+      hierarchy: last hierarchies of A and B, ``(2, window)``.
+      grad: last gradient norms, ``(window,)``.
+      frozen: bool ``(3,)``.
+      last_change: clock of each component's last change, int32 ``(3,)``.
+      count: consecutive stalled, plateaued or still evaluations, int32 ``(3,)``.
+      patience: count that triggers a change, int32 ``(3,)``.
+      cycles: completed cycles, int32 ``(3,)``.
+      q: of this evaluation, by component, ``(3,)``.
+      best_q: ``(3,)``.
+      q_start: Q at the start of the running cycle, ``(3,)``; NaN where none has begun.
+      coverage_freeze: present threshold.
+      coverage_unfreeze: present threshold.
+    """
+
+    n_updates: jax.Array
+    n_grads: jax.Array
+    hierarchy: jax.Array
+    grad: jax.Array
+    frozen: jax.Array
+    last_change: jax.Array
+    count: jax.Array
+    patience: jax.Array
+    cycles: jax.Array
+    q: jax.Array
+    best_q: jax.Array
+    q_start: jax.Array
+    coverage_freeze: jax.Array
+    coverage_unfreeze: jax.Array
+
+
+class HomeostasisGates(NamedTuple):
+    """What the trainer does next; bool scalars, except ``changed``.
+
+    Attributes:
+      encoder_a: may learn.
+      encoder_b: may learn.
+      controller: may learn.
+      changed: bool ``(3,)``, gates that moved at this evaluation.
+      snapshot: encoder A's present weights keep full coverage: remember them.
+      rollback: put encoder A's remembered weights back.
+    """
+
+    encoder_a: jax.Array
+    encoder_b: jax.Array
+    controller: jax.Array
+    changed: jax.Array
+    snapshot: jax.Array
+    rollback: jax.Array
+
+
+def init_homeostasis(
+    config: HomeostasisConfig,
+    *,
+    corrections: Corrections = CORRECTED,
+    window: int = 5,
+    dtype: jnp.dtype = jnp.float32,
+) -> HomeostasisState:
+    """State before the first evaluation: encoder A frozen, encoder B and the controller learning.
+
+    Args:
+      config: thresholds.
+      corrections: must be those given to :func:`update_homeostasis`.
+      window: evaluations over which a change is measured (static).
+      dtype: of the measurements.
+
+    Returns:
+      A :class:`HomeostasisState`.
+
+    >>> init_homeostasis(HomeostasisConfig()).frozen.tolist()
+    [True, False, False]
+    """
+    zeros = jnp.zeros(3, jnp.int32)
+    first, best = (jnp.nan, -jnp.inf) if corrections.seeded_cycles else (0.0, 0.0)
+    patience = (config.stall_patience, config.plateau_patience, config.grad_patience)
+    return HomeostasisState(
+        n_updates=jnp.int32(0),
+        n_grads=jnp.int32(0),
+        hierarchy=jnp.zeros((2, window), dtype),
+        grad=jnp.zeros(window, dtype),
+        frozen=jnp.asarray([True, False, False]),
+        last_change=zeros - jnp.asarray(config.hysteresis, jnp.int32),
+        count=zeros,
+        patience=jnp.stack([jnp.asarray(p, jnp.int32) for p in patience]),
+        cycles=zeros,
+        q=jnp.zeros(3, dtype),
+        best_q=jnp.full(3, best, dtype),
+        q_start=jnp.asarray([jnp.nan, first, first], dtype),
+        coverage_freeze=jnp.asarray(config.coverage_freeze, dtype),
+        coverage_unfreeze=jnp.asarray(config.coverage_unfreeze, dtype),
+    )
