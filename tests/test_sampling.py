@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from production_cases import all_cases
 
+from tests.production_cases import all_cases
 from tvae.geometry import ternary
 from tvae.sampling import StratifiedCounts, stratified_counts, stratified_indices
 

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from production_cases import FAST_COMPILE, Case, all_cases
 
+from tests.production_cases import FAST_COMPILE, Case, all_cases
 from tvae.geometry import poincare, ternary
 from tvae.losses import geodesic, monotonic, radial, rank, rich_hierarchy, zero_structure
 from tvae.losses.pairs import Pairs

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from production_cases import FAST_COMPILE
 
+from tests.production_cases import FAST_COMPILE
 from tvae.geometry import poincare, ternary
 from tvae.losses import geodesic, monotonic, radial, rank, rich_hierarchy, zero_structure
 from tvae.losses.pairs import Pairs, sample_pairs

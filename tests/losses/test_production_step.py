@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from production_cases import FAST_COMPILE
 
+from tests.production_cases import FAST_COMPILE
 from tvae.geometry import poincare, ternary
 from tvae.losses import geodesic, radial, rank, rich_hierarchy, zero_structure
 from tvae.losses.pairs import Pairs

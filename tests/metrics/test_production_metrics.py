@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
-from production_cases import FAST_COMPILE, kept
 
+from tests.production_cases import FAST_COMPILE, kept
 from tvae.geometry import poincare, ternary
 from tvae.metrics import hierarchy as levels
 from tvae.metrics import neighbourhood, tree

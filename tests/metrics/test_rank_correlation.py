@@ -9,8 +9,8 @@ import pytest
 import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from production_cases import FAST_COMPILE, kept
 
+from tests.production_cases import FAST_COMPILE, kept
 from tvae.geometry import ternary
 from tvae.metrics import rank_correlation
 from tvae.metrics.rank_correlation import tie_ceiling

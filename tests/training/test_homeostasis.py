@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from production_cases import FAST_COMPILE, all_cases
 
+from tests.production_cases import FAST_COMPILE, all_cases
 from tvae.training.homeostasis import update_homeostasis
 from tvae.training.homeostasis_state import (
     CORRECTED,
