@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from golden_modules import random_params, size
 
+from tests.models.golden_modules import random_params, size
 from tvae.geometry import poincare, ternary
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
