@@ -3,9 +3,9 @@
 from ml_collections import ConfigDict
 
 from tvae.task import Task
-from tvae.tasks import dual_vae
+from tvae.tasks import dual_vae, ternary_vae
 
-MAKERS = {"dual_vae": dual_vae.make_domain}
+MAKERS = {"dual_vae": dual_vae.make_domain, "ternary_vae": ternary_vae.make_domain}
 
 
 def make_task(config: ConfigDict) -> Task:
