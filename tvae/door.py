@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import jax
 from absl import app, flags, logging
 
+from tvae.training import memory
 from tvae.types import UserError
 
 COMPILATION_CACHE = flags.DEFINE_string(
@@ -77,5 +78,6 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         except UserError as error:
             _refuse(error)
 
+    memory.share_one_arena()
     jax.config.config_with_absl()
     app.run(guarded, flags_parser=_parse_flags)

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.production_cases import FAST_COMPILE, kept
-from tvae.geometry import ternary
+from tvae.geometry import ranks, ternary
 from tvae.metrics import rank_correlation
 from tvae.metrics.rank_correlation import tie_ceiling
 
 # Op by op the same programs would take a minute to compile.
 FAST = partial(jax.jit, compiler_options=FAST_COMPILE)
-average_ranks, spearman = FAST(rank_correlation.average_ranks), FAST(rank_correlation.spearman)
+average_ranks, spearman = FAST(ranks.average_ranks), FAST(ranks.spearman)
 spearman_with_classes = partial(FAST, static_argnames="n_classes")(
     rank_correlation.spearman_with_classes
 )

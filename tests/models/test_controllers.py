@@ -9,7 +9,6 @@ import scipy.stats
 
 from tests.models.golden_modules import assert_close, cotangent, load, params, size, weights
 from tvae.convert import names
-from tvae.geometry import ranks
 from tvae.models.controllers import (
     Control,
     DifferentiableController,
@@ -34,17 +33,6 @@ def test_parameter_count_and_values_at_the_start():
 def test_constants_stand_in():
     control = jax.tree.map(float, constant_control())
     assert control == Control(0.0, 1.0, 0.5, 1.0, 1.0, 0.5)
-
-
-def test_average_ranks_and_spearman_equal_scipy():
-    rng = np.random.default_rng(0)
-    spearman, average_ranks = jax.jit(ranks.spearman), jax.jit(ranks.average_ranks)
-    for levels in (2, 10, 10**6):
-        x, y = rng.integers(levels, size=(2, 1000)).astype(np.float32)
-        np.testing.assert_array_equal(average_ranks(x), scipy.stats.rankdata(x))
-        np.testing.assert_allclose(spearman(x, y), scipy.stats.spearmanr(x, y)[0], atol=2e-7)
-    assert spearman(np.ones(1000, np.float32), y) == 0.0
-    assert spearman(np.ones(1, np.float32), np.ones(1, np.float32)) == 0.0
 
 
 def test_statistics_are_real_and_their_ranks_carry_no_gradient():

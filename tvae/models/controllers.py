@@ -120,8 +120,8 @@ def batch_statistics(
         [
             radius_a.mean(),
             radius_b.mean(),
-            ranks.spearman(valuation, radius_a),
-            ranks.spearman(valuation, radius_b),
+            jnp.nan_to_num(ranks.spearman(valuation, radius_a)),
+            jnp.nan_to_num(ranks.spearman(valuation, radius_b)),
             _mean_kl(*posterior_a),
             _mean_kl(*posterior_b),
             zero,

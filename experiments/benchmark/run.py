@@ -1,0 +1,131 @@
+"""How fast: training, evaluation, compilation, memory.
+
+    python experiments/benchmark/run.py [--json=FILE] [--repeats=9]
+
+Every figure is the median over repeats in one process, with the spread beside it. The machine's
+own float32 matrix-product rate is measured in the same process, so that a slow machine shows.
+"""
+
+import argparse
+import json
+import pathlib
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import jax
+import jax.numpy as jnp
+
+from tvae import config as config_lib
+from tvae.tasks import dual_vae, dual_vae_evaluation
+from tvae.training import optim, step
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+
+# Medians of the original system (PyTorch, one thread of a comparable machine).
+ORIGINAL = {"v5_5_epoch_s": 1.98, "v5_5_coverage_s": 2.24}
+
+
+def times(call, repeats):
+    """Wall seconds of each call; the result must be complete before the clock stops."""
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        jax.block_until_ready(call())
+        seconds.append(time.perf_counter() - start)
+    return seconds
+
+
+def matmul_rate(repeats):
+    """Best float32 FLOP/s of a 2048-cubed matrix product."""
+    x = jnp.ones((2048, 2048))
+    product = jax.jit(jnp.matmul)
+    jax.block_until_ready(product(x, x))
+    return 2 * 2048**3 / min(times(lambda: product(x, x), repeats))
+
+
+def training_flops(params, *, rows):
+    """FLOPs of the matrix products of forward and backward pass over a number of rows."""
+    trained = {name: part for name, part in params.items() if name != "state_net"}
+    kernels = sum(x.size for x in jax.tree.leaves(trained) if x.ndim == 2)
+    return 6 * kernels * rows
+
+
+def measure_v5_5(repeats):
+    """Epoch, coverage and compilation of the v5.5 recipe."""
+    config = config_lib.default()
+    domain = dual_vae.make_domain(config)
+    task = domain.task()
+    engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+    key = jax.random.key(0)
+    state = engine.init(key)
+    start = time.perf_counter()
+    train_epoch = engine.train_epoch.lower(state, key).compile()
+    compile_seconds = time.perf_counter() - start
+
+    def epoch():
+        nonlocal state
+        state, _ = train_epoch(state, key)
+        return state
+
+    epoch()
+    seconds = {"v5_5_epoch_s": times(epoch, repeats)}
+    coverage = jax.jit(
+        lambda params, key: dual_vae_evaluation.prior_coverage(
+            domain.model, params, key, categorical_draws=195_000, argmax_draws=0
+        )
+    )
+    jax.block_until_ready(coverage(state.params, key))
+    seconds["v5_5_coverage_s"] = times(lambda: coverage(state.params, key), repeats)
+    rows = task.steps_per_epoch * config.data.batch_size
+    flops = training_flops(state.params, rows=rows)
+    return seconds, compile_seconds, flops
+
+
+def peak_memory_of_training():
+    """Peak resident memory of a whole run, compilation and final evaluation included, in MB."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(
+            [
+                sys.executable,
+                *("-m", "tvae.main", "--config=configs/v5_5.py", "--config.epochs=3"),
+                *(f"--workdir={folder}/run", "--compilation_cache=off"),
+            ],
+            cwd=REPOSITORY,
+            check=True,
+            capture_output=True,
+        )
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def main():
+    """Measure all and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=pathlib.Path, help="also write the figures to this file")
+    parser.add_argument("--repeats", type=int, default=9)
+    arguments = parser.parse_args()
+    rate = matmul_rate(arguments.repeats)
+    seconds, compile_seconds, flops = measure_v5_5(arguments.repeats)
+    figures = {name: statistics.median(values) for name, values in seconds.items()}
+    figures |= {
+        "v5_5_compile_s": compile_seconds,
+        "matmul_share": flops / figures["v5_5_epoch_s"] / rate,
+        "peak_rss_mb": peak_memory_of_training(),
+    }
+    device = jax.devices()[0]
+    print(f"{device.device_kind}, jax {jax.__version__}, matmul {rate / 1e9:.0f} GFLOP/s float32")
+    print(f"{'figure':<20}{'median':>10}{'min':>10}{'max':>10}{'original':>10}{'ratio':>8}")
+    for name, value in figures.items():
+        low, high = (f(seconds.get(name, [value])) for f in (min, max))
+        original = ORIGINAL.get(name)
+        beside = f"{original:>10.2f}{original / value:>7.1f}x" if original else ""
+        print(f"{name:<20}{value:>10.4f}{low:>10.4f}{high:>10.4f}{beside}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
