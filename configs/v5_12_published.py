@@ -1,6 +1,6 @@
 """v5.12.4 as it was really run: plain encoders, frozen autoencoder, the archive settings.
 
-    python -m tvae.main --config=configs/v5_12_published.py
+python -m tvae.main --config=configs/v5_12_published.py
 """
 
 from ml_collections import ConfigDict

@@ -2,7 +2,16 @@
 
 from ml_collections import ConfigDict
 
-from tvae.config.checks import SHARE, WIDTHS, Check, above, at_least, one_of, within
+from tvae.config.checks import (
+    SHARE,
+    WIDTHS,
+    Check,
+    above,
+    at_least,
+    one_of,
+    refuse_riemannian,
+    within,
+)
 from tvae.geometry import ternary
 from tvae.sampling import stratified_counts
 from tvae.types import UserError
@@ -90,7 +99,8 @@ def _add_loss(config: ConfigDict) -> None:
     loss.coverage_weight = 1.0  # of A's cross-entropy, nats per digit
     loss.hierarchy_weight = 5.0  # of B's squared distances of level means from their targets
     loss.richness_weight = 2.0  # of B's levels whose spread fell below min_richness_ratio
-    loss.min_richness_ratio = 0.5  # share of a level's variance at the start that is to be kept
+    loss.richness_spread = 0.0  # reference deviation inside a level, level spacings; 0 = at start
+    loss.min_richness_ratio = 0.5  # share of the reference variance that is to be kept
     loss.separation_weight = 3.0  # of B's level means that lie less than 0.01 apart
     loss.radial_weight = 1.0  # of A's and B's squared distances from the radial targets
     loss.radial_phase2_factor = 0.5  # on radial_weight from geodesic_start on
@@ -182,6 +192,7 @@ CHECKS: dict[str, Check] = {
     "loss.coverage_weight": at_least(0.0),
     "loss.hierarchy_weight": at_least(0.0),
     "loss.richness_weight": at_least(0.0),
+    "loss.richness_spread": at_least(0.0),
     "loss.min_richness_ratio": at_least(0.0),
     "loss.separation_weight": at_least(0.0),
     "loss.radial_weight": at_least(0.0),
@@ -227,6 +238,7 @@ CHECKS: dict[str, Check] = {
 
 def validate(config: ConfigDict) -> None:
     """Check what involves several fields."""
+    refuse_riemannian(config)
     _validate_groups(config)
     loss, model = config.loss, config.model
     if loss.inner_radius >= loss.outer_radius:
@@ -252,12 +264,6 @@ def validate(config: ConfigDict) -> None:
         raise UserError(
             f"config.data.batch_size: expected at most {ternary.count()}, the operations of the "
             f"space, got {config.data.batch_size}"
-        )
-    if config.optimizer.kind == "riemannian_adam":
-        raise UserError(
-            "config.optimizer.kind: 'riemannian_adam' has nothing to act on: no parameter of this "
-            "model is a point of the ball; expected 'adam_l2', which is what the original's "
-            "Riemannian Adam amounts to, or 'adamw'"
         )
 
 

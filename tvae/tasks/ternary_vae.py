@@ -57,15 +57,13 @@ class TernaryVAETask:
             "encoder_a": (latents.mu_a, latents.logvar_a),
             "encoder_b": (latents.mu_b, latents.logvar_b),
         }
-        euclidean = self.config.legacy.euclidean_reference
-        start = outputs.ball_b
         return params, State(
             epoch=jnp.int32(0),
             restart_epoch=jnp.int32(0),
             tau=jnp.float32(0.0),
             hierarchy_a=jnp.float32(0.0),
             controller_grad_norm=jnp.float32(jnp.nan),
-            reference_radius=start.euclidean_norm if euclidean else start.hyperbolic_radius,
+            reference_radius=self.objective.reference_radius(outputs.ball_b),
             latents={name: cached[name] for name in ENCODERS if self._is_frozen(name)},
             snapshot=self.regulation.snapshot(params),
             homeostasis=self.regulation.init(),

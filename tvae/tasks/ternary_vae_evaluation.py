@@ -43,8 +43,8 @@ def measure(
     from_mu = vae.decode(outputs.latents.mu_a)
     from_ball = outputs.logits_a if model.decode_ball else vae.decode_points(outputs.ball_a.z)
     metrics = {
-        "eval/coverage_mu_a": coverage.exact_match(from_mu, digit).mean(),
-        "eval/coverage_ball": coverage.exact_match(from_ball, digit).mean(),
+        "eval/coverage_mu_a": coverage.share(coverage.exact_match(from_mu, digit)),
+        "eval/coverage_ball": coverage.share(coverage.exact_match(from_ball, digit)),
     }
     for encoder, ball in (("a", outputs.ball_a), ("b", outputs.ball_b)):
         metrics[f"eval/curvature_{encoder}"] = ball.c

@@ -35,7 +35,7 @@ class State:
       tau: share of the geodesic weight in force.
       hierarchy_a: of the last evaluation; 0 before the first.
       controller_grad_norm: of the last step; NaN without a controller.
-      reference_radius: B's radii at the start, one for each operation.
+      reference_radius: what B's richness is compared with, one for each operation.
       latents: encoder ("a" or "b") -> (mu, logvar) of all operations, for frozen encoders.
       snapshot: encoder A's last weights of full coverage; empty where it is never gated.
       homeostasis: its memory.

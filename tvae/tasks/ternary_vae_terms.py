@@ -13,6 +13,7 @@ from tvae.geometry import poincare, ternary
 from tvae.losses import geodesic, monotonic, radial, rank, reconstruction, rich_hierarchy
 from tvae.losses import zero_structure as zero
 from tvae.losses.pairs import Pairs, sample_pairs
+from tvae.losses.reductions import target_radius
 from tvae.models.controllers import Control
 from tvae.models.projections import BallPoints
 from tvae.models.ternary_vae import TernaryVAEOutputs
@@ -52,7 +53,7 @@ class Outputs:
     Attributes:
       vae: outputs of the model.
       valuation: of the batch's operations, int32 ``(batch,)``.
-      reference_radius: B's radii at the start of the run, ``(batch,)``.
+      reference_radius: what B's richness is compared with, ``(batch,)``.
       control: the controller's values, or constants.
       pairs_a: pairs for A's terms.
       pairs_b: pairs for B's terms.
@@ -114,6 +115,27 @@ class Objective:
             for name, length in lengths.items()
         }
 
+    def reference_radius(self, start: BallPoints) -> jax.Array:
+        """What B's richness is compared with, one radius for each operation.
+
+        Args:
+          start: B's points of all operations at the start of the run.
+
+        Returns:
+          ``(19683,)``: the radii at the start, or, where ``loss.richness_spread`` is set, targets
+          plus and minus that many level spacings by the operation's last nonzero digit.
+        """
+        loss = self.config.loss
+        if loss.richness_spread == 0.0:
+            euclidean = self.config.legacy.euclidean_reference
+            return start.euclidean_norm if euclidean else start.hyperbolic_radius
+        index = jnp.arange(ternary.count())
+        valuation, bounds = ternary.valuation(index), self.bounds(start.c)
+        spacing = (bounds["outer"] - bounds["inner"]) / ternary.N_DIGITS
+        last_digit = index // 3**valuation % 3
+        side = (last_digit == 2).astype(jnp.float32) - (last_digit == 1)
+        return target_radius(valuation, **bounds) + loss.richness_spread * spacing * side
+
     def coverage(self, outputs: Outputs, index: jax.Array) -> jax.Array:
         """A's cross-entropy, mean over rows and digits (nats per digit)."""
         rows = reconstruction.cross_entropy(outputs.vae.logits_a, ternary.digits(index))
@@ -163,24 +185,32 @@ class Objective:
 
     def zero(self, outputs: Outputs, index: jax.Array, *, encoder: str) -> jax.Array:
         """Zero valuation and zero count against the radius."""
-        ball, _ = outputs.side(encoder)
+        ball = outputs.side(encoder)[0]
         radius, loss = ball.hyperbolic_radius, self.config.loss
-        valuation = zero.zero_valuation_loss(radius, index, **self.bounds(ball.c))
+        bounds = self.bounds(ball.c)
+        valuation = zero.zero_valuation_loss(
+            radius, index, inner=bounds["inner"], outer=bounds["outer"]
+        )
         sparsity = zero.zero_sparsity_loss(radius, index)
         return loss.zero_valuation_weight * valuation + loss.zero_sparsity_weight * sparsity
 
     def monotonic(self, outputs: Outputs, _: jax.Array, *, encoder: str) -> jax.Array:
         """Order and targets of the level means."""
-        ball, _ = outputs.side(encoder)
+        ball = outputs.side(encoder)[0]
         radius = ball.hyperbolic_radius
         terms = monotonic.monotonic_radial(radius, outputs.valuation, **self.bounds(ball.c))
         return terms.order + 0.5 * terms.target
 
     def stratification(self, outputs: Outputs, _: jax.Array, *, encoder: str) -> jax.Array:
         """Smooth distances from the radial targets."""
-        ball, _ = outputs.side(encoder)
-        radius = ball.hyperbolic_radius
-        return radial.radial_stratification(radius, outputs.valuation, **self.bounds(ball.c))
+        ball = outputs.side(encoder)[0]
+        bounds = self.bounds(ball.c)
+        return radial.radial_stratification(
+            ball.hyperbolic_radius,
+            outputs.valuation,
+            inner=bounds["inner"],
+            outer=bounds["outer"],
+        )
 
     def control_penalty(self, outputs: Outputs, _: jax.Array) -> jax.Array:
         """Keeps the controller from switching the geodesic term off (v5.11)."""
