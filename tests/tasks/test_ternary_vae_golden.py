@@ -205,7 +205,7 @@ def test_adam_l2_step(golden, parity):
     family, data = golden
     slots = slots_of(family)
     grads = placement.from_tree(parity["phases"][0][1], slots)
-    moved = 0
+    moved, shares = 0, []
     for name, array in placement.from_tree(parity["after"].params, slots).items():
         if name.startswith("decoder"):
             if family == "frozen":
@@ -219,6 +219,7 @@ def test_adam_l2_step(golden, parity):
         error = np.abs(array.ravel()[::STRIDE].astype(np.float64) - data[f"param1/{name}"])
         bound = RELATIVE * np.abs(data[f"param1/{name}"]).max()
         assert (error[decided] <= bound).all(), name
-        assert decided.mean() > 0.2, name
+        shares.append(decided.mean())
         moved += 1
     assert moved == N_TENSORS[family]
+    assert np.mean(shares) > 0.5

@@ -23,6 +23,8 @@ from tvae.training.optim import FROZEN
 from tvae.types import Observation
 
 ENCODERS = ("encoder_a", "encoder_b")
+CLOSABLE = (*ENCODERS, "decoder", "controller")
+"""Groups that the configuration may freeze; the projections always learn."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,7 +72,7 @@ class TernaryVAETask:
         )
 
     def _is_frozen(self, group: str) -> bool:
-        return self.config.groups[group] == "frozen"
+        return group in CLOSABLE and getattr(self.config.groups, group) == "frozen"
 
     def begin_epoch(self, aux: State, epoch: jax.Array) -> State:
         """Move the clock, and the geodesic ramp unless A's hierarchy holds it."""
@@ -123,8 +125,7 @@ class TernaryVAETask:
         gates = self.regulation.gates(aux)
         groups = {part: part.removesuffix("_a") if "decoder" in part else part for part in PARTS}
         return {
-            part: gates.get(group, not (group in self.config.groups and self._is_frozen(group)))
-            for part, group in groups.items()
+            part: gates.get(group, not self._is_frozen(group)) for part, group in groups.items()
         }
 
     def _latents(
@@ -183,7 +184,7 @@ class TernaryVAETask:
             "projection_b": "projection_b",
             "controller": "controller",
         }[path.split("/")[0]]
-        return FROZEN if group in self.config.groups and self._is_frozen(group) else group
+        return FROZEN if self._is_frozen(group) else group
 
     def groups(self) -> dict[str, float]:
         """Factor on the learning rate of every group that may learn."""
@@ -203,7 +204,7 @@ class TernaryVAETask:
         return {
             name: factor
             for name, factor in factors.items()
-            if not absent.get(name, False) and not (name in groups and self._is_frozen(name))
+            if not absent.get(name, False) and not self._is_frozen(name)
         }
 
     def evaluate(self, params: Params, aux: State, key: jax.Array) -> Metrics:

@@ -92,9 +92,10 @@ class Regulation:
         for name in (*GATED, "decoder"):
             if name == "controller" and not self.config.model.controller:
                 continue
-            if groups[name] == "tuned":
+            when = getattr(groups, name)
+            if when == "tuned":
                 gates[name] = tuning
-            elif groups[name] == "gated":
+            elif when == "gated":
                 gates[name] = tuning | learns[name] if name == "encoder_a" else learns[name]
         return gates
 
