@@ -22,8 +22,7 @@ def valuations() -> Table:
     >>> valuations()[[0, 1, 3, 18]].tolist()
     [9, 0, 1, 2]
     """
-    index = np.arange(ternary.count())
-    return sum((index % 3**k == 0).astype(np.int32) for k in range(1, N_DIGITS + 1))
+    return np.asarray(ternary.valuation(np.arange(ternary.count())))
 
 
 def leading_digits() -> Table:
