@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
     """The task's default recipe with everything that the original did to it."""
     config = config_lib.default("ternary_vae")
     config.seed = 0
+    config.base_checkpoint = "checkpoints/v5_5_faithful"
     config.evaluation.sampled = True
     config.loss.zero_weight = 1.0
     config.legacy.zero_factor = 0.5

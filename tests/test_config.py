@@ -71,6 +71,30 @@ def test_unknown_and_missing_fields_are_refused():
         config_lib.validate(config)
 
 
+BAD_V6 = [
+    ("data.block", 100),
+    ("data.anchors", 244),
+    ("data.held_out_share", 1.0),
+    ("model.logvar_min", 3.0),
+    ("radius.inner", 3.6),
+    ("radius.outer", 3.7),
+    ("radius.gap", 0.96),
+    ("tree.ratio", 1.0),
+    ("chord.same", 1.35),
+    ("weights.kl", -1.0),
+]
+
+
+@pytest.mark.parametrize(("path", "value"), BAD_V6)
+def test_a_bad_value_of_the_hyperbolic_vae_is_refused_by_name(path, value):
+    config = config_lib.default("hyperbolic_vae")
+    config.update_from_flattened_dict({path: value})
+    with pytest.raises(UserError) as refusal:
+        config_lib.validate(config)
+    assert path in str(refusal.value)
+    assert "expected" in str(refusal.value)
+
+
 class Recorder:
     """A configuration that remembers which leaves were read."""
 
@@ -106,3 +130,14 @@ def test_every_field_is_read_by_training(tmp_path, kind):
     unread = {f"learning_rate.{name}" for name in other}
     # The test split is what the other two leave; validate() holds its share to that.
     assert {path for path, _ in config_lib.leaves(config)} - seen == unread | {"data.test_fraction"}
+
+
+def test_every_field_of_the_hyperbolic_vae_is_read_by_training(tmp_path):
+    config = load_config("v6")
+    config.epochs, config.learning_rate.warmup_epochs = 1, 0.1
+    seen = set()
+    recorder = Recorder(config, seen)
+    loop.train(recorder, registry.make_task(recorder), tmp_path)
+    of_other_kinds = ("boundaries", "rates", "cycle_epochs", "cycle_growth")
+    unread = {f"learning_rate.{name}" for name in of_other_kinds}
+    assert {path for path, _ in config_lib.leaves(config)} - seen == unread

@@ -300,3 +300,35 @@ def test_training_goes_on_from_v5_5s_own_checkpoint(reference) -> None:
     without_optimizer = found._replace(moments=None)
     with pytest.raises(UserError, match="training goes on only from"):
         continue_dual_vae(without_optimizer, fresh, steps_per_epoch=247)
+
+
+def test_the_door_goes_on_from_a_converted_checkpoint(reference, door, tmp_path) -> None:
+    """Two epochs more than the original's last: loss and dynamics go on where they stopped."""
+    source, workdir = tmp_path / "converted", tmp_path / "run"
+    found = import_checkpoint(
+        read_torch_file(reference / "v5_5" / "latest.pt"), include_optimizer=True
+    )
+    folders.write_folder(source, found)
+    # Fewer epochs would be another schedule: stop by patience, after one evaluation to compare to.
+    flags = ["--config=configs/v5_5.py", "--config.evaluation.prior_draws=0"]
+    flags += ["--config.early_stop.patience_epochs=1", "--config.early_stop.min_delta=1e9"]
+    process = door("main", *flags, f"--workdir={workdir}", f"--start_from={source}")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [106, 107]
+    # The original's training loss in its last epoch was 5.2732, its KL of B 10.7.
+    assert rows[0]["train/loss"] == pytest.approx(5.2732, rel=0.05)
+    assert rows[0]["train/kl_b"] == pytest.approx(10.7, rel=0.05)
+
+
+def test_going_on_from_what_does_not_fit_is_one_line(door, tmp_path) -> None:
+    folders.write_folder(tmp_path / "plain", import_checkpoint({"model": GOLDEN["model"]}))
+    cases = {"absent": "is missing", "plain": "training goes on only from"}
+    for name, expected in cases.items():
+        flags = [f"--workdir={tmp_path / 'run'}{name}", f"--start_from={tmp_path / name}"]
+        process = door("main", "--config=configs/v5_5.py", *flags)
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 2
+        assert expected in err
+        assert "Traceback" not in err

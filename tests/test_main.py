@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import load_config
 from tvae.tasks import registry
-from tvae.training import checkpoint, optim, step
+from tvae.training import checkpoint, loop
 
 FAST = "--config=configs/fast.py"
 
@@ -24,13 +24,7 @@ def finish(process, timeout=300):
 
 def last_params(workdir, config):
     """Parameters of the newest checkpoint of a run."""
-    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-    engine = step.make_engine(registry.make_task(config), settings)
-    target = jax.eval_shape(engine.init, jax.random.key(0))
-    store = checkpoint.RunCheckpoints(workdir / "checkpoints")
-    state, _ = store.restore(store.latest(), target)
-    store.close()
-    return state.params
+    return loop.restore_latest(config, registry.make_task(config), workdir).params
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +88,17 @@ def test_resuming_a_finished_run_repeats_its_final_metrics(door, finished_run):
     code, _, err = finish(door("main", FAST, f"--workdir={workdir}", "--resume"))
     assert code == 0, err
     assert (workdir / "metrics.json").read_text() == before
+
+
+def test_a_second_start_compiles_nothing(door, compilation_cache, finished_run, tmp_path):
+    def entries():
+        return {path.name for path in compilation_cache.iterdir() if path.suffix != ".atime"}
+
+    before = {name for name in entries() if "atime" not in name}
+    code, _, err = finish(door("main", FAST, f"--workdir={tmp_path / 'again'}"))
+    assert code == 0, err
+    assert len(before) > 3
+    assert {name for name in entries() if "atime" not in name} == before
 
 
 MISTAKES = [
@@ -169,3 +174,31 @@ def test_a_run_of_another_config_is_refused_with_the_difference(door, finished_r
     code, _, err = finish(door("main", FAST, f"--workdir={workdir}", "--resume", "--config.seed=9"))
     assert code == 2
     assert "another config: seed: 0 -> 9" in err
+
+
+def test_a_shipped_run_is_small_and_loads_back(door, finished_run, tmp_path):
+    workdir, _ = finished_run
+    target = tmp_path / "shipped"
+    code, _, err = finish(door("ship", f"--workdir={workdir}", f"--output={target}"))
+    assert code == 0, err
+    params, metadata = checkpoint.load_params(target)
+    jax.tree.map(np.testing.assert_array_equal, params, last_params(workdir, load_config("fast")))
+    assert metadata["config"]["seed"] == 0
+    assert metadata["command"] == "python -m tvae.main --config=configs/fast.py"
+    final = json.loads((workdir / "metrics.json").read_text())
+    assert metadata["metrics"] == final
+    assert f"{final['eval/coverage_mu_a']:.6g}" in (target / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ([], "--workdir and --output are needed"),
+        (["--workdir=nowhere", "--output=x"], "metrics.json is missing"),
+    ],
+)
+def test_shipping_mistakes_are_one_line(door, flags, expected):
+    code, _, err = finish(door("ship", *flags))
+    assert code == 2
+    assert expected in err
+    assert "Traceback" not in err

@@ -10,6 +10,7 @@ from ml_collections import config_flags
 
 from tvae import config as config_lib
 from tvae import door
+from tvae.convert import continuation
 from tvae.tasks import registry
 from tvae.training import loop, workdir, writers
 from tvae.types import UserError
@@ -17,6 +18,9 @@ from tvae.types import UserError
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration, such as configs/v5_5.py.")
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run. Default: runs/<config name>-<time>."
+)
+_START_FROM = flags.DEFINE_string(
+    "start_from", None, "Converted v5.5 checkpoint, with its optimizer, to go on training from."
 )
 _RESUME = flags.DEFINE_bool("resume", False, "Go on from the newest checkpoint of --workdir.")
 
@@ -40,9 +44,15 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("--resume: needs --workdir, the folder of the run to go on with")
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = pathlib.Path(_WORKDIR.value or f"runs/{name}-{now}").absolute()
+    task = registry.make_task(config)
+    start = None
+    if _START_FROM.value and not _RESUME.value:
+        start = continuation.read_start(config, task, pathlib.Path(_START_FROM.value))
     workdir.prepare(folder, config, resume=_RESUME.value)
+    if start is not None:
+        continuation.write_start(start, steps_per_epoch=task.steps_per_epoch, workdir=folder)
     sys.stderr.write(f"training {name} in {folder}\n")
-    final = loop.train(config, registry.make_task(config), folder)
+    final = loop.train(config, task, folder)
     sys.stdout.write(f"{writers.table(final)}\nworkdir  {folder}\n")
 
 

@@ -1,16 +1,26 @@
 """Go on training where an imported checkpoint stopped."""
 
+import contextlib
+import dataclasses
+import pathlib
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
+from tvae.convert.folders import read_folder
 from tvae.convert.importer import Imported
 from tvae.geometry import ternary
+from tvae.task import Task
 from tvae.tasks.dual_vae_dynamics import Dynamics
-from tvae.training.step import TrainState
+from tvae.training import loop
+from tvae.training.checkpoint import RunCheckpoints
+from tvae.training.optim import OptimizerSettings
+from tvae.training.step import TrainState, make_engine
 from tvae.types import UserError
 
 
@@ -44,6 +54,49 @@ def adopt_moments(opt_state: Any, moments: Mapping[str, Any], *, updates: int) -
     return jax.tree.map(
         adopt, opt_state, is_leaf=lambda node: isinstance(node, optax.ScaleByAdamState)
     )
+
+
+def read_start(config: ConfigDict, task: Task, source: pathlib.Path) -> TrainState:
+    """The state from which a run goes on where an imported checkpoint stopped.
+
+    Args:
+      config: of the dual VAE, with the shapes of the original's model.
+      task: of that configuration.
+      source: folder of a converted v5.5 checkpoint with its optimizer.
+
+    Returns:
+      The training state at the start of the next epoch.
+
+    Raises:
+      UserError: if the source is missing, damaged, or not of that kind or shape.
+    """
+    if config.task != "dual_vae":
+        raise UserError(f"--start_from: expected config.task 'dual_vae', got '{config.task}'")
+    imported = read_folder(source)
+    engine = make_engine(task, OptimizerSettings(**config.optimizer.to_dict()))
+    fresh = jax.eval_shape(engine.init, jax.random.key(0))
+    wanted, given = (
+        jax.tree.map(lambda leaf: leaf.shape, params) for params in (fresh.params, imported.params)
+    )
+    if wanted != given:
+        raise UserError(f"checkpoint {source}: its shapes are not those of config.model")
+    return continue_dual_vae(imported, fresh, steps_per_epoch=task.steps_per_epoch)
+
+
+def write_start(state: TrainState, *, steps_per_epoch: int, workdir: pathlib.Path) -> None:
+    """Save a state as the first checkpoint of a run, for the loop to go on from.
+
+    Args:
+      state: from :func:`read_start`.
+      steps_per_epoch: of the task.
+      workdir: of the run.
+    """
+    epoch = int(state.step) // steps_per_epoch
+    # Any measured score is better than this one: the first evaluation replaces it.
+    worst = -sys.float_info.max
+    progress = loop.Progress(epoch=epoch, best_score=worst, best_epoch=epoch)
+    with contextlib.closing(RunCheckpoints(workdir / loop.CHECKPOINTS)) as store:
+        store.save(int(state.step), state, dataclasses.asdict(progress), score=worst)
 
 
 def _last_coverage(state: Mapping[str, Any], vae: str) -> float:

@@ -121,8 +121,8 @@ def norm_of_radius(radius: jax.Array, *, c: Curvature) -> jax.Array:
     return jnp.tanh(root / 2.0 * radius) / root
 
 
-def pairwise_distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
-    """Geodesic distance of every ``x`` to every ``y``, with ``(n, m)`` memory only.
+def pairwise_lengths(x: jax.Array, y: jax.Array, *, c: Curvature) -> tuple[jax.Array, jax.Array]:
+    """Euclidean and geodesic distance of every ``x`` to every ``y``, with ``(n, m)`` memory only.
 
     The squares of the differences are accumulated coordinate by coordinate, so that near pairs
     are as accurate as in :func:`distance`; gradients go through two matrix products.
@@ -133,16 +133,27 @@ def pairwise_distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
       c: curvature magnitude.
 
     Returns:
-      ``(n, m)``; the gradient of coincident pairs is 0.
+      Two ``(n, m)`` arrays; the gradient of coincident pairs is 0.
+
+    >>> points = jnp.asarray([[0.0, 0.0], [0.0, 0.5]])
+    >>> chord, _ = pairwise_lengths(points, points, c=1.0)
+    >>> chord.tolist()
+    [[0.0, 0.5], [0.5, 0.0]]
+    """
+    square = _squared_differences(x, y)
+    apart = square > jnp.finfo(square.dtype).tiny
+    chord = jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
+    return chord, _distance_of(chord, gap(x, c) * gap(y, c).T, c)
+
+
+def pairwise_distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
+    """Geodesic distance of every ``x`` to every ``y``: the second of :func:`pairwise_lengths`.
 
     >>> points = jnp.asarray([[0.0, 0.0], [0.0, 0.5]])
     >>> pairwise_distance(points, points, c=1.0).round(4).tolist()
     [[0.0, 1.098...], [1.098..., 0.0]]
     """
-    square = _squared_differences(x, y)
-    apart = square > jnp.finfo(square.dtype).tiny
-    difference = jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
-    return _distance_of(difference, gap(x, c) * gap(y, c).T, c)
+    return pairwise_lengths(x, y, c=c)[1]
 
 
 def _add_coordinate(

@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax
 
-from tvae.models.layers import Flag, Linear, hidden_layers
+from tvae.models.layers import Activation, Flag, Linear, hidden_layers
 
 
 class Decoder(nn.Module):
@@ -18,12 +18,14 @@ class Decoder(nn.Module):
       widths: widths of the hidden layers.
       normalize: layer norm and SiLU instead of ReLU.
       dropout: rate behind every hidden layer.
+      activation: elementwise function, or None for what ``normalize`` says.
     """
 
     n_digits: int = 9
     widths: tuple[int, ...] = (32, 64)
     normalize: bool = False
     dropout: float = 0.0
+    activation: Activation | None = None
 
     @nn.compact
     def __call__(self, z: jax.Array, train: Flag = False) -> jax.Array:
@@ -39,7 +41,7 @@ class Decoder(nn.Module):
         h = hidden_layers(
             z,
             self.widths,
-            activation=nn.silu if self.normalize else nn.relu,
+            activation=self.activation or (nn.silu if self.normalize else nn.relu),
             normalize=self.normalize,
             dropout=(self.dropout,) * len(self.widths),
             active=train,

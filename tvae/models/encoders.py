@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from tvae.models.layers import Flag, Linear, hidden_layers
+from tvae.models.layers import Activation, Flag, Linear, hidden_layers
 
 
 class Encoder(nn.Module):
@@ -20,6 +20,9 @@ class Encoder(nn.Module):
       normalize: layer norm and SiLU instead of ReLU.
       dropout: rate behind every hidden layer but the last.
       logvar_bounds: hard clamp of logvar (gradient 0 outside), or None.
+      activation: elementwise function, or None for what ``normalize`` says.
+      logvar_start: logvar of every operation at the start, up to a kernel a third of the usual
+        one; the head's bias then counts from it. None: whatever the usual initialisation gives.
     """
 
     latent_dim: int = 16
@@ -27,6 +30,8 @@ class Encoder(nn.Module):
     normalize: bool = False
     dropout: float = 0.0
     logvar_bounds: tuple[float, float] | None = None
+    activation: Activation | None = None
+    logvar_start: float | None = None
 
     @nn.compact
     def __call__(self, x: jax.Array, train: Flag = False) -> tuple[jax.Array, jax.Array]:
@@ -42,11 +47,15 @@ class Encoder(nn.Module):
         x = hidden_layers(
             x,
             self.widths,
-            activation=nn.silu if self.normalize else nn.relu,
+            activation=self.activation or (nn.silu if self.normalize else nn.relu),
             normalize=self.normalize,
             dropout=(self.dropout,) * (len(self.widths) - 1),
             active=train,
         )
         mu = Linear(self.latent_dim, name="mu")(x)
-        logvar = Linear(self.latent_dim, name="logvar")(x)
+        if self.logvar_start is None:
+            logvar = Linear(self.latent_dim, name="logvar")(x)
+        else:
+            head = Linear(self.latent_dim, kernel_scale=0.3, zero_bias=True, name="logvar")
+            logvar = head(x) + self.logvar_start
         return mu, logvar if self.logvar_bounds is None else jnp.clip(logvar, *self.logvar_bounds)

@@ -9,6 +9,9 @@ import jax.numpy as jnp
 Flag = bool | jax.Array
 """A Python bool (static: ``False`` costs nothing) or a traced boolean scalar."""
 
+Activation = Callable[[jax.Array], jax.Array]
+"""An elementwise function."""
+
 
 def _symmetric_uniform(bound: float) -> nn.initializers.Initializer:
     def init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
@@ -73,7 +76,7 @@ def hidden_layers(
     x: jax.Array,
     widths: Sequence[int],
     *,
-    activation: Callable[[jax.Array], jax.Array],
+    activation: Activation,
     normalize: bool = False,
     dropout: Sequence[float] = (),
     active: Flag = False,

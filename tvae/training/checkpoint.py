@@ -17,6 +17,7 @@ from tvae.training import optim
 from tvae.types import UserError
 
 _STATE, _PROGRESS = "state", "progress"
+_MARKER = "commit_success.txt"
 PARAMS_FOLDER = "params"
 METADATA_FILE = "metadata.json"
 
@@ -171,6 +172,8 @@ def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> 
         folder.mkdir(parents=True)
         with ocp.StandardCheckpointer() as checkpointer:
             checkpointer.save(folder.absolute() / PARAMS_FOLDER, params)
+        # Orbax writes the folder's absolute path into its marker: not for others to read.
+        (folder / PARAMS_FOLDER / _MARKER).write_text("Checkpoint commit was successful\n")
         text = json.dumps(metadata | {"sha256": digest(params)}, indent=2)
         (folder / METADATA_FILE).write_text(text + "\n")
     except OSError as error:

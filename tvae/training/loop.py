@@ -14,6 +14,9 @@ from tvae.task import Task
 from tvae.training import checkpoint, memory, optim, step, writers
 from tvae.types import UserError
 
+CHECKPOINTS = "checkpoints"
+"""Folder of a working directory."""
+
 
 @dataclasses.dataclass
 class Progress:
@@ -73,6 +76,29 @@ def _start(
     return state, progress
 
 
+def restore_latest(config: ConfigDict, task: Task, workdir: pathlib.Path) -> step.TrainState:
+    """The state of the newest checkpoint of a run, arrays in host memory.
+
+    Args:
+      config: of the run.
+      task: of the run.
+      workdir: its working directory.
+
+    Returns:
+      The training state.
+
+    Raises:
+      UserError: if there is no checkpoint or it is damaged.
+    """
+    engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+    shapes = jax.eval_shape(engine.init, jax.random.key(0))
+    with contextlib.closing(checkpoint.RunCheckpoints(workdir / CHECKPOINTS)) as store:
+        newest = store.latest()
+        if newest is None:
+            raise UserError(f"workdir {workdir}: holds no checkpoint")
+        return store.restore(newest, shapes)[0]
+
+
 def _block_end(config: ConfigDict, epoch: int) -> tuple[int, bool]:
     """Where the next host transfer is due: ``(epochs completed by then, evaluate there?)``."""
 
@@ -106,7 +132,7 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
     settings = optim.OptimizerSettings(**config.optimizer.to_dict())
     engine = step.make_engine(task, settings)
     run_key = jax.random.key(config.seed)
-    store = checkpoint.RunCheckpoints(workdir / "checkpoints")
+    store = checkpoint.RunCheckpoints(workdir / CHECKPOINTS)
     state, progress = _start(engine, run_key, store)
     memory.forget_programs()
     with (

@@ -93,7 +93,7 @@ def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
     stored = folder / CONFIG_FILE
     try:
         if stored.exists():
-            _check_same_run(folder, stored, config, resume=resume)
+            _check_same_run(folder, config, resume=resume)
             return
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
@@ -106,14 +106,31 @@ def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
         raise UserError(f"workdir {folder}: cannot be written ({error.strerror})") from error
 
 
-def _check_same_run(
-    folder: pathlib.Path, stored: pathlib.Path, config: ConfigDict, *, resume: bool
-) -> None:
+def _read_json(path: pathlib.Path) -> dict[str, Any]:
     try:
-        old = ConfigDict(json.loads(stored.read_text()))
-    except ValueError as error:
-        raise UserError(f"{stored}: not readable as JSON ({error})") from error
-    changes = difference(old, _as_stored(config))
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: not readable as JSON ({error})") from error
+
+
+def read_config(folder: pathlib.Path) -> ConfigDict:
+    """The configuration of the run in a working directory.
+
+    Raises:
+      UserError: if there is none or it is damaged.
+    """
+    return ConfigDict(_read_json(folder / CONFIG_FILE))
+
+
+def read_provenance(folder: pathlib.Path) -> dict[str, Any]:
+    """What :func:`provenance` said when the run in a working directory began."""
+    return _read_json(folder / RUN_FILE)
+
+
+def _check_same_run(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
+    changes = difference(read_config(folder), _as_stored(config))
     if changes:
         raise UserError(f"workdir {folder} holds a run of another config: {'; '.join(changes)}")
     if not resume:

@@ -99,9 +99,9 @@ def progress_bar(*, epochs: int, first_epoch: int) -> tqdm:
 def describe(metrics: Mapping[str, Any]) -> str:
     """The progress bar's summary: training loss and the latest coverages."""
     parts = []
-    for name in ("train/loss", "eval/coverage_mu_a", "eval/coverage_mu_b"):
+    for name in ("train/loss", "eval/coverage_mu_a", "eval/coverage_mu_b", "eval/coverage_ball"):
         if name in metrics:
-            label = name.split("/")[1].replace("coverage_mu", "cov")
+            label = name.split("/")[1].replace("coverage", "cov").replace("_mu", "")
             parts.append(f"{label} {float(metrics[name]):.4f}")
     return ", ".join(parts)
 

@@ -1,0 +1,140 @@
+"""What richness and tree fidelity cost: short runs of the v6 recipe with one or two knobs moved.
+
+    python experiments/frontier/run.py
+
+Takes about four minutes on two CPU cores and writes ``results.json`` and ``frontier.png``.
+"""
+
+import functools
+import importlib.util
+import json
+import pathlib
+
+import jax
+import matplotlib as mpl
+
+from tvae.geometry import bands
+from tvae.tasks import hyperbolic_vae, hyperbolic_vae_evaluation
+from tvae.training import optim, step
+
+HERE = pathlib.Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+EPOCHS = 20
+REPORTED = [
+    "coverage_ball",
+    "hierarchy",
+    "richness",
+    "tree_fidelity",
+    "dist_corr_comprehensive",
+    "q_comprehensive",
+]
+
+# Spread inside a level: first up to the bands' ends, then past them into the neighbours.
+GAPS = [(0, 0.05), (0.35, 0.05), (0.7, 0.05), (0.9, 0), (0.95, -0.05), (0.95, -0.2), (1.0, -0.3)]
+SPREAD = [{"radius.gap": float(gap), "radius.margin": float(margin)} for gap, margin in GAPS]
+# The same lengths pulled by the tree and by the level gaps: which correlation gives way?
+TREES = [(0.0, 10.0), (0.3, 10.0), (3.0, 10.0), (30.0, 10.0), (30.0, 1.0), (30.0, 0.0)]
+PULL = [{"weights.tree": tree, "weights.chord": chord} for tree, chord in TREES]
+
+LARGEST_RICHNESS = bands.richness_floor(outer=3.56, inner=0.05, gap=1.0)
+
+# The original's checkpoint analysis, encoder B unless said otherwise; radii by their file's unit.
+PUBLISHED = {
+    "v5_12 best_Q": (-0.8288, 0.00102),
+    "v5_12_4 best_Q": (-0.8169, 0.00315),
+    "v5_12_3 best_Q": (-0.8128, 0.00398),
+    "homeostatic_rich (A)": (-0.6944, 0.0066),
+    "max_hierarchy (A)": (-0.8298, 2.6e-4),
+    "README's claim": (-0.8321, 0.00787),
+}
+
+
+def load_recipe():
+    """The configuration of ``configs/v6.py``, cut short."""
+    spec = importlib.util.spec_from_file_location("v6", REPOSITORY / "configs" / "v6.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config()
+    config.epochs = EPOCHS
+    config.learning_rate.warmup_epochs = 0.05 * EPOCHS
+    return config
+
+
+def measure(knobs, evaluate):
+    """Train with some knobs moved and measure the embedding."""
+    config = load_recipe()
+    config.update_from_flattened_dict(knobs)
+    domain = hyperbolic_vae.make_domain(config)
+    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
+    engine = step.make_engine(domain.task(), settings)
+    key = jax.random.key(config.seed)
+    state = engine.init(key)
+    for _ in range(EPOCHS):
+        state, _ = engine.train_epoch(state, key)
+    metrics = jax.device_get(evaluate(state.params, key))
+    row = knobs | {name: round(float(metrics[f"eval/{name}"]), 6) for name in REPORTED}
+    print(json.dumps(row))
+    return row
+
+
+def draw(rows):
+    """Both frontiers, with the published points on the first."""
+    mpl.use("Agg")
+    from matplotlib import pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    spread = rows["spread"]
+    line = [[-row["hierarchy"], row["richness"]] for row in spread]
+    left.plot(*zip(*line, strict=True), "o-", label="v6, 20 epochs")
+    for row, point in zip(spread, line, strict=True):
+        name = f"{row['radius.gap']:g}, {row['radius.margin']:g}"
+        left.annotate(name, point, xytext=(-5, 4), textcoords="offset points", ha="right")
+    for name, (hierarchy, richness) in PUBLISHED.items():
+        left.plot(-hierarchy, richness, "x", label=name)
+    left.axvline(0.83205, color="grey", lw=0.5)
+    left.axhline(LARGEST_RICHNESS, color="grey", lw=0.5)
+    left.set(
+        title="spread inside the levels (gap, margin)",
+        xlabel="|hierarchy|, ceiling 0.83205",
+        ylabel=f"richness; {LARGEST_RICHNESS:.4f} fills the bands",
+        yscale="log",
+    )
+    left.legend(fontsize=8, loc="lower left")
+    for key, label in (("spread", "spread inside the levels"), ("pull", "tree and chord weights")):
+        line = [[row["tree_fidelity"], row["dist_corr_comprehensive"]] for row in rows[key]]
+        right.plot(*zip(*line, strict=True), "o-", label=label)
+    for row in rows["pull"]:
+        name = f"{row['weights.tree']:g}, {row['weights.chord']:g}"
+        point = row["tree_fidelity"], row["dist_corr_comprehensive"]
+        right.annotate(name, point, xytext=(-5, -10), textcoords="offset points", ha="right")
+    right.axvline(0.83202, color="grey", lw=0.5)
+    right.axhline(0.91461, color="grey", lw=0.5)
+    right.set(
+        title="pull of the pairs (weights of tree, chord)",
+        xlabel="tree fidelity, ceiling 0.83202",
+        ylabel="dist_corr_comprehensive, ceiling 0.9146",
+    )
+    right.legend(fontsize=8, loc="lower left")
+    figure.savefig(HERE / "frontier.png", dpi=90)
+
+
+def main():
+    """Sweep, write, draw."""
+    # One compiled evaluation for all: it depends on the model and not on the knobs.
+    domain = hyperbolic_vae.make_domain(load_recipe())
+    evaluate = jax.jit(
+        functools.partial(
+            hyperbolic_vae_evaluation.full, domain.model, learned=domain.tables.learned
+        )
+    )
+    rows = {
+        name: [measure(knobs, evaluate) for knobs in sweep]
+        for name, sweep in (("spread", SPREAD), ("pull", PULL))
+    }
+    results = {"command": "python experiments/frontier/run.py", "epochs": EPOCHS} | rows
+    (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    draw(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""Ship a run's parameters: ``python -m tvae.ship --workdir=RUN --output=checkpoints/NAME``.
+
+Writes what ``checkpoints/`` holds: parameters alone in Orbax format, and a model card.
+"""
+
+import json
+import pathlib
+import sys
+from collections.abc import Sequence
+
+from absl import flags
+
+from tvae import door
+from tvae.tasks import registry
+from tvae.training import checkpoint, loop, workdir, writers
+from tvae.types import UserError
+
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run.")
+_OUTPUT = flags.DEFINE_string("output", None, "Folder to write; must not exist.")
+
+
+def _card(name: str, metadata: dict) -> str:
+    """The model card: what it is, how it was made, what it measures."""
+    run, metrics = metadata["run"], metadata["metrics"]
+    modified = " with uncommitted changes" if run["git_modified"] else ""
+    return (
+        f"# {name}\n\n"
+        f"Task `{metadata['config']['task']}`, seed {metadata['config']['seed']}, trained at "
+        f"commit `{run['git_commit']}`{modified} on {run['device']} with\n\n"
+        f"    {metadata['command']}\n\n"
+        "and shipped with `python -m tvae.ship`. Parameters only, Orbax format, in `params/`; the "
+        "whole configuration is in `metadata.json`.\n\n"
+        f"Metrics at the end of the run:\n\n```\n{writers.table(metrics)}\n```\n"
+    )
+
+
+def main(argv: Sequence[str]) -> None:
+    """Write parameters and card of the newest checkpoint of ``--workdir``."""
+    del argv
+    if not (_WORKDIR.value and _OUTPUT.value):
+        raise UserError("--workdir and --output are needed")
+    source = pathlib.Path(_WORKDIR.value).absolute()
+    target = pathlib.Path(_OUTPUT.value).absolute()
+    final = source / writers.FINAL_FILE
+    if not final.exists():
+        raise UserError(f"workdir {source}: {final.name} is missing; the run has not finished")
+    config = workdir.read_config(source)
+    params = loop.restore_latest(config, registry.make_task(config), source).params
+    run = workdir.read_provenance(source)
+    # The card repeats the command without the folder of one machine.
+    arguments = [a for a in run.pop("command")[1:] if not a.startswith("--workdir")]
+    metadata = {
+        "command": " ".join(["python -m tvae.main", *arguments]),
+        "config": json.loads(config.to_json()),
+        "run": run,
+        "metrics": json.loads(final.read_text()),
+    }
+    checkpoint.save_params(target, params, metadata)
+    (target / "README.md").write_text(_card(target.name, metadata))
+    sys.stdout.write(f"{source} -> {target}\n")
+
+
+if __name__ == "__main__":
+    door.run(main)
