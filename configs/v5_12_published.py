@@ -2,6 +2,7 @@
 
     python -m tvae.main --config=configs/v5_12_published.py
 
+It stands on a base of the original's recipe (checkpoints/v5_5_faithful), as the published run did.
 Its homeostasis, its double weight of the zero-structure term, its inactive richness term and its
 restarts of optimizer and learning rate are the original's. Evaluations draw posterior samples, as
 the original's do; the final table is measured from the means.

@@ -21,10 +21,10 @@ from tvae import config as config_lib
 
 
 def get_config() -> ConfigDict:
-    """Eighty epochs from scratch, Adam with a cosine; the fields of the task are the recipe."""
+    """Forty epochs from scratch, Adam with a cosine; the fields of the task are the recipe."""
     config = config_lib.default("hyperbolic_vae")
     config.seed = 0
-    config.epochs = 80
+    config.epochs = 40
     config.log_every_epochs = 5
 
     config.optimizer.b2 = 0.99
@@ -33,9 +33,9 @@ def get_config() -> ConfigDict:
     rate = config.learning_rate
     rate.kind = "cosine"
     rate.peak = 3e-3
-    rate.warmup_epochs = 4.0
+    rate.warmup_epochs = 2.0
 
-    config.evaluation.every_epochs = 20
+    config.evaluation.every_epochs = 10
     config.early_stop.patience_epochs = 0
-    config.checkpoint.every_epochs = 40
+    config.checkpoint.every_epochs = 20
     return config

@@ -14,7 +14,11 @@ from tvae.config import dual_vae, engine, hyperbolic_vae, ternary_vae
 from tvae.config.checks import Check, one_of
 from tvae.types import UserError
 
-TASKS = {"dual_vae": dual_vae, "ternary_vae": ternary_vae, "hyperbolic_vae": hyperbolic_vae}
+TASKS = {
+    "dual_vae": dual_vae,
+    "hyperbolic_vae": hyperbolic_vae,
+    "ternary_vae": ternary_vae,
+}
 
 
 def default(task: str = "dual_vae") -> ConfigDict:

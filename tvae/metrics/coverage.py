@@ -72,7 +72,7 @@ def _prior_coverage(
         return seen.at[index].set(True, mode="drop"), None
 
     seen, _ = jax.lax.scan(visit, jnp.zeros(n_operations, jnp.bool_), jnp.arange(n_chunks))
-    return seen.mean()
+    return share(seen)
 
 
 def prior_coverage_categorical(

@@ -48,11 +48,11 @@ def reconstruction(
     exact = coverage.exact_match(vae.decode(z), digit)
     sampled = vae(ternary.values(index), jax.random.normal(key, z.shape))
     metrics = {
-        "eval/coverage_ball": exact.mean(),
-        "eval/coverage_sampled": coverage.exact_match(sampled.logits, digit).mean(),
+        "eval/coverage_ball": coverage.share(exact),
+        "eval/coverage_sampled": coverage.share(coverage.exact_match(sampled.logits, digit)),
     }
     if not learned.all():
-        metrics["eval/coverage_ball_held_out"] = exact[np.flatnonzero(~learned)].mean()
+        metrics["eval/coverage_ball_held_out"] = coverage.share(exact[np.flatnonzero(~learned)])
     return metrics
 
 

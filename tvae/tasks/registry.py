@@ -18,8 +18,8 @@ class Domain(Protocol):
 
 MAKERS: dict[str, Callable[[ConfigDict], Domain]] = {
     "dual_vae": dual_vae.make_domain,
-    "ternary_vae": ternary_vae.make_domain,
     "hyperbolic_vae": hyperbolic_vae.make_domain,
+    "ternary_vae": ternary_vae.make_domain,
 }
 
 
