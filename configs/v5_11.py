@@ -17,6 +17,7 @@ def get_config() -> ConfigDict:
     """The original's v5_11.yaml, and what its training script did."""
     config = config_lib.default("ternary_vae")
     config.seed = 0
+    config.base_checkpoint = "checkpoints/v5_5_faithful"
     config.data.high_valuation_share = 0.20
     config.evaluation.every_epochs = 5
     config.log_every_epochs = 5

@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
     """The original's v5_11_11_homeostatic.yaml, as its launcher passed it on."""
     config = config_lib.default("ternary_vae")
     config.seed = 0
+    config.base_checkpoint = "checkpoints/v5_5_faithful"
     config.epochs = 150
     config.data.high_valuation_share = 0.20
     config.evaluation.every_epochs = 5

@@ -1,6 +1,6 @@
 """Train the published v5.12.4 recipe and draw its trajectory beside the original's.
 
-    python experiments/v5_12_reproduction/run.py [--base=checkpoints/v5_5]
+    python experiments/v5_12_reproduction/run.py [--base=checkpoints/v5_5_faithful]
 
 Takes about a minute on two CPU cores; writes ``results.json`` and ``trajectory.png``. ``--base`` is
 the frozen autoencoder to start from: the shipped one, or one converted from the original.
@@ -60,7 +60,7 @@ def draw(rows, original):
 def main():
     """Train, draw, write the trajectory."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--base", default="checkpoints/v5_5")
+    parser.add_argument("--base", default="checkpoints/v5_5_faithful")
     arguments = parser.parse_args()
     original = json.loads((HERE / "original.json").read_text())
     with tempfile.TemporaryDirectory() as folder:
