@@ -6,13 +6,14 @@ Seeds 0..4, from scratch, deterministic embeddings of all operations:
 
     eval/coverage_ball      1.0                  (19,683 of 19,683 from the ball alone)
     eval/hierarchy          -0.83205             (ceiling -0.83205)
-    eval/richness           0.0229 to 0.0234     (0.0433 fills bands that do not overlap)
-    eval/tree_fidelity      0.8303 to 0.8309     (ceiling 0.8320)
-    eval/q_comprehensive    2.151 to 2.153       (ceiling 2.163)
-    eval/q_quick            2.029 to 2.030       (ceiling 2.163)
+    eval/richness           0.0232 to 0.0236     (0.0433 fills bands that do not overlap)
+    eval/tree_fidelity      0.8300 to 0.8302     (ceiling 0.8320)
+    eval/q_comprehensive    2.149 to 2.150       (ceiling 2.163)
+    eval/q_quick            2.029                (ceiling 2.163)
 
-6,480 steps; 29 to 47 s from process start on two CPU cores that others load too, half of it
-compilation. experiments/v6 explains the recipe, experiments/frontier what trades against what.
+3,240 steps; 32 to 41 s from process start on two CPU cores shared with twice as much other work,
+24 to 28 s of CPU time, of which training is 4 s and the rest imports, compilation and evaluation.
+experiments/v6 explains the recipe, experiments/frontier what trades against what.
 """
 
 from ml_collections import ConfigDict
