@@ -11,9 +11,8 @@ Seeds 0..4, from scratch, deterministic embeddings of all operations:
     eval/q_comprehensive    2.149 to 2.150       (ceiling 2.163)
     eval/q_quick            2.029                (ceiling 2.163)
 
-3,240 steps; 32 to 41 s from process start on two CPU cores shared with twice as much other work,
-24 to 28 s of CPU time, of which training is 4 s and the rest imports, compilation and evaluation.
-experiments/v6 explains the recipe, experiments/frontier what trades against what.
+3,240 steps; 17 to 20 s from process start on two CPU cores, most of it compilation. experiments/v6
+explains the recipe, experiments/frontier what trades against what.
 """
 
 from ml_collections import ConfigDict

@@ -42,6 +42,8 @@ class Task:
       group_of: parameter path ("encoder_a/hidden_0/kernel") -> name of its optimizer group, or
         "frozen".
       groups: optimizer group -> factor on the learning rate.
+      ball_of: parameter path -> curvature magnitude of the Poincaré ball that the parameter's last
+        axis is a point of; 0 for the ordinary, flat parameter.
       evaluate: ``(params, aux, key) -> metrics``, the periodic evaluation.
       observe: ``(aux, params, metrics) -> Observation``, what an evaluation changes.
       final_evaluate: ``(params, aux, key) -> metrics``, everything that is worth reporting once;
@@ -63,3 +65,4 @@ class Task:
     evaluate: Callable[[Params, Aux, jax.Array], Metrics]
     observe: Callable[[Aux, Params, Metrics], Observation]
     final_evaluate: Callable[[Params, Aux, jax.Array], Metrics]
+    ball_of: Callable[[str], float] = lambda _: 0.0

@@ -33,23 +33,22 @@ REPORTED = [
     *(f"eval/radius_v{level}" for level in range(10)),
 ]
 
-# Runs a command as a child and prints its CPU seconds and peak memory in MB: a process of its
-# own, because the figures are over all children so far.
-USAGE = """
+# Runs a command as a child and prints the child's peak memory; a process of its own, because the
+# figure is the maximum over all children so far.
+PEAK = """
 import resource, subprocess, sys
 subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-print(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 """
 
 
 def run(seed, folder):
-    """Metrics of one seed, its seconds of wall and CPU from process start to end, its peak MB."""
+    """Metrics of one seed, its seconds from process start to end, its peak memory in MB."""
     command = [sys.executable, "-m", "tvae.main", "--config=configs/v6.py"]
     flags = [f"--config.seed={seed}", f"--workdir={folder}/{seed}", "--compilation_cache=off"]
     start = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", USAGE, *command, *flags],
+        [sys.executable, "-c", PEAK, *command, *flags],
         cwd=REPOSITORY,
         check=True,
         stdout=subprocess.PIPE,
@@ -57,8 +56,7 @@ def run(seed, folder):
     )
     seconds = time.perf_counter() - start
     final = json.loads(pathlib.Path(folder, str(seed), "metrics.json").read_text())
-    cpu_seconds, peak_rss_mb = (round(float(value), 1) for value in done.stdout.split())
-    own = {"seconds": round(seconds, 1), "cpu_seconds": cpu_seconds, "peak_rss_mb": peak_rss_mb}
+    own = {"seconds": round(seconds, 1), "peak_rss_mb": round(float(done.stdout))}
     return own | {name: final[name] for name in REPORTED}
 
 
@@ -66,7 +64,7 @@ def main():
     """Run all seeds, print a table, write the range of each figure beside them."""
     with tempfile.TemporaryDirectory() as folder:
         seeds = {seed: run(seed, folder) for seed in range(5)}
-    names = ["seconds", "cpu_seconds", "peak_rss_mb", *REPORTED]
+    names = ["seconds", "peak_rss_mb", *REPORTED]
     spread = {
         name: {"min": min(values), "max": max(values)}
         for name in names

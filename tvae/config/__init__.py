@@ -10,11 +10,15 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from tvae.config import dual_vae, engine, hyperbolic_vae
+from tvae.config import dual_vae, engine, hyperbolic_vae, ternary_vae
 from tvae.config.checks import Check, one_of
 from tvae.types import UserError
 
-TASKS = {"dual_vae": dual_vae, "hyperbolic_vae": hyperbolic_vae}
+TASKS = {
+    "dual_vae": dual_vae,
+    "hyperbolic_vae": hyperbolic_vae,
+    "ternary_vae": ternary_vae,
+}
 
 
 def default(task: str = "dual_vae") -> ConfigDict:

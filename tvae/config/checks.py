@@ -3,6 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
+from ml_collections import ConfigDict
+
+from tvae.types import UserError
+
 Check = tuple[Callable[[Any], bool], str]
 
 
@@ -32,3 +36,13 @@ WIDTHS: Check = (
     lambda value: len(value) > 0 and all(isinstance(w, int) and w > 0 for w in value),
     "a tuple of positive integers",
 )
+
+
+def refuse_riemannian(config: ConfigDict) -> None:
+    """Refuse the optimizer for points of the ball, for tasks whose parameters are all flat."""
+    if config.optimizer.kind == "riemannian_adam":
+        raise UserError(
+            "config.optimizer.kind: 'riemannian_adam' has nothing to act on: no parameter of this "
+            "model is a point of the ball; expected 'adam_l2', which the original's Riemannian "
+            "Adam amounts to, or 'adamw'"
+        )

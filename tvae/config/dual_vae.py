@@ -4,7 +4,17 @@ import math
 
 from ml_collections import ConfigDict
 
-from tvae.config.checks import SEED, SHARE, WIDTHS, Check, above, at_least, one_of, within
+from tvae.config.checks import (
+    SEED,
+    SHARE,
+    WIDTHS,
+    Check,
+    above,
+    at_least,
+    one_of,
+    refuse_riemannian,
+    within,
+)
 from tvae.geometry import ternary
 from tvae.types import UserError
 
@@ -123,6 +133,7 @@ CHECKS: dict[str, Check] = {
 
 def validate(config: ConfigDict) -> None:
     """Check what involves several fields."""
+    refuse_riemannian(config)
     data = config.data
     total = data.train_fraction + data.val_fraction + data.test_fraction
     if abs(total - 1.0) > 1e-6:

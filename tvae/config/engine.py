@@ -16,8 +16,10 @@ def fields() -> ConfigDict:
     config.log_every_epochs = 1  # reporting interval; metrics leave the device this often
 
     config.optimizer = optimizer = ConfigDict()
-    optimizer.kind = "adamw"  # "adamw" (decoupled decay) or "adam_l2" (decay in the gradient)
-    optimizer.weight_decay = 1e-4  # per unit of learning rate (adamw), or L2 coefficient (adam_l2)
+    # "adamw" (decoupled decay), "adam_l2" (decay in the gradient), or "riemannian_adam" (for points
+    # of the Poincaré ball, where the model has such parameters; adam_l2 for the others).
+    optimizer.kind = "adamw"
+    optimizer.weight_decay = 1e-4  # per unit of learning rate (adamw), or L2 coefficient
     optimizer.b1 = 0.9  # decay of the first moment, per step
     optimizer.b2 = 0.999  # decay of the second moment, per step
     optimizer.eps = 1e-8  # added to the root of the second moment
@@ -52,7 +54,7 @@ CHECKS: dict[str, Check] = {
     "seed": SEED,
     "epochs": at_least(1),
     "log_every_epochs": at_least(1),
-    "optimizer.kind": one_of("adamw", "adam_l2"),
+    "optimizer.kind": one_of("adamw", "adam_l2", "riemannian_adam"),
     "optimizer.weight_decay": at_least(0.0),
     "optimizer.b1": within(0.0, 0.9999999),
     "optimizer.b2": within(0.0, 0.9999999),

@@ -4,7 +4,16 @@ import math
 
 from ml_collections import ConfigDict
 
-from tvae.config.checks import SEED, SHARE, WIDTHS, Check, above, at_least, within
+from tvae.config.checks import (
+    SEED,
+    SHARE,
+    WIDTHS,
+    Check,
+    above,
+    at_least,
+    refuse_riemannian,
+    within,
+)
 from tvae.geometry import ternary
 from tvae.types import UserError
 
@@ -104,6 +113,7 @@ CHECKS: dict[str, Check] = {
 
 def validate(config: ConfigDict) -> None:
     """Check what involves several fields."""
+    refuse_riemannian(config)
     data, model, radius, chord = config.data, config.model, config.radius, config.chord
     farthest = 2.0 * math.atanh(model.max_norm)
     in_order = {

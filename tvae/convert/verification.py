@@ -49,8 +49,8 @@ def _measure_ternary(model: TernaryVAE, params: Any) -> Metrics:
     )
     own: Any = model.apply(variables, mean.latents.mu_a, method=TernaryVAE.decode)
     metrics = {
-        "eval/coverage_mu_a": coverage.exact_match(own, digit).mean(),
-        "eval/coverage_forward_a": coverage.exact_match(mean.logits_a, digit).mean(),
+        "eval/coverage_mu_a": coverage.share(coverage.exact_match(own, digit)),
+        "eval/coverage_forward_a": coverage.share(coverage.exact_match(mean.logits_a, digit)),
     }
     for kind, outputs in (("sampled", sample), ("mu", mean)):
         for vae, ball in (("a", outputs.ball_a), ("b", outputs.ball_b)):

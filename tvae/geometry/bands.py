@@ -6,6 +6,7 @@ hyperbolic distance of a pair from :math:`v(i - j)`, the Euclidean distance of a
 :math:`|v_i - v_j|`. :mod:`tvae.losses.intervals` pulls lengths into them.
 """
 
+import jax.numpy as jnp
 import numpy as np
 
 from tvae.geometry import ternary
@@ -22,8 +23,7 @@ def valuations() -> Table:
     >>> valuations()[[0, 1, 3, 18]].tolist()
     [9, 0, 1, 2]
     """
-    index = np.arange(ternary.count())
-    return sum((index % 3**k == 0).astype(np.int32) for k in range(1, N_DIGITS + 1))
+    return np.asarray(ternary.valuation(jnp.arange(ternary.count())))
 
 
 def leading_digits() -> Table:

@@ -47,7 +47,7 @@ def exact_from_mu(model: DualVAE, params: Params) -> dict[str, jax.Array]:
 def coverage_mu(model: DualVAE, params: Params) -> Metrics:
     """``eval/coverage_mu_a`` and ``_b``: exact reconstruction from the own mean, all operations."""
     exact = exact_from_mu(model, params)
-    return {f"eval/coverage_mu_{vae}": hit.mean() for vae, hit in exact.items()}
+    return {f"eval/coverage_mu_{vae}": coverage.share(hit) for vae, hit in exact.items()}
 
 
 def coverage_by_split(model: DualVAE, params: Params, split: Split) -> Metrics:
@@ -55,9 +55,9 @@ def coverage_by_split(model: DualVAE, params: Params, split: Split) -> Metrics:
     parts = {"_train": split.train, "_val": split.val, "_test": split.test}
     metrics = {}
     for vae, hit in exact_from_mu(model, params).items():
-        metrics[f"eval/coverage_mu_{vae}"] = hit.mean()
+        metrics[f"eval/coverage_mu_{vae}"] = coverage.share(hit)
         for part, index in parts.items():
-            metrics[f"eval/coverage_mu{part}_{vae}"] = hit[index].mean()
+            metrics[f"eval/coverage_mu{part}_{vae}"] = coverage.share(hit[index])
     return metrics
 
 
@@ -72,8 +72,8 @@ def coverage_coupled(model: DualVAE, params: Params, rho: jax.Array) -> Metrics:
     zeros = jnp.zeros((index.size, model.latent_dim))
     outputs = model.bind({"params": params})(x, zeros, zeros, rho=rho)
     return {
-        "eval/coverage_coupled_a": coverage.exact_match(outputs.logits_a, digit).mean(),
-        "eval/coverage_coupled_b": coverage.exact_match(outputs.logits_b, digit).mean(),
+        "eval/coverage_coupled_a": coverage.share(coverage.exact_match(outputs.logits_a, digit)),
+        "eval/coverage_coupled_b": coverage.share(coverage.exact_match(outputs.logits_b, digit)),
         "eval/rho": jnp.asarray(rho, jnp.float32),
     }
 

@@ -48,17 +48,12 @@ def reconstruction(
     exact = coverage.exact_match(vae.decode(z), digit)
     sampled = vae(ternary.values(index), jax.random.normal(key, z.shape))
     metrics = {
-        "eval/coverage_ball": _share(exact),
-        "eval/coverage_sampled": _share(coverage.exact_match(sampled.logits, digit)),
+        "eval/coverage_ball": coverage.share(exact),
+        "eval/coverage_sampled": coverage.share(coverage.exact_match(sampled.logits, digit)),
     }
     if not learned.all():
-        metrics["eval/coverage_ball_held_out"] = _share(exact[np.flatnonzero(~learned)])
+        metrics["eval/coverage_ball_held_out"] = coverage.share(exact[np.flatnonzero(~learned)])
     return metrics
-
-
-def _share(hit: jax.Array) -> jax.Array:
-    """Share of hits, exactly 1 without a miss: a compiled mean multiplies by a rounded 1 / n."""
-    return jnp.where(hit.all(), 1.0, hit.mean())
 
 
 def score(metrics: Metrics) -> jax.Array:

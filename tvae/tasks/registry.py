@@ -6,7 +6,7 @@ from typing import Protocol
 from ml_collections import ConfigDict
 
 from tvae.task import Task
-from tvae.tasks import dual_vae, hyperbolic_vae
+from tvae.tasks import dual_vae, hyperbolic_vae, ternary_vae
 
 
 class Domain(Protocol):
@@ -19,6 +19,7 @@ class Domain(Protocol):
 MAKERS: dict[str, Callable[[ConfigDict], Domain]] = {
     "dual_vae": dual_vae.make_domain,
     "hyperbolic_vae": hyperbolic_vae.make_domain,
+    "ternary_vae": ternary_vae.make_domain,
 }
 
 

@@ -8,6 +8,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from tvae.training import riemannian
+from tvae.types import UserError
+
 FROZEN = "frozen"
 """The group that is never updated: no gradient, no decay, no moments."""
 
@@ -97,8 +100,9 @@ class OptimizerSettings:
     """Adam's settings; fields as in ``config.optimizer``.
 
     Attributes:
-      kind: "adamw" (decoupled decay) or "adam_l2" (decay added to the gradient: torch's Adam).
-      weight_decay: per unit of learning rate ("adamw"), or the L2 coefficient ("adam_l2").
+      kind: "adamw" (decoupled decay), "adam_l2" (decay added to the gradient: torch's Adam), or
+        "riemannian_adam" (Riemannian Adam for points of the Poincaré ball, "adam_l2" for the rest).
+      weight_decay: per unit of learning rate ("adamw"), or the L2 coefficient (the others).
       b1: decay of the first moment.
       b2: decay of the second moment.
       eps: added to the root of the second moment.
@@ -117,8 +121,22 @@ def _descend(settings: OptimizerSettings, factor: float) -> optax.GradientTransf
     """Adam with its decay, and the learning rate times a group's factor."""
     adam = optax.scale_by_adam(b1=settings.b1, b2=settings.b2, eps=settings.eps)
     decay = optax.add_decayed_weights(settings.weight_decay)
-    stages = {"adamw": (adam, decay), "adam_l2": (decay, adam)}[settings.kind]
+    stages = (adam, decay) if settings.kind == "adamw" else (decay, adam)
     return optax.chain(*stages, optax.scale(factor), scale_by_runtime_rate())
+
+
+def _descend_in_ball(
+    settings: OptimizerSettings, factor: float, c: float
+) -> optax.GradientTransformationExtraArgs:
+    """Riemannian Adam of :mod:`tvae.training.riemannian` under the run-time learning rate."""
+    return optax.chain(
+        optax.add_decayed_weights(settings.weight_decay),
+        riemannian.to_riemannian(c=c),
+        riemannian.scale_by_riemannian_adam(settings.b1, settings.b2, settings.eps, c=c),
+        optax.scale(factor),
+        scale_by_runtime_rate(),
+        riemannian.retract(c=c),
+    )
 
 
 def _gated(
@@ -133,8 +151,17 @@ def _gated(
     return optax.conditionally_mask(inner, is_open, forward_extra_args=True)
 
 
+def label_balls(params: Any, ball_of: Callable[[str], float]) -> Any:
+    """The curvature magnitude of the ball that each parameter's points live in, 0 where flat."""
+    return jax.tree_util.tree_map_with_path(lambda path, _: ball_of(path_name(path)), params)
+
+
 def make_optimizer(
-    labels: Any, groups: Mapping[str, float], gated: Set[str], settings: OptimizerSettings
+    labels: Any,
+    groups: Mapping[str, float],
+    gated: Set[str],
+    settings: OptimizerSettings,
+    balls: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     """One Adam per group under a common clip; the frozen group is never touched.
 
@@ -143,16 +170,36 @@ def make_optimizer(
       groups: group -> factor on the learning rate.
       gated: groups with a run-time gate.
       settings: shared by all groups.
+      balls: from :func:`label_balls`; None where all parameters are flat.
 
     Returns:
       A transformation whose ``update`` takes ``learning_rate`` and ``gates`` (for each gated
       group a bool scalar). Opening or closing a gate recompiles nothing. Gradients of closed
       groups must be zero (:func:`close_gates`), so that they cannot shrink the update by the clip.
+
+    Raises:
+      UserError: for "riemannian_adam" where no parameter is a point of a ball.
     """
+    if balls is None or settings.kind != "riemannian_adam":
+        balls = jax.tree.map(lambda _: 0.0, labels)
+    curvatures = sorted({c for c in jax.tree.leaves(balls) if c > 0.0})
+    if settings.kind == "riemannian_adam" and not curvatures:
+        raise UserError(
+            "config.optimizer.kind: 'riemannian_adam' has nothing to act on: no parameter of this "
+            "model is a point of the ball; expected 'adam_l2' or 'adamw'"
+        )
     transforms: dict[str, Any] = {FROZEN: optax.set_to_zero()}
     for group, factor in groups.items():
-        inner = _descend(settings, factor)
-        transforms[group] = _gated(inner, group) if group in gated else inner
+        inner = {group: _descend(settings, factor)}
+        inner |= {_in_ball(group, c): _descend_in_ball(settings, factor, c) for c in curvatures}
+        gate = group in gated
+        transforms |= {k: _gated(tx, group) if gate else tx for k, tx in inner.items()}
+    kinds = jax.tree.map(_in_ball, labels, balls)
     return optax.chain(
-        optax.clip_by_global_norm(settings.grad_clip), optax.multi_transform(transforms, labels)
+        optax.clip_by_global_norm(settings.grad_clip), optax.multi_transform(transforms, kinds)
     )
+
+
+def _in_ball(group: str, c: float) -> str:
+    """The name of a group's transformation for points of the ball of curvature -c."""
+    return group if c == 0.0 or group == FROZEN else f"{group} (c={c})"

@@ -132,11 +132,13 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
 
     Raises:
       ValueError: listing parameters without an optimizer group.
+      UserError: if the optimizer has no parameter to act on.
     """
     params_shape, aux_shape = jax.eval_shape(task.init, jax.random.key(0))
     labels = optim.label_groups(params_shape, task.group_of)
     gated = set(jax.eval_shape(task.gates, aux_shape))
-    tx = optim.make_optimizer(labels, task.groups, gated, settings)
+    balls = optim.label_balls(params_shape, task.ball_of)
+    tx = optim.make_optimizer(labels, task.groups, gated, settings, balls)
     step = make_train_step(task, tx, labels, grad_clip=settings.grad_clip)
 
     def init(run_key: jax.Array) -> TrainState:

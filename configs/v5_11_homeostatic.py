@@ -1,0 +1,58 @@
+"""v5.11.11: two deep projections, encoder B trained, homeostasis, the zero-structure term.
+
+    python -m tvae.main --config=configs/v5_11_homeostatic.py
+
+The curvature is a real parameter here (the original's was inert), and homeostasis is the corrected
+one, which puts encoder A's weights back when coverage fell; coverage is that of the ball, so that A
+stays frozen where the ball does not decode.
+
+Seeds 0..2, from the means, on checkpoints/v5_5; about 26 s on two CPU cores once compiled:
+
+    eval/coverage_mu_a      1.0                   (the frozen autoencoder's)
+    eval/hierarchy_a, _b    -0.747 to -0.748, -0.769 to -0.773
+    eval/richness_a, _b     0.0050 to 0.0055, 0.0032 to 0.0036
+    eval/tree_fidelity_b    0.374 to 0.535
+    eval/q_quick_b          1.59 to 1.62
+"""
+
+from ml_collections import ConfigDict
+
+from tvae import config as config_lib
+
+
+def get_config() -> ConfigDict:
+    """The original's v5_11_11_homeostatic.yaml, as its launcher passed it on."""
+    config = config_lib.default("ternary_vae")
+    config.seed = 0
+    config.base_checkpoint = "checkpoints/v5_5_faithful"
+    config.epochs = 150
+    config.data.high_valuation_share = 0.20
+    config.evaluation.every_epochs = 5
+    config.log_every_epochs = 5
+    config.optimizer.weight_decay = 1e-3
+    config.early_stop.metric = "eval/hierarchy_a"
+    config.early_stop.mode = "min"
+    config.early_stop.patience_epochs = 100
+    config.early_stop.min_epochs = 30
+    config.model.learnable_curvature = True
+    config.homeostasis.hysteresis = 3
+    config.homeostasis.annealing_step = 0.005
+
+    loss = config.loss
+    loss.inner_radius = 0.10
+    loss.outer_radius = 0.85
+    loss.coverage_weight = 0.0
+    loss.hierarchy_weight = loss.richness_weight = loss.separation_weight = 0.0
+    loss.radial_weight = 2.0
+    loss.radial_phase2_factor = 1.0
+    loss.margin_weight = 1.0
+    loss.rank_weight = 1.0
+    loss.geodesic_weight = 1.0
+    loss.geodesic_start = 0
+    loss.geodesic_ramp_epochs = 105
+    loss.geodesic_hold_hierarchy = -0.70
+    loss.zero_weight = 1.0
+    loss.zero_valuation_weight = 1.0
+    loss.zero_sparsity_weight = 0.5
+    config.legacy.zero_factor = 1.5
+    return config

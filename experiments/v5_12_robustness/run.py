@@ -1,0 +1,143 @@
+"""Training runs with random configurations: none may end non-finite without saying so.
+
+    python experiments/v5_12_robustness/run.py [--runs=200]
+
+Each run draws every numeric field of the task from its documented range, trains a tiny model for
+two epochs through the public loop and ends in one of three ways: finite, refused by name before it
+starts, or stopped by the loop with the metric that diverged. Anything else fails. Takes about an
+hour on two CPU cores, most of it compilation, and writes ``results.json``.
+"""
+
+import argparse
+import collections
+import json
+import math
+import os
+import pathlib
+import tempfile
+
+# Each program runs for a second: compiling it well would take longer. Read when JAX starts.
+os.environ["XLA_FLAGS"] = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+)
+
+import numpy as np
+
+from tvae import config as config_lib
+from tvae.tasks import registry
+from tvae.training import loop
+from tvae.types import UserError
+
+HERE = pathlib.Path(__file__).parent
+# Fields drawn log-uniformly from these ranges.
+RANGES = {
+    "optimizer.weight_decay": (1e-6, 1e-1),
+    "optimizer.grad_clip": (1e-2, 1e2),
+    "learning_rate.peak": (1e-5, 1e-1),
+    "model.curvature": (1e-2, 1e2),
+    "model.posterior_noise": (1e-2, 3.0),
+    "groups.encoder_a_rate": (1e-3, 10.0),
+    "groups.encoder_b_rate": (1e-3, 10.0),
+    "groups.decoder_rate": (1e-3, 10.0),
+    "loss.coverage_weight": (1e-2, 1e2),
+    "loss.hierarchy_weight": (1e-2, 1e2),
+    "loss.richness_weight": (1e-2, 1e2),
+    "loss.richness_spread": (1e-2, 2.0),
+    "loss.separation_weight": (1e-2, 1e2),
+    "loss.radial_weight": (1e-2, 1e2),
+    "loss.margin_weight": (1e-2, 1e1),
+    "loss.rank_weight": (1e-2, 1e2),
+    "loss.rank_temperature": (1e-3, 1e1),
+    "loss.geodesic_weight": (1e-2, 1e2),
+    "loss.geodesic_max_distance": (1e-2, 1e2),
+    "loss.zero_weight": (1e-2, 1e2),
+    "loss.monotonic_weight": (1e-2, 1e2),
+    "loss.stratification_weight": (1e-2, 1e2),
+}
+CHOICES = {
+    "data.batch_size": (512, 2048, 8192),
+    "model.latent_dim": (1, 2, 16),
+    "model.encoder": ("plain", "improved"),
+    "model.decoder": ("plain", "improved"),
+    "model.decode": ("ball", "latent"),
+    "model.projection": ("single", "dual", "shared_direction"),
+    "model.projection_layers": (1, 2),
+    "model.projection_dropout": (0.0, 0.1, 0.9),
+    "model.max_norm": (0.01, 0.5, 0.95, 0.999),
+    "model.learnable_curvature": (False, True),
+    "model.controller": (False, True),
+    "groups.encoder_a": ("frozen", "tuned", "gated", "trained"),
+    "groups.encoder_b": ("frozen", "gated", "trained"),
+    "groups.decoder": ("frozen", "tuned", "trained"),
+    "loss.radius_unit": ("hyperbolic", "euclidean"),
+    "loss.inner_radius": (0.0, 0.08, 0.5),
+    "loss.outer_radius": (0.6, 0.9, 0.999),
+    "loss.margin_pairs": (1, 1000),
+    "loss.rank_pairs": (1, 2000),
+    "loss.geodesic_pairs": (1, 2000),
+    "loss.geodesic_start": (0, 1),
+    "homeostasis.corrected": (False, True),
+    "homeostasis.reset_moments": (False, True),
+    "optimizer.kind": ("adamw", "adam_l2"),
+}
+
+
+def draw(rng):
+    """A configuration of tiny networks with random values everywhere else."""
+    config = config_lib.default("ternary_vae")
+    fields = {name: math.exp(rng.uniform(*map(math.log, r))) for name, r in RANGES.items()}
+    fields |= {name: options[rng.integers(len(options))] for name, options in CHOICES.items()}
+    fields |= {
+        "base_checkpoint": "",
+        "seed": int(rng.integers(2**31)),
+        "epochs": 2,
+        "log_every_epochs": 1,
+        "evaluation.every_epochs": 2,
+        "groups.tuning_epochs": 1,
+        "model.encoder_widths": (16,),
+        "model.decoder_widths": (16,),
+        "model.projection_width": 8,
+    }
+    config.update_from_flattened_dict(fields)
+    return config
+
+
+def outcome(config, folder):
+    """How a run ends, and the line that says so."""
+    try:
+        config_lib.validate(config)
+    except UserError as error:
+        return "refused", str(error)
+    try:
+        final = loop.train(config, registry.make_task(config), folder)
+    except UserError as error:
+        return "stopped", str(error)
+    numbers = [v for v in final.values() if isinstance(v, float)]
+    return ("finite" if all(map(math.isfinite, numbers)) else "non-finite"), ""
+
+
+def main():
+    """Run all, count the ways they end."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=200)
+    arguments = parser.parse_args()
+    counts, lines = collections.Counter(), {}
+    for i in range(arguments.runs):
+        with tempfile.TemporaryDirectory() as folder:
+            kind, line = outcome(draw(np.random.default_rng(i)), pathlib.Path(folder))
+        counts[kind] += 1
+        if line:
+            lines[i] = line
+        print(f"{i} {kind} {line}", flush=True)
+        if kind == "non-finite":
+            raise SystemExit(f"run {i} ended non-finite without an error")
+    results = {
+        "command": f"python experiments/v5_12_robustness/run.py --runs={arguments.runs}",
+        "counts": counts,
+        "errors": lines,
+    }
+    (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
