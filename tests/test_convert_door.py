@@ -24,7 +24,7 @@ from tvae.convert.continuation import adopt_moments, continue_dual_vae
 from tvae.convert.exporter import export_checkpoint
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file import read_torch_file
-from tvae.tasks import dual_vae, registry
+from tvae.tasks import dual_vae, dual_vae_schedules, registry
 from tvae.training import checkpoint, optim, step
 from tvae.types import UserError
 
@@ -286,7 +286,7 @@ def test_training_goes_on_from_v5_5s_own_checkpoint(reference) -> None:
     assert int(state.step) == 106 * 247
     split = data.split(jax.random.key(42), n_digits=9, train_fraction=0.8, val_fraction=0.1)
     domain = dual_vae.DualVAETask(
-        config, dual_vae.make_model(config), split, dual_vae.make_schedules(config)
+        config, dual_vae.make_model(config), split, dual_vae_schedules.make_schedules(config)
     )
     # The original's validation loss after this epoch, on another random tenth of the operations.
     loss = jax.jit(domain.validation)(state.params, state.aux)["val/loss"]

@@ -12,7 +12,7 @@ from tests.golden.make_v5_5 import STRIDE
 from tvae import config as config_lib
 from tvae.convert import names, placement
 from tvae.data import Batch
-from tvae.tasks import dual_vae
+from tvae.tasks import dual_vae, dual_vae_schedules
 from tvae.tasks import dual_vae_dynamics as dynamics
 from tvae.training import optim, step
 
@@ -186,7 +186,7 @@ def test_schedules():
     """Every schedule over epochs 0..399, to 1e-6."""
     with np.load(GOLDEN / "v5_5_schedules.npz") as file:
         golden = dict(file)
-    s = dual_vae.make_schedules(config_lib.default())
+    s = dual_vae_schedules.make_schedules(config_lib.default())
     epochs = jnp.arange(400)
     schedules = {
         "temp_A": s.temperature_a,

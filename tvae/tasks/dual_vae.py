@@ -1,7 +1,6 @@
 """v5.5 as a task: the dual VAE, its losses, schedules, dynamics and evaluation put together."""
 
 import dataclasses
-import functools
 from collections.abc import Callable
 
 import flax.struct
@@ -18,8 +17,7 @@ from tvae.task import Metrics, Params, Task
 from tvae.tasks import dual_vae_dynamics as dynamics
 from tvae.tasks import dual_vae_evaluation as evaluation
 from tvae.tasks.dual_vae_dynamics import Dynamics
-from tvae.tasks.learning_rate import make_learning_rate
-from tvae.training import schedules
+from tvae.tasks.dual_vae_schedules import Schedules, make_schedules
 from tvae.types import Observation
 
 
@@ -42,18 +40,6 @@ class Outputs:
     entropy_b: jax.Array
 
 
-@dataclasses.dataclass(frozen=True)
-class Schedules:
-    """Values of an epoch, each ``epoch -> float32 scalar``."""
-
-    learning_rate: Callable[[jax.Array], jax.Array]
-    temperature_a: Callable[[jax.Array], jax.Array]
-    temperature_b: Callable[[jax.Array], jax.Array]
-    beta_a: Callable[[jax.Array], jax.Array]
-    beta_b: Callable[[jax.Array], jax.Array]
-    lambda3: Callable[[jax.Array], jax.Array]
-
-
 def make_model(config: ConfigDict) -> DualVAE:
     """The module that the configuration describes."""
     model = config.model
@@ -64,53 +50,6 @@ def make_model(config: ConfigDict) -> DualVAE:
         decoder_a_widths=tuple(model.decoder_a_widths),
         decoder_b_width=model.decoder_b_width,
         decoder_b_blocks=model.decoder_b_blocks,
-    )
-
-
-def make_schedules(config: ConfigDict) -> Schedules:
-    """All schedules of the configuration."""
-    a, b, epochs = config.vae_a, config.vae_b, config.epochs
-    ultra_epoch = config.coupling.ultra_epoch
-    beta_a = functools.partial(
-        schedules.warmup_then_linear,
-        start=a.beta_start,
-        end=a.beta_end,
-        warmup_epochs=a.beta_warmup_epochs,
-        epochs=epochs,
-    )
-    ratio, warmup, jump = b.beta_ratio, b.beta_warmup_epochs, b.beta_warmup == "jump"
-
-    def beta_b(epoch: jax.Array) -> jax.Array:
-        lagged = ratio * beta_a(epoch)
-        return jnp.where(jnp.asarray(epoch) < warmup, 0.0, lagged) if jump else lagged
-
-    return Schedules(
-        learning_rate=make_learning_rate(config.learning_rate, epochs=epochs),
-        temperature_a=functools.partial(
-            schedules.cyclic_temperature,
-            start=a.temperature_start,
-            end=a.temperature_end,
-            epochs=epochs,
-            relative_amplitude=a.temperature_amplitude,
-            boost_epoch=ultra_epoch,
-            boost_amplitude=a.temperature_boost,
-        ),
-        temperature_b=functools.partial(
-            schedules.lagged_temperature,
-            start=b.temperature_start,
-            end=b.temperature_end,
-            epochs=epochs,
-            lag_epochs=b.temperature_lag_epochs,
-            late_epoch=ultra_epoch,
-            late_value=b.temperature_ultra,
-        ),
-        beta_a=beta_a,
-        beta_b=beta_b,
-        lambda3=functools.partial(
-            schedules.cosine_cycle,
-            base=config.dynamics.lambda3_base,
-            amplitude=config.dynamics.lambda3_amplitude,
-        ),
     )
 
 
