@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import time
 
@@ -101,12 +102,29 @@ def test_a_second_start_compiles_nothing(door, compilation_cache, finished_run, 
     assert {name for name in entries() if "atime" not in name} == before
 
 
+def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(door, finished_run, tmp_path):
+    workdir = tmp_path / "damaged"
+    shutil.copytree(finished_run[0], workdir)
+    newest = max((workdir / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    largest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    content = largest.read_bytes()
+    largest.write_bytes(content[: len(content) // 2])
+    code, _, err = finish(door("main", FAST, f"--workdir={workdir}", "--resume"))
+    assert code == 2
+    assert f"checkpoint {newest}" in err
+    assert (workdir / "metrics.json").read_text() == (finished_run[0] / "metrics.json").read_text()
+    assert (workdir / "metrics.jsonl").read_text() == (
+        finished_run[0] / "metrics.jsonl"
+    ).read_text()
+
+
 MISTAKES = [
     ([], "expected a configuration file"),
     (["--config=configs/absent.py"], "no such file: configs/absent.py"),
     ([FAST, "--config.epocs=3"], 'Did you mean "epochs"'),
     ([FAST, "--config.data.batchsize=3"], 'Did you mean "batch_size"'),
-    ([FAST, "--config.epochs=many"], "epochs"),
+    ([FAST, "--config.epochs=many"], "flag --config.epochs=many: invalid literal for int()"),
+    ([FAST, "--wrokdir=x"], "Unknown command line flag 'wrokdir'. Did you mean: workdir"),
     ([FAST, "--config.data.batch_size=0"], "config.data.batch_size: expected a number >= 1, got 0"),
     ([FAST, "--config.data.batch_size=244"], "expected at most the 243 operations"),
     ([FAST, "--config.data.train_fraction=0.5"], "expected a sum of 1"),
@@ -122,8 +140,10 @@ MISTAKES = [
 @pytest.mark.parametrize(("flags", "expected"), MISTAKES)
 def test_a_mistake_gives_one_line_and_a_status(door, flags, expected):
     code, out, err = finish(door("main", *flags))
-    assert code != 0
+    assert code == 2
     assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
     assert expected in err
     assert "Traceback" not in err
 

@@ -53,9 +53,12 @@ def _refuse(message: object) -> None:
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
-    """Parse flags; an unknown key of the configuration becomes one line with a suggestion."""
+    """Parse flags; a mistake in one becomes one line, with a suggestion where there is one."""
     try:
-        return app.parse_flags_with_usage(list(argv))
+        return flags.FLAGS(list(argv))
+    except flags.Error as error:
+        _refuse(" ".join(str(error).split()))
+        raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         # ml_collections' message: "'epocs'" and on the next line 'Did you mean "epochs" ...?'.
         key, *suggestion = str(error.args[0]).splitlines()
