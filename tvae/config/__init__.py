@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from tvae.config import dual_vae, engine, hyperbolic_vae, ternary_vae
@@ -69,8 +70,5 @@ def validate(config: ConfigDict) -> None:
 
 def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Path and value of every field, as ``("data.batch_size", 64)``."""
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            yield from leaves(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
+    for path, value in flatten_dict(config.to_dict(), sep=".").items():
+        yield prefix + path, value

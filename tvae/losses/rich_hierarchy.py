@@ -33,7 +33,7 @@ class RichHierarchyTerms(NamedTuple):
 
 
 def level_richness(
-    radius: jax.Array,
+    statistics: LevelStatistics,
     valuation: jax.Array,
     reference_radius: jax.Array,
     *,
@@ -47,7 +47,7 @@ def level_richness(
     the levels present (those with a single row count in the divisor, as in the original).
 
     Args:
-      radius: ``(n,)`` hyperbolic.
+      statistics: of the radii, from :func:`level_statistics`.
       valuation: int ``(n,)``.
       reference_radius: ``(n,)`` radii of the same rows to keep the spread of, *in the same unit*.
         The original passes Euclidean norms of an untrained projection, whose variance is so small
@@ -59,20 +59,10 @@ def level_richness(
 
     >>> v = jnp.zeros(4, jnp.int32)
     >>> wide, flat = jnp.asarray([1.0, 2.0, 1.0, 2.0]), jnp.ones(4)
-    >>> round(float(level_richness(flat, v, wide, min_ratio=0.5)), 4)
+    >>> statistics = level_statistics(flat, v)
+    >>> round(float(level_richness(statistics, v, wide, min_ratio=0.5)), 4)
     0.25
     """
-    statistics = level_statistics(radius, valuation)
-    return _richness(statistics, valuation, reference_radius, min_ratio=min_ratio)
-
-
-def _richness(
-    statistics: LevelStatistics,
-    valuation: jax.Array,
-    reference_radius: jax.Array,
-    *,
-    min_ratio: Numeric,
-) -> jax.Array:
     reference = level_statistics(reference_radius, valuation).variance + _REFERENCE_FLOOR
     shortfall = jnp.square(jax.nn.relu(min_ratio - statistics.variance / reference))
     several = statistics.n_rows > 1
@@ -122,6 +112,8 @@ def rich_hierarchy(
     overlap = jax.nn.relu(separation_margin - gaps.gap)
     return RichHierarchyTerms(
         hierarchy=masked_mean(jnp.square(statistics.mean - wanted), statistics.present),
-        richness=_richness(statistics, valuation, reference_radius, min_ratio=min_richness_ratio),
+        richness=level_richness(
+            statistics, valuation, reference_radius, min_ratio=min_richness_ratio
+        ),
         separation=jnp.where(gaps.mask, overlap, 0).sum(),
     )

@@ -7,9 +7,6 @@ import jax
 import jax.numpy as jnp
 from chex import Numeric
 
-COMPONENTS = ("encoder_a", "encoder_b", "controller")
-"""Order of every array over components."""
-
 
 class HomeostasisConfig(NamedTuple):
     """Thresholds; all of them may be traced, so a population can carry one each.

@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import Any
 
 import jax
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from tvae.training import writers
@@ -52,24 +53,13 @@ def _as_stored(config: ConfigDict) -> ConfigDict:
     return ConfigDict(json.loads(config.to_json()))
 
 
-def _flat(config: ConfigDict) -> dict[str, Any]:
-    """Fields by dotted path."""
-    flat: dict[str, Any] = {}
-    for name, value in config.items():
-        if isinstance(value, ConfigDict):
-            flat |= {f"{name}.{path}": leaf for path, leaf in _flat(value).items()}
-        else:
-            flat[name] = value
-    return flat
-
-
 def difference(old: ConfigDict, new: ConfigDict) -> list[str]:
     """Fields in which two configurations differ, as ``path: old -> new`` lines.
 
     >>> difference(ConfigDict({"a": {"seed": 1}, "b": 2}), ConfigDict({"a": {"seed": 3}, "b": 2}))
     ['a.seed: 1 -> 3']
     """
-    before, after = _flat(old), _flat(new)
+    before, after = (flatten_dict(config.to_dict(), sep=".") for config in (old, new))
     absent = "(absent)"
     return [
         f"{path}: {before.get(path, absent)} -> {after.get(path, absent)}"
