@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from tvae import config as config_lib
 from tvae.loading import load
+from tvae.metrics.definitions import Definition, definition
 from tvae.reporting import comparison, embedding, findings, record, targets
 from tvae.reporting.embedding import Embedding
 from tvae.reporting.findings import Finding
@@ -48,10 +49,17 @@ class Contents:
             return [(self.embeddings[0], "All operations")]
         return [(each, f"Embedding {each.name.upper()}") for each in self.embeddings]
 
-    @staticmethod
-    def about(key: str) -> tuple[str, float | None]:
-        """What a metric measures, and its ceiling if it has one."""
-        return "", None
+    def about(self, key: str) -> Definition | None:
+        """What a metric means, or None where the table of metrics has no such key."""
+        try:
+            return definition(key, n_digits=self.run.n_digits)
+        except KeyError:
+            return None
+
+    def ceiling(self, key: str) -> float | None:
+        """The best value that a metric can reach, or None."""
+        about = self.about(key)
+        return None if about is None else about.ceiling
 
 
 def read(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> Contents:

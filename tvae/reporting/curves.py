@@ -114,10 +114,12 @@ def _lines(record: Record, keys: Sequence[str], *, by_level: bool) -> list[Line]
 
 
 def _is_logarithmic(key: str, lines: Sequence[Line]) -> bool:
-    """Whether a metric's axis is logarithmic, where its values allow it and are worth it."""
+    """Whether a metric's axis is logarithmic; zeros, such as of closed gates, are left out then."""
     wanted = next((log for _, pattern, log in _GROUPS if re.match(pattern, key)), False)
     values = np.concatenate([line.y for line in lines])
-    return bool(wanted and values.min() > 0 and values.max() > _WORTH * values.min())
+    if not wanted or values.min() < 0 or values.max() == 0:
+        return False
+    return bool(values.max() > _WORTH * values[values > 0].min())
 
 
 def _events(record: Record, keys: Sequence[str], findings: Sequence[Finding]) -> list[Mark]:

@@ -123,8 +123,7 @@ def _measure(model: Model, which: str, i: jax.Array, j: jax.Array) -> dict[str, 
             "c": c,
         }
     else:
-        posterior = model.encode(index)
-        z = posterior.mu_a if which == "a" else posterior.mu_b
+        z = jnp.asarray(getattr(model.encode(index), f"mu_{which}"))
         found = {
             "radius": jnp.linalg.norm(z, axis=-1),
             "tangent": z - z.mean(0, keepdims=True),

@@ -35,12 +35,12 @@ def quantised(values: np.ndarray) -> dict[str, Any]:
 
 
 def shown(value: Any) -> str:
-    """A metric's value in at most six significant digits.
+    """A metric's value in at most five significant digits.
 
     >>> shown(0.83205029), shown(1.0), shown([1, 2]), shown(float("nan"))
     ('0.83205', '1', '2 values', 'nan')
     """
-    return f"{len(value)} values" if isinstance(value, list) else f"{value:.6g}"
+    return f"{len(value)} values" if isinstance(value, list) else f"{value:.5g}"
 
 
 def _base64(array: np.ndarray) -> str:

@@ -121,6 +121,7 @@ function drawAll() {
   drawDisk();
   document.querySelectorAll("[data-plot]").forEach((place) => {
     const { data, layout } = page.plots[place.dataset.plot];
+    if (layout.showlegend && data.length > 6) place.style.height = `${290 + 7 * data.length}px`;
     Plotly.react(place, data, themed(layout), config);
   });
 }

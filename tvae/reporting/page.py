@@ -107,7 +107,7 @@ def pictures(contents: Contents) -> dict[str, Figure]:
 
 
 def _curves(contents: Contents) -> list[panels.Panel]:
-    return curves.panels(contents.run, contents.findings, lambda key: contents.about(key)[1])
+    return curves.panels(contents.run, contents.findings, contents.ceiling)
 
 
 def _sections(contents: Contents) -> list[Section]:

@@ -8,16 +8,23 @@ LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8f7
 MARK = "#8a8f98"  # of lines that belong to no series
 GOOD, BAD = "#009e73", "#d55e00"
 
-# Dark to bright along viridis (Smith and van der Walt), without its ends.
-_SEQUENCE = ((70, 50, 126), (54, 92, 141), (39, 127, 142), (31, 161, 135), (74, 193, 109))
-_SEQUENCE += ((160, 218, 57), (232, 212, 31))
+# Dark to bright along viridis (Smith and van der Walt), without its darkest end.
+_SEQUENCE = (
+    (92, 72, 158),
+    (62, 103, 160),
+    (42, 130, 146),
+    (31, 161, 135),
+    (74, 193, 109),
+    (160, 212, 57),
+    (236, 205, 38),
+)
 
 
 def levels(n: int) -> list[str]:
     """One colour for each of ``n`` ordered levels, from dark to bright.
 
     >>> levels(2)
-    ['#46327e', '#e8d41f']
+    ['#5c489e', '#eccd26']
     """
     anchors = np.asarray(_SEQUENCE, float)
     position = np.linspace(0, len(anchors) - 1, n)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+from tvae.metrics.definitions import Definition
 from tvae.reporting import panels
 from tvae.reporting.embedding import Embedding
 from tvae.reporting.encoding import shown
@@ -9,6 +10,9 @@ from tvae.reporting.panels import Panel
 from tvae.reporting.record import Record
 from tvae.reporting.sections import Section, card, key, place, table, text
 from tvae.reporting.targets import Verdict
+from tvae.tasks import registry
+
+_HEAD = ("Metric", "Value", "Target", "Ceiling", "Published", "")
 
 
 def pill(verdicts: Sequence[Verdict]) -> str:
@@ -45,7 +49,7 @@ def section(
     record: Record,
     verdicts: Sequence[Verdict],
     embeddings: Sequence[Embedding],
-    about: Callable[[str], tuple[str, float | None]],
+    about: Callable[[str], Definition | None],
     objective: Panel,
 ) -> Section:
     """The table of targets beside the disk.
@@ -54,51 +58,76 @@ def section(
       record: the run.
       verdicts: on its targets.
       embeddings: shown in the disk.
-      about: metric -> (what it measures, its ceiling or None).
+      about: metric -> what it means, or None.
       objective: the loss over the epochs.
     """
     loss = card(objective.title, place("objective"))
     left = f"<div>{_targets(record, verdicts, about)}<br>{loss}</div>"
-    body = f'<div class="hero">{left}{_disk(embeddings)}</div>'
+    body = f'<div class="hero">{left}{_disk(embeddings)}</div>{_everything(record, about)}'
     return Section("summary", "Summary", body, {"objective": panels.to_plotly(objective)})
 
 
 def _targets(
     record: Record,
     verdicts: Sequence[Verdict],
-    about: Callable[[str], tuple[str, float | None]],
+    about: Callable[[str], Definition | None],
 ) -> str:
-    head = ("Metric", "Value", "Target", "Ceiling", "")
-    rows = [_row(verdict, about) for verdict in verdicts]
-    others = [
-        (key(name), shown(value), "", _ceiling(about(name)[1]), "")
-        for name, value in record.final.items()
-        if name not in {verdict.metric for verdict in verdicts}
+    """The targets, or a task's headline figures where the configuration has none."""
+    if verdicts:
+        rows = "".join(_row(verdict, about(verdict.metric)) for verdict in verdicts)
+    else:
+        headline = [k for k in registry.entry(record.config.task).headline if k in record.final]
+        rows = "".join(_entry(k, about(k), shown(record.final[k]), "–", "") for k in headline)
+    head = "".join(f"<th class=n>{name}</th>" for name in _HEAD[1:])
+    when = "What it reached" if record.finished else "What it has reached so far"
+    return card(when, f'<table class="notes"><tr><th>{_HEAD[0]}</th>{head}</tr>{rows}</table>')
+
+
+def _everything(record: Record, about: Callable[[str], Definition | None]) -> str:
+    """All final metrics, folded away."""
+    rows = [
+        (_name(metric, about(metric)), shown(value), *_references(about(metric)))
+        for metric, value in record.final.items()
     ]
-    more = table(head, others, numbers=4)
-    opened = "" if verdicts else " open"
-    when = "at the end" if record.finished else "so far"
-    inside = table(head, rows, numbers=4) if rows else ""
-    inside += f"<details{opened}><summary>{len(others)} metrics without a target</summary>{more}"
-    return card(f"What it measures {when}", f"{inside}</details>")
+    inside = table(("Metric", "Value", "Ceiling", "Published"), rows, numbers=3)
+    folded = f"<details><summary>All {len(rows)} final metrics</summary>{inside}</details>"
+    return f'<div class="card" style="margin-top:18px;padding-top:6px">{folded}</div>'
 
 
-def _row(verdict: Verdict, about: Callable[[str], tuple[str, float | None]]) -> Sequence[str]:
-    meaning, ceiling = about(verdict.metric)
-    soft = f'<span class="soft">{text(meaning)}</span>' if meaning else ""
+def _row(verdict: Verdict, meaning: Definition | None) -> str:
     value = "–" if verdict.value is None else shown(verdict.value)
     kind, word = ("good", "✓ pass") if verdict.reached else ("bad", "✗ fail")
-    return (
-        key(verdict.metric) + soft,
-        f"<b>{value}</b>",
-        verdict.target,
-        _ceiling(ceiling),
-        f'<b class="{kind}">{word}</b>',
-    )
+    passed = f'<b class="{kind}">{word}</b>'
+    return _entry(verdict.metric, meaning, value, verdict.target, passed)
 
 
-def _ceiling(value: float | None) -> str:
-    return "–" if value is None else shown(value)
+def _entry(metric: str, meaning: Definition | None, value: str, target: str, passed: str) -> str:
+    """Two lines of the table: figures, and what they say."""
+    ceiling, published = _references(meaning)
+    cells = (f"<b>{value}</b>", target, ceiling, published, passed)
+    figures = "".join(f"<td class=n>{cell}</td>" for cell in cells)
+    note = ""
+    if meaning is not None:
+        more = text(f"{meaning.measured_on}. {meaning.note}".strip())
+        note = f'<tr class="note" title="{more}"><td colspan="6">{text(meaning.text)}</td></tr>'
+    return f"<tr><td>{key(metric)}</td>{figures}</tr>{note}"
+
+
+def _name(metric: str, meaning: Definition | None) -> str:
+    """A metric's key, with what it says below it and what to know of it on hover."""
+    if meaning is None:
+        return key(metric)
+    more = f"{meaning.measured_on}. {meaning.note}".strip()
+    return f'{key(metric)}<span class="soft" title="{text(more)}">{text(meaning.text)}</span>'
+
+
+def _references(meaning: Definition | None) -> tuple[str, str]:
+    """Ceiling and the original's figure, as far as there are any."""
+    if meaning is None:
+        return "–", "–"
+    known = (meaning.ceiling, meaning.published)
+    ceiling, published = ("–" if value is None else shown(value) for value in known)
+    return ceiling, published
 
 
 def _choice(what: str, choices: Sequence[tuple[str, str]]) -> str:
@@ -113,9 +142,9 @@ def _choice(what: str, choices: Sequence[tuple[str, str]]) -> str:
 def _disk(embeddings: Sequence[Embedding]) -> str:
     choices = ""
     if len(embeddings) > 1:
-        listed = [(str(k), f"Embedding {e.name.upper()}") for k, e in enumerate(embeddings)]
+        listed = [(str(k), e.name.upper()) for k, e in enumerate(embeddings)]
         choices += _choice("embedding", listed)
-    pairs = [(str(k), f"{2 * k + 1}·{2 * k + 2}") for k in range(len(embeddings[0].planes))]
+    pairs = [(str(k), f"PC {2 * k + 1}–{2 * k + 2}") for k in range(len(embeddings[0].planes))]
     choices += _choice("plane", pairs)
     if embeddings[0].in_ball:
         choices += _choice("mode", [("radius", "True radius"), ("projection", "Projected")])

@@ -77,11 +77,11 @@ def draw(many: Sequence[Violins]) -> Figure:
     figure = Figure(figsize=(6.0 * len(many), 3.8), layout="constrained")
     for position, violins in enumerate(many):
         axes = figure.add_subplot(1, len(many), position + 1)
-        places = np.arange(len(violins.labels))
+        places = range(len(violins.labels))
         # A kernel density needs values that differ.
         wide = [p for p in places if np.ptp(violins.values[p]) > 0 and violins.values[p].size > 9]
         colours = palette.levels(len(places))
-        bodies = axes.violinplot(
+        bodies: Any = axes.violinplot(
             [violins.values[p] for p in wide], positions=wide, widths=0.85, showextrema=False
         )["bodies"]
         for body, place in zip(bodies, wide, strict=True):
