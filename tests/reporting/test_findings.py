@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from tests.conftest import REPOSITORY, load_config
 from tvae.config import default, leaves
 from tvae.metrics.definitions import definition
-from tvae.reporting import comparison, curves, findings, targets
+from tvae.reporting import comparison, curves, findings, schedules, targets
 from tvae.reporting.record import Record
 
 EPOCHS = 100
@@ -43,7 +43,7 @@ def test_grokking_is_found_in_a_record():
     rules, ending = fired({"train/cross_entropy_a": LEARNED, "val/cross_entropy_a": held_out})
     assert rules["memorisation"] == 11
     assert 50 < rules["grokking"] <= 61
-    assert ending == "stopped at epoch 100 of 400: no better val/loss for 100 epochs"
+    assert ending == "100 of 400 epochs, until no better val/loss for 100"
 
 
 def test_a_share_that_is_held_out_is_turned_into_a_loss():
@@ -63,10 +63,10 @@ def test_the_rule_that_ended_a_run_is_named():
     rules, ending = fired({"eval/coverage_mu_a": lost}, **{"drop.patience_epochs": 20})
     assert rules["drop"] == 70
     assert rules["plateau"] is None
-    assert "drop" in ending
+    assert "until drop: more than 0.05 behind its best for 20 epochs" in ending
     rules, ending = fired({"eval/coverage_mu_a": lost}, **{"plateau.window_epochs": 30})
     assert rules["plateau"] == 31
-    assert "plateau" in ending
+    assert "until plateau: moved by less than 0.0005 in 30 epochs" in ending
 
 
 def test_compression_and_early_peak_are_found():
@@ -107,6 +107,21 @@ def test_zeros_leave_a_logarithmic_axis_logarithmic():
     assert curves.panels(run, [], lambda _: None)[1].log is False
     run = record({"train/loss": LEARNED, "train/closed": LEARNED * (TIME < 0.5)})
     assert curves.panels(run, [], lambda _: None)[1].log
+
+
+def test_only_schedules_that_move_get_a_panel():
+    still, moves = np.full(EPOCHS, 0.3), 1 - TIME
+    run = record({
+        "schedule/beta_a": moves, "schedule/beta_b": still, "dynamics/rho": still,
+        "gate/encoder_a": TIME > 0.5,
+    })  # fmt: skip
+    (panel,) = schedules.panels(run)
+    assert panel.title == "Beta"
+    assert [line.name for line in panel.lines] == ["schedule/beta_a", "schedule/beta_b"]
+    assert schedules.constants(run) == {"dynamics/rho": 0.3}
+    names, epochs, is_open = schedules.gates(run)
+    assert names == ["encoder_a"]
+    assert epochs[is_open[0] > 0][0] == 52
 
 
 def test_runs_are_told_apart_by_the_end_of_their_path():

@@ -104,7 +104,7 @@ def test_an_unfinished_run_is_reported_as_such(runs, tmp_path):
     shutil.copytree(runs["dual_vae"], folder)
     (folder / "metrics.json").unlink()
     read = contents.read(folder)
-    assert read.ending == "not finished: 40 of 40 epochs so far"
+    assert read.ending == "40 of 40 epochs so far"
     assert read.verdicts[0].value == read.run.rows[-1]["eval/coverage_mu_a"]
 
 

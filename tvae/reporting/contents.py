@@ -47,7 +47,8 @@ class Contents:
         """Each embedding with its title."""
         if len(self.embeddings) == 1:
             return [(self.embeddings[0], "All operations")]
-        return [(each, f"Embedding {each.name.upper()}") for each in self.embeddings]
+        kind = {True: "Embedding", False: "Latent means"}
+        return [(each, f"{kind[each.in_ball]} {each.name.upper()}") for each in self.embeddings]
 
     def about(self, key: str) -> Definition | None:
         """What a metric means, or None where the table of metrics has no such key."""

@@ -24,7 +24,8 @@ def caption(embedding: Embedding, plane: int) -> str:
         name, length = "PCA of the latent means", "distance from their centre"
     share = embedding.planes[plane].explained
     which = f"directions {2 * plane + 1} and {2 * plane + 2} hold {share:.1%}"
-    return f"{name}: {which} of the squared {length}."
+    circles = "; circles: its mean radius" if embedding.in_ball else ""
+    return f"{name}: {which} of the squared {length}. Colour: valuation{circles}."
 
 
 def to_page(embedding: Embedding) -> dict[str, Any]:

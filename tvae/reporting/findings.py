@@ -141,18 +141,18 @@ def diagnose(record: Record, config: ConfigDict) -> list[Finding]:
 
 
 def ending(record: Record, config: ConfigDict, findings: list[Finding]) -> str:
-    """Why the run ended, or that it has not."""
+    """How far the run went and why it ended there, to be read after "ran"."""
     epochs = len(record.rows)
     if not record.finished:
-        return f"not finished: {epochs} of {config.epochs} epochs so far"
+        return f"{epochs} of {config.epochs} epochs so far"
     if epochs >= config.epochs:
-        return f"ran all {epochs} epochs"
+        return f"all {epochs} epochs"
     stop = config.early_stop
     switched_on = {"plateau": stop.plateau.window_epochs, "drop": stop.drop.patience_epochs}
     for finding in findings:
         if switched_on.get(finding.rule) and finding.epoch is not None:
-            return f"stopped at epoch {epochs} of {config.epochs}: {finding.rule}, {finding.text}"
+            return f"{epochs} of {config.epochs} epochs, until {finding.rule}: {finding.text}"
     return (
-        f"stopped at epoch {epochs} of {config.epochs}: no better {stop.metric} for "
-        f"{stop.patience_epochs} epochs"
+        f"{epochs} of {config.epochs} epochs, until no better {stop.metric} for "
+        f"{stop.patience_epochs}"
     )

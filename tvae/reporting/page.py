@@ -32,7 +32,10 @@ PAGE = "report.html"
 FIGURES = "figures"
 _DPI = 120
 
-_RADII = "The radius should fall with the valuation; a level with no spread at all is a bare shell."
+_RADII = (
+    "In a ball that carries the tree the radius falls with the valuation; a level without any "
+    "spread is a bare shell."
+)
 _DISTANCES = (
     "400 random pairs for each 3-adic distance. In an embedding of the tree the distance falls "
     "from left to right, and the violins of neighbours do not overlap."

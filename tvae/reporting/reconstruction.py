@@ -24,18 +24,21 @@ def shares(embedding: Embedding) -> tuple[np.ndarray, np.ndarray]:
 
 
 def to_plotly(embedding: Embedding) -> dict[str, Any]:
-    """Bars of the share that decodes, with the counts on them."""
+    """Bars of the share that decodes, with the number that does on them."""
     count, right = shares(embedding)
     data = {
         "type": "bar",
         "x": [str(level) for level in range(count.size)],
         "y": np.round(right / count, 5).tolist(),
-        "text": [f"{r:,}/{n:,}" for r, n in zip(right, count, strict=True)],
+        "text": [f"{number:,}" for number in right],
+        "customdata": count.tolist(),
         "textposition": "outside",
         "textangle": 0,
+        "textfont": {"size": 10},
+        "constraintext": "none",
         "cliponaxis": False,
         "marker": {"color": palette.levels(count.size)},
-        "hovertemplate": "valuation %{x}: %{y:.2%} (%{text})<extra></extra>",
+        "hovertemplate": "valuation %{x}: %{y:.2%} (%{text} of %{customdata:,})<extra></extra>",
     }
     layout = {
         "xaxis": {"title": {"text": "valuation"}, "type": "category"},

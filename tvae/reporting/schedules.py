@@ -1,6 +1,7 @@
 """What was set from outside over the epochs: schedules, dynamics, thresholds, and the gates."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,21 @@ _PREFIXES = ("schedule/", "dynamics/", "homeostasis/")
 _CLOSED, _OPEN = "#c9ccd1", palette.GOOD
 
 
-def panels(record: Record) -> list[Panel]:
-    """A panel for each quantity; those of A and B, or numbered ones, share theirs."""
+def _by_stem(record: Record) -> dict[str, list[str]]:
+    """Quantities that share a panel: those of A and B, or numbered ones."""
     stems: dict[str, list[str]] = {}
     for key in record.scalars():
         if key.startswith(_PREFIXES):
             stems.setdefault(re.sub(r"(_[ab]|\d+)$", "", key), []).append(key)
+    return stems
+
+
+def _moves(record: Record, keys: Sequence[str]) -> bool:
+    return any(np.ptp(record.series(key).value) > 0 for key in keys)
+
+
+def panels(record: Record) -> list[Panel]:
+    """A panel for each quantity that moves."""
     return [
         Panel(
             stem.split("/")[1].replace("_", " ").capitalize(),
@@ -30,8 +40,19 @@ def panels(record: Record) -> list[Panel]:
             ],
             epochs=len(record.rows),
         )
-        for stem, keys in stems.items()
+        for stem, keys in _by_stem(record).items()
+        if _moves(record, keys)
     ]
+
+
+def constants(record: Record) -> dict[str, float]:
+    """The quantities that stand still, and where: no panel says more."""
+    return {
+        key: float(record.series(key).value[0])
+        for keys in _by_stem(record).values()
+        for key in keys
+        if not _moves(record, keys)
+    }
 
 
 def gates(record: Record) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -111,10 +111,14 @@ def decoding(embeddings: Sequence[Embedding], titles: Sequence[str]) -> Section:
 def settings(record: Record) -> Section:
     """Schedules and gates."""
     section = _panels("schedules", "Schedules and gates", schedules.panels(record))
+    if still := schedules.constants(record):
+        said = ", ".join(f"{key(name)} {shown(value)}" for name, value in still.items())
+        after = f'<p class="soft after">Constant throughout: {said}.</p>'
+        section = section._replace(body=section.body + after)
     names, *_ = schedules.gates(record)
     if not names:
-        gates = '<p class="soft">No gates: every group of this task learns all the time.</p>'
-        return section._replace(body=section.body + gates)
+        said = "No gates: every group of this task learns all the time."
+        return section._replace(body=f'{section.body}<p class="soft after">{said}</p>')
     note = "Green: the group learns. Grey: homeostasis or the tuning's end has closed it."
     gates = card("Gates", place("gates"), note=note, kind="wide")
     plots = {**section.plots, "gates": schedules.gates_to_plotly(record)}
@@ -130,7 +134,7 @@ def diagnosis(findings: Sequence[Finding], ending: str) -> Section:
             fired = f'<b class="bad">fired at epoch {finding.epoch:g}</b>'
         watches = key(finding.metric) if finding.metric else '<span class="soft">nothing</span>'
         rows.append((text(finding.rule), watches, text(finding.text), fired))
-    body = f"<p>The run {text(ending)}.</p>" + card(
+    body = f"<p>Ran {text(ending)}.</p>" + card(
         "", table(("Rule", "Watches", "Fires when", "Verdict"), rows)
     )
     return Section("diagnostics", "Diagnostics", body)

@@ -31,7 +31,7 @@ def header(record: Record, verdicts: Sequence[Verdict], ending: str) -> str:
     facts = {
         "task": record.config.task,
         "seed": record.config.seed,
-        "run": ending,
+        "ran": ending,
         "device": run.get("device", "unknown"),
         "commit": commit + (" with changes" if run.get("git_modified") else ""),
     }
