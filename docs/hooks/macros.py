@@ -3,6 +3,7 @@
 ``{{ figure FILE PATH FORMAT [min|max] }}``  a number of a JSON file; ``*`` in the path takes all
 ``{{ value FUNCTION FORMAT }}``              what a function of the package returns
 ``{{ doors }}``                              every command with its flags
+``{{ metrics PREFIX }}``                     every metric key with that prefix
 ``{{ fields TASK }}``                        table of a task's fields
 ``{{ extras }}``, ``{{ layers }}``           tables from pyproject.toml
 ``{{ configs }}``, ``{{ checkpoints }}``, ``{{ experiments }}``, ``{{ notebooks }}``,
@@ -22,6 +23,8 @@ from typing import Any
 
 import fields
 from mkdocs.exceptions import PluginError
+
+from tvae.metrics import definitions
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 _MACRO = re.compile(r"\{\{ *(\w+)((?: +[^ }]+)*) *\}\}")
@@ -109,6 +112,32 @@ def doors() -> str:
     return "\n\n".join(sections)
 
 
+def _number(x: float | None) -> str:
+    return "–" if x is None else f"{x:.5g}"
+
+
+def metrics(prefix: str) -> str:
+    """A section for each metric key: what it says, ceiling, the original's figure."""
+    rules = ("195k", "argmax_50k")
+    prior = [f"eval/prior_coverage_{rule}_{of}" for rule in rules for of in ("a", "b", "uniform")]
+    sections = []
+    for key in [key for key in (*definitions.TABLE, *prior) if key.startswith(prefix)]:
+        entry = definitions.definition(key)
+        suffixes = dict(definitions.TABLE[key].published) if key in definitions.TABLE else {}
+        said = {"": entry.published} if key in prior else suffixes
+        published = ", ".join(
+            f"{_number(x)} ({suffix[1:].upper()})" if suffix else _number(x)
+            for suffix, x in said.items()
+        )
+        table = _table(
+            ["measured on", "better", "ceiling", "published"],
+            [[entry.measured_on, entry.better, _number(entry.ceiling), published or "–"]],
+        )
+        text = f"{entry.text[0].upper()}{entry.text[1:]}."
+        sections.append(f"### {key}\n\n{text}\n\n{table}\n\n{entry.note}")
+    return "\n\n".join(sections)
+
+
 def extras() -> str:
     """Optional dependencies by the name to install them by."""
     optional = _pyproject()["project"]["optional-dependencies"]
@@ -174,6 +203,7 @@ MACROS: dict[str, Callable[..., str]] = {
     "figure": figure,
     "value": value,
     "doors": doors,
+    "metrics": metrics,
     "fields": fields.table,
     "extras": extras,
     "layers": layers,

@@ -122,9 +122,11 @@ def reference_pages() -> Pages:
     """One page for each room: a folder of the package, or a module beside the folders."""
     package = REPOSITORY / "tvae"
     rooms = [folder.parent.name for folder in package.glob("*/__init__.py")]
-    rooms += [path.stem for path in package.glob("*.py") if path.stem not in ("__init__",)]
-    page = "# tvae.{0}\n\n::: tvae.{0}\n    options:\n      show_root_heading: false\n"
-    return {f"reference/{room}.md": page.format(room) for room in sorted(rooms)}
+    rooms += [path.stem for path in package.glob("[!_]*.py")]
+    page = "# {0}\n\n::: {0}\n    options:\n      show_root_heading: false\n"
+    root = page + "      show_submodules: false\n"
+    pages: Pages = {"reference/tvae.md": root.format("tvae")}
+    return pages | {f"reference/{room}.md": page.format(f"tvae.{room}") for room in sorted(rooms)}
 
 
 SECTIONS = {
