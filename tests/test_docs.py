@@ -8,12 +8,15 @@ import re
 import subprocess
 import sys
 
+import jax
+import jax.numpy as jnp
 import pytest
 from mkdocs.exceptions import PluginError
 
 from tests.conftest import REPOSITORY
 from tvae.geometry import bands
 from tvae.metrics import coverage, definitions, hierarchy, tree
+from tvae.models.hyperbolic_vae import HyperbolicVAE
 
 DOCS = REPOSITORY / "docs"
 SOURCE_BLOCK = re.compile(r'<details class="mkdocstrings-source">.*?</details>', re.DOTALL)
@@ -126,6 +129,11 @@ def test_a_formula_with_an_unknown_command_stops_the_build():
         mathematics.to_mathml(r"\nosuchcommand x", display="inline")
 
 
+def parameter_count(module):
+    shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 9)), jnp.zeros((1, 16)))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
 # Numbers that the prose quotes, by page: what it writes, and what arithmetic says.
 QUOTED = {
     "ideas/measures.md": [
@@ -135,6 +143,7 @@ QUOTED = {
         ("0.832\n", tree.tree_fidelity_ceiling()),
     ],
     "ideas/v6.md": [
+        ("58,380 parameters", parameter_count(HyperbolicVAE())),
         ("0.0212", bands.richness_floor(outer=3.56, inner=0.05, gap=0.7)),
         ("0.0433", bands.richness_floor(outer=3.56, inner=0.05, gap=1.0)),
     ],
@@ -145,7 +154,7 @@ QUOTED = {
 def test_quoted_arithmetic(page):
     text = (DOCS / page).read_text()
     for quoted, value in QUOTED[page]:
-        number = quoted.split()[0]
+        number = quoted.split()[0].replace(",", "")
         assert quoted in text
         assert float(number) == round(value, len(number.partition(".")[2]))
 

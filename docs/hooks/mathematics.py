@@ -13,6 +13,8 @@ from mkdocs.exceptions import PluginError
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 # What the converter does not know it writes as text.
 _UNKNOWN = re.compile(r"<m\w+[^>]*>(\\[^<]*)</m")
+# A function's name without brackets needs a space before its argument.
+_FUNCTION = re.compile(r"(<mi>(?:log|ln|sin|cos)</mi>)(?!<mo[^>]*>&#x00028;)")
 
 
 def to_mathml(formula: str, *, display: str) -> str:
@@ -32,7 +34,7 @@ def to_mathml(formula: str, *, display: str) -> str:
     unknown = _UNKNOWN.search(mathml)
     if unknown:
         raise PluginError(f"formula {formula!r}: unknown command {unknown.group(1)}")
-    return mathml
+    return _FUNCTION.sub(r'\1<mspace width="0.17em"/>', mathml)
 
 
 def on_page_content(content: str, **_: Any) -> str:

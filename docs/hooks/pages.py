@@ -25,11 +25,13 @@ def config_pages() -> Pages:
     pages: Pages = {}
     for path in sorted((REPOSITORY / "configs").glob("*.py")):
         text = path.read_text()
-        docstring = ast.get_docstring(ast.parse(text))
+        tree = ast.parse(text)
+        docstring, end = ast.get_docstring(tree), tree.body[0].end_lineno
+        code = "\n".join(text.splitlines()[end:]).strip()
         pages[f"configs/{path.stem}.md"] = (
             f"# {path.stem}\n\n{docstring}\n\n"
             f"## The file\n\nWhat it leaves alone is on the page of [all fields](../fields.md).\n\n"
-            f"```python\n{text}```\n"
+            f"```python\n{code}\n```\n"
         )
     return pages
 
