@@ -13,6 +13,7 @@
 import ast
 import functools
 import html
+import importlib
 import json
 import pathlib
 import pkgutil
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import fields
+from absl import flags as absl_flags
 from mkdocs.exceptions import PluginError
 
 from tvae.metrics import definitions
@@ -86,15 +88,15 @@ def value(name: str, form: str) -> str:
     return format(found() if callable(found) else found, form)
 
 
-def _flags(tree: ast.Module) -> str:
-    """Table of the flags that a door defines, read without running it."""
+def _flags(module: str) -> str:
+    """Table of the flags that a door defines."""
+    importlib.import_module(module)
     rows = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and getattr(node.func, "attr", "").startswith("DEFINE_"):
-            name, default, meaning = (ast.literal_eval(argument) for argument in node.args[:3])
-            shown = "" if default in (None, False) else f"`{default}`"
-            rows.append([f"`--{name}`", shown, html.escape(meaning)])
-    return _table(["flag", "default", "meaning"], rows) if rows else ""
+    for flag in list(absl_flags.FLAGS.flags_by_module_dict()[module]):
+        shown = "" if flag.default in (None, False, "", []) else f"`{flag.default}`"
+        rows.append([f"`--{flag.name}`", shown, html.escape(" ".join(flag.help.split()))])
+        delattr(absl_flags.FLAGS, flag.name)  # another door may have one of the same name
+    return _table(["flag", "default", "meaning"], rows)
 
 
 def doors() -> str:
@@ -102,13 +104,12 @@ def doors() -> str:
     sections = []
     package = REPOSITORY / "tvae"
     for path in sorted([*package.glob("*.py"), *package.glob("*/__main__.py")]):
-        tree = ast.parse(path.read_text())
-        if "door.run(" in path.read_text():
-            parts = path.relative_to(REPOSITORY).with_suffix("").parts
-            command = ".".join(parts).removesuffix(".__main__")
+        if "    door.run(" in path.read_text():
+            module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
             # Command lines stand in docstrings as lines of their own.
             text = re.sub(r"^(python -m .*)$", r"    \1", _docstring(path), flags=re.MULTILINE)
-            sections.append(f"## {command}\n\n{text}\n\n{_flags(tree)}")
+            command = module.removesuffix(".__main__")
+            sections.append(f"## {command}\n\n{text}\n\n{_flags(module)}")
     return "\n\n".join(sections)
 
 
