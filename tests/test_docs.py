@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ import pytest
 from mkdocs.exceptions import PluginError
 
 from tests.conftest import REPOSITORY
+from tvae import config as config_lib
 from tvae.geometry import bands
 from tvae.metrics import coverage, definitions, hierarchy, tree
 from tvae.models.hyperbolic_vae import HyperbolicVAE
@@ -127,6 +129,43 @@ def test_a_formula_with_an_unknown_command_stops_the_build():
     assert "<msup>" in mathematics.to_mathml("x^2", display="inline")
     with pytest.raises(PluginError, match="nosuchcommand"):
         mathematics.to_mathml(r"\nosuchcommand x", display="inline")
+
+
+PROSE = sorted(DOCS.rglob("*.md"))
+
+
+def test_fields_extras_and_paths_that_the_prose_names_exist():
+    text = "\n".join(path.read_text() for path in PROSE)
+    configs = [config_lib.default(task) for task in config_lib.TASKS]
+    fields = {path for config in configs for path, _ in config_lib.leaves(config)}
+    named = set(re.findall(r"config\.(\w+\.\w+)\b", text)) - {"py"}
+    assert len(named) > 4
+    assert named - fields == set()
+    notebooks = [path.read_text() for path in REPOSITORY.glob("experiments/notebooks/*.ipynb")]
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    asked = set(re.findall(r"\.\[(\w+)\]", "\n".join([text, *notebooks])))
+    assert {"cuda", "tpu", "report"} <= asked <= extras["optional-dependencies"].keys()
+    paths = re.findall(r"`((?:configs|experiments|checkpoints|tvae)/[\w./-]+\w)`", text)
+    assert paths
+    assert [path for path in paths if not (REPOSITORY / path).exists()] == []
+
+
+UNPICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+
+
+def test_nothing_in_the_package_can_unpickle():
+    """What the threat model says of the code; the readers' own tests watch what is run."""
+    files = sorted(REPOSITORY.glob("tvae/**/*.py"))
+    assert len(files) > 80
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in getattr(node, "names", []) if hasattr(alias, "name")]
+            modules = [*names, getattr(node, "module", None) or ""]
+            assert not {name.split(".")[0] for name in modules} & UNPICKLERS, path
+            allowed = [
+                key.value for key in getattr(node, "keywords", []) if key.arg == "allow_pickle"
+            ]
+            assert all(isinstance(v, ast.Constant) and v.value is False for v in allowed), path
 
 
 def parameter_count(module):

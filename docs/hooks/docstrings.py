@@ -27,15 +27,22 @@ def _example(match: re.Match[str]) -> str:
 
 
 def _target(name: str, scope: griffe.Object) -> str | None:
-    """Full name of what a docstring calls by a part of it; None for a name from elsewhere."""
-    if name.startswith("tvae."):
-        return name
-    first, _, rest = name.partition(".")
+    """Full name of what a docstring calls by a part of it; None for what has no entry.
+
+    A full name that does not exist is returned as it is: the build then stops at the broken link.
+    """
+    full = name
+    if not name.startswith("tvae."):
+        first, _, rest = name.partition(".")
+        try:
+            full = scope.resolve(first) + (f".{rest}" if rest else "")
+        except griffe.NameResolutionError:
+            return None
     try:
-        full = scope.resolve(first)
-    except griffe.NameResolutionError:
-        return None
-    return f"{full}.{rest}" if rest else full
+        found = scope.modules_collection[full]
+    except KeyError:
+        return full
+    return full if found.has_docstring else None
 
 
 def to_markdown(text: str, scope: griffe.Object) -> str:

@@ -94,7 +94,8 @@ def _flags(module: str) -> str:
     rows = []
     for flag in list(absl_flags.FLAGS.flags_by_module_dict()[module]):
         shown = "" if flag.default in (None, False, "", []) else f"`{flag.default}`"
-        rows.append([f"`--{flag.name}`", shown, html.escape(" ".join(flag.help.split()))])
+        meaning = html.escape(" ".join(flag.help.split())).replace("|", "&#124;")
+        rows.append([f"`--{flag.name}`", shown, meaning])
         delattr(absl_flags.FLAGS, flag.name)  # another door may have one of the same name
     return _table(["flag", "default", "meaning"], rows)
 
