@@ -150,7 +150,7 @@ def extras() -> str:
 def layers() -> str:
     """The layers of the package, from top to bottom."""
     contract = _pyproject()["tool"]["importlinter"]["contracts"][0]
-    return "\n".join(f"1. {layer.replace('|', ', ')}" for layer in contract["layers"])
+    return "\n".join(f"1. {layer.replace(' | ', ', ')}" for layer in contract["layers"])
 
 
 def configs() -> str:

@@ -14,7 +14,7 @@ _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>'
 # What the converter does not know it writes as text.
 _UNKNOWN = re.compile(r"<m\w+[^>]*>(\\[^<]*)</m")
 # A function's name without brackets needs a space before its argument.
-_FUNCTION = re.compile(r"(<mi>(?:log|ln|sin|cos)</mi>)(?!<mo[^>]*>&#x00028;)")
+_FUNCTION = re.compile(r"(?<!<msub>)(<mi>(?:log|ln|sin|cos)</mi>)(?!<mo[^>]*>&#x00028;)")
 
 
 def to_mathml(formula: str, *, display: str) -> str:

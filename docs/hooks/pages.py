@@ -55,10 +55,9 @@ def _result_rows(results: list[dict[str, Any]], name: str = "") -> Iterator[tupl
     """Rows of a table: equal paths of several results beside each other as their range."""
     for key in results[0]:
         values = [result[key] for result in results if key in result]
-        path = f"{name} {key}".strip()
+        path = f"{name} / {key}" if name else key
         if isinstance(values[0], dict) and values[0] and all(map(str.isdigit, values[0])):
-            seeds = [entry for value in values for entry in value.values()]
-            yield from _result_rows(seeds, f"{name} (seeds {', '.join(values[0])})".strip())
+            yield from _result_rows([seed for value in values for seed in value.values()], name)
         elif isinstance(values[0], dict):
             yield from _result_rows(values, path)
         elif not isinstance(values[0], list) and key != "command":
@@ -67,10 +66,13 @@ def _result_rows(results: list[dict[str, Any]], name: str = "") -> Iterator[tupl
 
 def result_table(results: dict[str, Any]) -> str:
     """The numbers of a ``results.json``, over seeds their smallest and largest."""
+    header = "value"
+    if "seeds" in json.dumps(results):
+        header = "smallest to largest over the seeds"
     if "seeds" in results:  # worst and spread are made of the seeds
         results = {key: results[key] for key in results if key not in ("worst", "spread")}
     rows = [f"| {name} | {value} |" for name, value in _result_rows([results])]
-    return "\n".join(["| figure | value |", "|---|---|", *rows])
+    return "\n".join([f"| figure | {header} |", "|---|---|", *rows])
 
 
 def experiment_pages() -> Pages:
