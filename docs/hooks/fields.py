@@ -7,7 +7,8 @@ from types import ModuleType
 from tvae import config as config_lib
 from tvae.config import engine
 
-_SECTION = re.compile(r"config\.(\w+) = (\w+) = ConfigDict|(\w+) = config\.(\w+)$")
+# "config.loss = loss = ConfigDict()", "stop.drop = drop = ConfigDict()", "a = config.vae_a".
+_SECTION = re.compile(r"^ +(\w+)\.(\w+) = (\w+) = ConfigDict|^ +(\w+) = (\w+)\.(\w+)$")
 _FIELD = re.compile(r"^ +(\w+)((?:\.\w+)+) = .*?(?:  # (.*))?$")
 _COMMENT = re.compile(r"^ +# (.*)$")
 
@@ -23,9 +24,10 @@ def comments(module: ModuleType) -> dict[str, str]:
         if match := _COMMENT.match(line):
             above = f"{above} {match.group(1)}".strip()
             continue
-        if match := _SECTION.search(line):
-            first, second, third, fourth = match.groups()
-            sections[second or third] = f"config.{first or fourth}"
+        if match := _SECTION.match(line):
+            outer, inner, name, short, long, part = match.groups()
+            if (outer or long) in sections:
+                sections[name or short] = f"{sections[outer or long]}.{inner or part}"
         if (match := _FIELD.match(line)) and match.group(1) in sections:
             section, name, behind = match.groups()
             path = (sections[section] + name).removeprefix("config.")
