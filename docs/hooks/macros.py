@@ -3,7 +3,7 @@
 ``{{ figure FILE PATH FORMAT [min|max] }}``  a number of a JSON file; ``*`` in the path takes all
 ``{{ value FUNCTION FORMAT }}``              what a function of the package returns
 ``{{ doors }}``                              every command with its flags
-``{{ metrics PREFIX }}``                     every metric key with that prefix
+``{{ metrics }}``                            every metric key
 ``{{ fields TASK }}``                        table of a task's fields
 ``{{ extras }}``, ``{{ layers }}``           tables from pyproject.toml
 ``{{ configs }}``, ``{{ checkpoints }}``, ``{{ experiments }}``, ``{{ notebooks }}``,
@@ -118,26 +118,31 @@ def _number(x: float | None) -> str:
     return "–" if x is None else f"{x:.5g}"
 
 
-def metrics(prefix: str) -> str:
-    """A section for each metric key: what it says, ceiling, the original's figure."""
+def _metric(key: str) -> str:
+    """A section on a metric key: what it says, ceiling, the original's figure."""
+    entry = definitions.definition(key)
+    row = definitions.TABLE.get(key)
+    said = {"": entry.published} if row is None else row.published
+    published = ", ".join(
+        f"{_number(x)} ({suffix[1:].upper()})" if suffix else _number(x)
+        for suffix, x in said.items()
+    )
+    table = _table(
+        ["measured on", "better", "ceiling", "published"],
+        [[entry.measured_on, entry.better, _number(entry.ceiling), published or "–"]],
+    )
+    text = f"{entry.text[0].upper()}{entry.text[1:]}."
+    return f"### {key}\n\n{text}\n\n{table}\n\n{entry.note}"
+
+
+def metrics() -> str:
+    """All metric keys by prefix."""
     rules = ("195k", "argmax_50k")
     prior = [f"eval/prior_coverage_{rule}_{of}" for rule in rules for of in ("a", "b", "uniform")]
-    sections = []
-    for key in [key for key in (*definitions.TABLE, *prior) if key.startswith(prefix)]:
-        entry = definitions.definition(key)
-        suffixes = dict(definitions.TABLE[key].published) if key in definitions.TABLE else {}
-        said = {"": entry.published} if key in prior else suffixes
-        published = ", ".join(
-            f"{_number(x)} ({suffix[1:].upper()})" if suffix else _number(x)
-            for suffix, x in said.items()
-        )
-        table = _table(
-            ["measured on", "better", "ceiling", "published"],
-            [[entry.measured_on, entry.better, _number(entry.ceiling), published or "–"]],
-        )
-        text = f"{entry.text[0].upper()}{entry.text[1:]}."
-        sections.append(f"### {key}\n\n{text}\n\n{table}\n\n{entry.note}")
-    return "\n\n".join(sections)
+    sections: dict[str, list[str]] = {}
+    for key in (*definitions.TABLE, *prior):
+        sections.setdefault(key.split("/")[0], []).append(_metric(key))
+    return "\n\n".join("\n\n".join([f"## {name}", *keys]) for name, keys in sections.items())
 
 
 def extras() -> str:
