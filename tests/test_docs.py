@@ -144,7 +144,7 @@ def test_fields_extras_and_paths_that_the_prose_names_exist():
     notebooks = [path.read_text() for path in REPOSITORY.glob("experiments/notebooks/*.ipynb")]
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     asked = set(re.findall(r"\.\[(\w+)\]", "\n".join([text, *notebooks])))
-    assert {"cuda", "tpu", "report"} <= asked <= extras["optional-dependencies"].keys()
+    assert {"cuda", "tpu", "torch"} <= asked <= extras["optional-dependencies"].keys()
     paths = re.findall(r"`((?:configs|experiments|checkpoints|tvae)/[\w./-]+\w)`", text)
     assert paths
     assert [path for path in paths if not (REPOSITORY / path).exists()] == []
