@@ -50,4 +50,12 @@ def get_config() -> ConfigDict:
     loss.richness_weight = 5.0
     loss.richness_spread = 0.45
     loss.geodesic_weight = 1.0
+
+    bounds = config.targets
+    bounds.at_least["eval/coverage_ball"] = 0.9999
+    bounds.at_most["eval/hierarchy_b"] = -0.8320
+    bounds.at_least["eval/richness_b"] = 0.0064
+    bounds.at_least["eval/q_quick_b"] = 2.16
+    bounds.at_least["eval/q_comprehensive_b"] = 2.07
+    bounds.at_least["eval/tree_fidelity_b"] = 0.824
     return config

@@ -59,4 +59,12 @@ def get_config() -> ConfigDict:
     config.early_stop.metric = "eval/worst_coverage"
     config.early_stop.mode = "max"
     config.early_stop.patience_epochs = 40
+
+    bounds = config.targets
+    bounds.at_least["eval/coverage_mu_a"] = 1.0
+    bounds.at_least["eval/coverage_mu_b"] = 1.0
+    bounds.at_least["eval/coverage_mu_test_a"] = 1.0
+    bounds.at_least["eval/coverage_mu_test_b"] = 1.0
+    bounds.at_least["eval/prior_coverage_195k_a"] = 0.9995
+    bounds.at_least["eval/prior_coverage_argmax_50k_a"] = 0.89
     return config

@@ -38,4 +38,12 @@ def get_config() -> ConfigDict:
     config.evaluation.every_epochs = 10
     config.early_stop.patience_epochs = 0
     config.checkpoint.every_epochs = 20
+
+    bounds = config.targets
+    bounds.at_least["eval/coverage_ball"] = 1.0
+    bounds.at_most["eval/hierarchy"] = -0.8320
+    bounds.at_least["eval/richness"] = 0.0232
+    bounds.at_least["eval/tree_fidelity"] = 0.830
+    bounds.at_least["eval/q_comprehensive"] = 2.148
+    bounds.at_least["eval/q_quick"] = 2.028
     return config

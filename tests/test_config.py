@@ -44,6 +44,11 @@ BAD = [
     ("coupling.rho_max", 1.5),
     ("early_stop.mode", "best"),
     ("early_stop.metric", "loss"),
+    ("early_stop.plateau.delta", 0.0),
+    ("early_stop.drop.mode", "best"),
+    ("targets.at_least.coverage", 1.0),
+    ("targets.at_most.eval/loss", float("inf")),
+    ("targets.at_most.eval/loss", "low"),
 ]
 
 
@@ -58,6 +63,16 @@ def test_a_bad_value_is_refused_by_name(path, value):
     assert path in message
     assert "expected" in message
     assert "\n" not in message
+
+
+def test_targets_are_any_metric_keys():
+    config = config_lib.default()
+    config.targets.at_least["eval/coverage_mu_a"] = 0.5
+    config_lib.validate(config)
+    with config.unlocked():
+        config.targets.exactly = ConfigDict({"eval/coverage_mu_a": 1.0})
+    with pytest.raises(UserError, match=r"config\.targets\.exactly\.eval/coverage_mu_a: unknown"):
+        config_lib.validate(config)
 
 
 def test_unknown_and_missing_fields_are_refused():
@@ -127,8 +142,9 @@ def test_every_field_is_read_by_training(tmp_path, kind):
         "warm_restarts": {"peak", "cycle_epochs", "cycle_growth"},
     }
     other = set().union(*of_kind.values()) - of_kind[kind]
-    unread = {f"learning_rate.{name}" for name in other}
-    # The test split is what the other two leave; validate() holds its share to that.
+    unread = {f"learning_rate.{name}" for name in other} | {"report"}
+    # The test split is what the other two leave; validate() holds its share to that. The door reads
+    # config.report.
     assert {path for path, _ in config_lib.leaves(config)} - seen == unread | {"data.test_fraction"}
 
 
@@ -139,5 +155,7 @@ def test_every_field_of_the_hyperbolic_vae_is_read_by_training(tmp_path):
     recorder = Recorder(config, seen)
     loop.train(recorder, registry.make_task(recorder), tmp_path)
     of_other_kinds = ("boundaries", "rates", "cycle_epochs", "cycle_growth")
-    unread = {f"learning_rate.{name}" for name in of_other_kinds}
+    unread = {f"learning_rate.{name}" for name in of_other_kinds} | {"report"}
+    # Targets are for the report; tests/reporting/test_targets.py reads them all.
+    unread |= {path for path, _ in config_lib.leaves(config) if path.startswith("targets.")}
     assert {path for path, _ in config_lib.leaves(config)} - seen == unread

@@ -57,6 +57,8 @@ def validate(config: ConfigDict) -> None:
         raise UserError(f"config.task: expected {one_of(*TASKS)[1]}, got {task!r}")
     given, known = dict(leaves(config)), dict(leaves(default(task)))
     for path in given.keys() ^ known.keys():
+        if path.startswith(engine.TARGETS):
+            continue
         state = "unknown" if path in given else "missing"
         raise UserError(f"config.{path}: {state} field")
     for path, (holds, expectation) in checks(task).items():

@@ -1,6 +1,7 @@
 """Fields that every task has: run, optimizer, learning rate, evaluation, stopping, saving."""
 
 import itertools
+import math
 
 from ml_collections import ConfigDict
 
@@ -14,6 +15,7 @@ def fields() -> ConfigDict:
     config.seed = 42  # of initialisation, batches, noise and evaluation draws
     config.epochs = 400  # passes over the training data, at most
     config.log_every_epochs = 1  # reporting interval; metrics leave the device this often
+    config.report = True  # write report.html and figures/ at the end
 
     config.optimizer = optimizer = ConfigDict()
     # "adamw" (decoupled decay), "adam_l2" (decay in the gradient), or "riemannian_adam" (for points
@@ -43,12 +45,30 @@ def fields() -> ConfigDict:
     stop.mode = "min"  # "min" or "max"
     stop.min_delta = 0.0  # smallest change that counts as an improvement, metric units
     stop.patience_epochs = 100  # epochs without improvement before stopping; 0 = never
-    stop.min_epochs = 0  # never stop before this many epochs
+    stop.min_epochs = 0  # never stop before this many epochs, for whatever reason
+    stop.plateau = plateau = ConfigDict()
+    plateau.metric = "eval/coverage_mu_a"  # evaluation metric that ends the run by standing still
+    plateau.window_epochs = 0  # epochs without movement before stopping; 0 = off
+    plateau.delta = 5e-4  # smallest movement that counts as one, metric units
+    stop.drop = drop = ConfigDict()
+    drop.metric = "eval/coverage_mu_a"  # evaluation metric that ends the run by being lost
+    drop.mode = "max"  # "min" or "max": which is the better end of that metric
+    drop.size = 0.05  # distance below the best that counts as lost, metric units
+    drop.patience_epochs = 0  # epochs that it stays so low before stopping; 0 = off
 
     config.checkpoint = checkpoint = ConfigDict()
     checkpoint.every_epochs = 10  # epochs between saves; the last epoch is always saved
+
+    # What the final metrics of a good run reach: bounds by metric key, for the report.
+    config.targets = targets = ConfigDict()
+    targets.at_least = ConfigDict()  # such as {"eval/coverage_ball": 1.0}
+    targets.at_most = ConfigDict()  # such as {"eval/hierarchy": -0.83}
     return config
 
+
+METRIC: Check = (lambda name: "/" in name, "a metric key such as 'val/loss'")
+TARGETS = ("targets.at_least.", "targets.at_most.")
+"""Sections whose fields are metric keys, so that they are not listed here."""
 
 CHECKS: dict[str, Check] = {
     "seed": SEED,
@@ -72,17 +92,25 @@ CHECKS: dict[str, Check] = {
     "learning_rate.cycle_epochs": at_least(1),
     "learning_rate.cycle_growth": at_least(1),
     "evaluation.every_epochs": at_least(1),
-    "early_stop.metric": (lambda name: "/" in name, "a metric key such as 'val/loss'"),
+    "early_stop.metric": METRIC,
     "early_stop.mode": one_of("min", "max"),
     "early_stop.min_delta": at_least(0.0),
     "early_stop.patience_epochs": at_least(0),
     "early_stop.min_epochs": at_least(0),
+    "early_stop.plateau.metric": METRIC,
+    "early_stop.plateau.window_epochs": at_least(0),
+    "early_stop.plateau.delta": above(0.0),
+    "early_stop.drop.metric": METRIC,
+    "early_stop.drop.mode": one_of("min", "max"),
+    "early_stop.drop.size": at_least(0.0),
+    "early_stop.drop.patience_epochs": at_least(0),
     "checkpoint.every_epochs": at_least(1),
 }
 
 
 def validate(config: ConfigDict) -> None:
-    """Check what involves several shared fields."""
+    """Check what involves several shared fields, and the targets."""
+    _validate_targets(config.targets)
     rate = config.learning_rate
     if len(rate.boundaries) != len(rate.rates):
         raise UserError(
@@ -94,3 +122,15 @@ def validate(config: ConfigDict) -> None:
             f"config.learning_rate.warmup_epochs: expected less than config.epochs = "
             f"{config.epochs}, got {rate.warmup_epochs}"
         )
+
+
+def _validate_targets(targets: ConfigDict) -> None:
+    """Each target is a metric key with a finite number."""
+    for side, bounds in targets.items():
+        for name, bound in bounds.items():
+            where = f"config.targets.{side}.{name}"
+            if not METRIC[0](name):
+                raise UserError(f"{where}: expected {METRIC[1]}")
+            number = isinstance(bound, float | int) and not isinstance(bound, bool)
+            if not number or not math.isfinite(bound):
+                raise UserError(f"{where}: expected a finite number, got {bound!r}")

@@ -29,6 +29,8 @@ def add_fields(config: ConfigDict) -> None:
     """Add the task's fields, with the values of the v6 recipe."""
     config.early_stop.metric = "eval/score"
     config.early_stop.mode = "max"
+    config.early_stop.plateau.metric = "eval/score"
+    config.early_stop.drop.metric = "eval/tree_fidelity"
 
     config.data = data = ConfigDict()
     data.block = 243  # operations of a step from the affine walk, a power of 3

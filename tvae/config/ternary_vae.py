@@ -49,6 +49,9 @@ def _add_shared(config: ConfigDict) -> None:
     config.early_stop.mode = "max"
     config.early_stop.patience_epochs = 40
     config.early_stop.min_epochs = 40
+    config.early_stop.plateau.metric = "eval/hierarchy_b"
+    config.early_stop.drop.metric = "eval/hierarchy_b"
+    config.early_stop.drop.mode = "min"
 
 
 def _add_model(config: ConfigDict) -> None:

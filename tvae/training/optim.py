@@ -77,20 +77,20 @@ def close_gates(grads: Any, labels: Any, gates: Mapping[str, jax.Array]) -> Any:
     return jax.tree.map(pass_or_zero, grads, labels)
 
 
-def global_norms(grads: Any, labels: Any) -> dict[str, jax.Array]:
-    """Gradient norm of each trainable group, and ``total`` over all of them.
+def global_norms(tree: Any, labels: Any) -> dict[str, jax.Array]:
+    """Norm of each trainable group of gradients or parameters, and ``total`` over all of them.
 
     Args:
-      grads: gradient tree.
+      tree: gradients or parameters.
       labels: from :func:`label_groups`.
 
     Returns:
       Group name -> norm, float32 scalars.
     """
     squares: dict[str, jax.Array] = {}
-    for grad, label in zip(jax.tree.leaves(grads), jax.tree.leaves(labels), strict=True):
+    for leaf, label in zip(jax.tree.leaves(tree), jax.tree.leaves(labels), strict=True):
         if label != FROZEN:
-            squares[label] = squares.get(label, jnp.float32(0.0)) + jnp.sum(grad**2)
+            squares[label] = squares.get(label, jnp.float32(0.0)) + jnp.sum(leaf**2)
     total = sum(squares.values(), jnp.float32(0.0))
     return {group: jnp.sqrt(s) for group, s in squares.items()} | {"total": jnp.sqrt(total)}
 

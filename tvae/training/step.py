@@ -53,7 +53,8 @@ class Engine(NamedTuple):
       init: ``run_key -> state``.
       step: ``(state, batch, run_key) -> (state, metrics)``, one gradient step.
       train_epoch: ``(state, run_key) -> (state, metrics)``, one epoch as one program; metrics are
-        means over its steps, prefixed ``train/``, and the task's monitor values.
+        means over its steps and, at its end, ``weight_norm`` (all that learn) and
+        ``weight_norm/<group>``, all prefixed ``train/``, and the task's monitor values.
       evaluate: ``(state, run_key) -> (state, metrics)``, the periodic evaluation.
       final_evaluate: ``(state, run_key) -> metrics``; the task compiles it in parts.
     """
@@ -153,6 +154,9 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
             lambda state, batch: step(state, batch, run_key), state, batches
         )
         means = {f"train/{name}": value.mean() for name, value in metrics.items()}
+        norms = optim.global_norms(state.params, labels)
+        means["train/weight_norm"] = norms.pop("total")
+        means |= {f"train/weight_norm/{group}": norm for group, norm in norms.items()}
         return state, means | task.monitor(state.aux)
 
     def evaluate(state: TrainState, run_key: jax.Array) -> tuple[TrainState, Metrics]:
