@@ -103,6 +103,23 @@ class Repository:
         added = (e for e in self.events(stage=stage, name=name) if ADDED_BY.get(e.action) == stage)
         return next(added, None)
 
+    def artifacts(
+        self, *, stage: str | None = None, name: Name | None = None
+    ) -> list[tuple[str, Name]]:
+        """Stage and name of all that is recorded, and of all that lies where an artifact would."""
+        recorded = {(event.stage, event.name) for event in self.events()}
+        on_disk = {
+            (path.parts[-3], f"{path.parts[-2]}/{path.parts[-1]}")
+            for each in STAGES
+            for path in (self.root / each).glob("*/*")
+        }
+        named = [(where, places.parse_name(text)) for where, text in sorted(recorded | on_disk)]
+        return [
+            (where, found)
+            for where, found in named
+            if stage in (None, where) and name in (None, found)
+        ]
+
     def add(self, action: str, name: Name, build: Build, *, note: str = "") -> pathlib.Path:
         """Add an artifact; the caller holds the lock.
 
@@ -119,9 +136,7 @@ class Repository:
           UserError: if the artifact exists already.
         """
         stage = ADDED_BY[action]
-        target = self.folder(stage, name)
-        if target.exists() or self.recorded(stage, name):
-            raise UserError(f"{stage} {name}: exists already; artifacts never change")
+        target = self.require_new(stage, name)
         staging = self.root / _STAGING / uuid.uuid4().hex
         staging.parent.mkdir(exist_ok=True)
         try:
@@ -135,6 +150,17 @@ class Repository:
         finally:
             # Recorded or not: that decides whether it is finished or dropped.
             self._settle()
+        return target
+
+    def require_new(self, stage: str, name: Name) -> pathlib.Path:
+        """The folder that an artifact would get.
+
+        Raises:
+          UserError: if there is one of that name.
+        """
+        target = self.folder(stage, name)
+        if target.exists() or self.recorded(stage, name):
+            raise UserError(f"{stage} {name}: exists already; artifacts never change")
         return target
 
     def current(self, model: str) -> str | None:
