@@ -3,16 +3,14 @@
 Writes what ``checkpoints/`` holds: parameters alone in Orbax format, and a model card.
 """
 
-import json
 import pathlib
 import sys
 from collections.abc import Sequence
 
 from absl import flags
 
-from tvae import door
-from tvae.tasks import registry
-from tvae.training import checkpoint, loop, workdir, writers
+from tvae import door, loading
+from tvae.training import checkpoint, writers
 from tvae.types import UserError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run.")
@@ -44,18 +42,9 @@ def main(argv: Sequence[str]) -> None:
     final = source / writers.FINAL_FILE
     if not final.exists():
         raise UserError(f"workdir {source}: {final.name} is missing; the run has not finished")
-    config = workdir.read_config(source)
-    params = loop.restore_latest(config, registry.make_task(config), source).params
-    run = workdir.read_provenance(source)
-    # The card repeats the command without the folder of one machine.
-    arguments = [a for a in run.pop("command")[1:] if not a.startswith("--workdir")]
-    metadata = {
-        "command": " ".join(["python -m tvae.main", *arguments]),
-        "config": json.loads(config.to_json()),
-        "run": run,
-        "metrics": json.loads(final.read_text()),
-    }
-    checkpoint.save_params(target, params, metadata)
+    model = loading.load(source)
+    metadata = dict(model.card)
+    checkpoint.save_params(target, model.params, metadata)
     (target / "README.md").write_text(_card(target.name, metadata))
     sys.stdout.write(f"{source} -> {target}\n")
 

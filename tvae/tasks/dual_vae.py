@@ -268,11 +268,8 @@ class DualVAETask:
 
     def final_evaluate(self, params: Params, aux: Dynamics, key: jax.Array) -> Metrics:
         """Everything that is worth reporting once."""
-        parts = evaluation.final_parts(self.model, self.split, rho=aux.rho, key=key)
-        metrics = jax.jit(self.validation)(params, aux)
-        for part in parts:
-            metrics |= jax.jit(part)(params)
-        return metrics
+        measured = evaluation.measure(self.model, params, key, rho=aux.rho, split=self.split)
+        return jax.jit(self.validation)(params, aux) | measured
 
     def task(self) -> Task:
         """These functions as the engine takes them."""
@@ -295,12 +292,16 @@ class DualVAETask:
         )
 
 
-def make_domain(config: ConfigDict) -> DualVAETask:
-    """The dual VAE of a validated configuration."""
-    split = data.split(
+def make_split(config: ConfigDict) -> data.Split:
+    """The split of the operations that the configuration describes."""
+    return data.split(
         jax.random.key(config.data.split_seed),
         n_digits=config.data.n_digits,
         train_fraction=config.data.train_fraction,
         val_fraction=config.data.val_fraction,
     )
-    return DualVAETask(config, make_model(config), split, make_schedules(config))
+
+
+def make_domain(config: ConfigDict) -> DualVAETask:
+    """The dual VAE of a validated configuration."""
+    return DualVAETask(config, make_model(config), make_split(config), make_schedules(config))

@@ -160,14 +160,39 @@ def latent_use(model: DualVAE, params: Params) -> Metrics:
     return metrics
 
 
-def final_parts(
-    model: DualVAE, split: Split, *, rho: jax.Array, key: jax.Array
-) -> list[Callable[[Params], Metrics]]:
-    """All measures of this module with the final numbers of draws, as functions of parameters."""
+def measure(
+    model: DualVAE,
+    params: Params,
+    key: jax.Array,
+    *,
+    rho: jax.Array | float | None,
+    split: Split | None,
+) -> Metrics:
+    """All measures of this module with the final numbers of draws, compiled in parts.
+
+    Args:
+      model: the module.
+      params: its parameters.
+      key: of the prior draws.
+      rho: permeability of the coupled pass; None = do not measure it.
+      split: of the operations; None = measure the whole space only.
+
+    Returns:
+      The metrics; not for use inside ``jit``.
+    """
     draws = {"categorical_draws": PRIOR_DRAWS, "argmax_draws": ARGMAX_DRAWS}
-    return [
-        lambda params: coverage_by_split(model, params, split),
-        lambda params: coverage_coupled(model, params, rho),
+    parts: list[Callable[[Params], Metrics]] = [
         lambda params: prior_coverage(model, params, key, **draws),
         lambda params: latent_use(model, params),
     ]
+    if rho is not None:
+        mixed = jnp.float32(rho)
+        parts.insert(0, lambda params: coverage_coupled(model, params, mixed))
+    if split is None:
+        parts.insert(0, lambda params: coverage_mu(model, params))
+    else:
+        parts.insert(0, lambda params: coverage_by_split(model, params, split))
+    metrics: Metrics = {}
+    for part in parts:
+        metrics |= jax.jit(part)(params)
+    return metrics

@@ -1,7 +1,6 @@
 """v6 as a task: one embedding in the Poincaré ball that decodes, by lengths in given intervals."""
 
 import dataclasses
-import functools
 import math
 from collections.abc import Callable
 
@@ -24,7 +23,6 @@ from tvae.models.projections import HyperbolicProjection
 from tvae.task import Metrics, Params, Task
 from tvae.tasks import hyperbolic_vae_evaluation as evaluation
 from tvae.tasks.learning_rate import make_learning_rate
-from tvae.training import compilation
 from tvae.types import Observation
 
 
@@ -87,8 +85,11 @@ def make_model(config: ConfigDict) -> HyperbolicVAE:
     )
 
 
-def _learned(data: ConfigDict) -> np.ndarray:
-    """All operations but a random share; those that end every batch are never held out."""
+def learned_operations(data: ConfigDict) -> np.ndarray:
+    """All operations but a random share, bool ``(19683,)``.
+
+    Those that end every batch are never held out.
+    """
     n = ternary.count()
     key = jax.random.key(data.split_seed)
     kept = np.asarray(jax.random.uniform(key, (n,)) >= data.held_out_share)
@@ -98,7 +99,7 @@ def _learned(data: ConfigDict) -> np.ndarray:
 def make_tables(config: ConfigDict) -> Tables:
     """The tables of the configuration."""
     data = config.data
-    level, learned = bands.valuations(), _learned(data)
+    level, learned = bands.valuations(), learned_operations(data)
     by_level = affine_walk.level_weights(
         block=data.block, roots=data.roots, even_share=data.even_share
     )
@@ -249,10 +250,9 @@ class HyperbolicVAETask:
         return evaluation.headline(self.model, params, key, learned=self.tables.learned)
 
     def final_evaluate(self, params: Params, aux: jax.Array, key: jax.Array) -> Metrics:
-        """Everything; see :func:`tvae.tasks.hyperbolic_vae_evaluation.full`."""
+        """Everything; see :func:`tvae.tasks.hyperbolic_vae_evaluation.measure`."""
         del aux
-        measure = functools.partial(evaluation.full, self.model, learned=self.tables.learned)
-        return compilation.jit_once(measure)(params, key)
+        return evaluation.measure(self.model, params, key, learned=self.tables.learned)
 
     def task(self) -> Task:
         """These functions as the engine takes them."""

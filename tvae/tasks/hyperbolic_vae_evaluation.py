@@ -4,6 +4,8 @@ Every figure is of the one embedding: it decodes (``eval/coverage_ball``), its r
 valuation (``eval/hierarchy``), its distances the tree (``eval/tree_fidelity``).
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +16,7 @@ from tvae.metrics.embedding import embedding_metrics
 from tvae.metrics.sample import tree_sample
 from tvae.models.hyperbolic_vae import HyperbolicVAE
 from tvae.task import Metrics, Params
+from tvae.training import compilation
 
 SAMPLE_SEED = 0
 """Of the pairs that stand for the whole space: the same in every run."""
@@ -96,3 +99,11 @@ def full(model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.nd
     metrics = reconstruction(model, params, key, learned=learned)
     metrics |= {f"eval/{name}": value for name, value in measured.items()}
     return metrics | {"eval/score": score(metrics)}
+
+
+def measure(
+    model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray
+) -> Metrics:
+    """:func:`full` as a compiled program that runs once; not for use inside ``jit``."""
+    function = functools.partial(full, model, learned=learned)
+    return compilation.jit_once(function)(params, key)

@@ -1,12 +1,23 @@
-"""Which tasks exist."""
+"""Which tasks exist, and what each is made of."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
+import flax.linen as nn
 from ml_collections import ConfigDict
 
 from tvae.task import Task
-from tvae.tasks import dual_vae, hyperbolic_vae, ternary_vae
+from tvae.tasks import (
+    dual_vae,
+    dual_vae_views,
+    hyperbolic_vae,
+    hyperbolic_vae_views,
+    ternary_vae,
+    ternary_vae_model,
+    ternary_vae_views,
+)
+from tvae.tasks.views import Views
+from tvae.types import UserError
 
 
 class Domain(Protocol):
@@ -16,13 +27,55 @@ class Domain(Protocol):
         """These functions as the engine takes them."""
 
 
-MAKERS: dict[str, Callable[[ConfigDict], Domain]] = {
-    "dual_vae": dual_vae.make_domain,
-    "hyperbolic_vae": hyperbolic_vae.make_domain,
-    "ternary_vae": ternary_vae.make_domain,
+class Entry(NamedTuple):
+    """A task's makers.
+
+    Attributes:
+      domain: configuration -> what trains.
+      module: configuration -> the Flax module.
+      views: ``(module, configuration or None) -> what can be asked of a trained model``.
+      headline: the metrics that a list of models shows, most telling first.
+    """
+
+    domain: Callable[[ConfigDict], Domain]
+    module: Callable[[ConfigDict], nn.Module]
+    views: Callable[[Any, ConfigDict | None], Views]
+    headline: tuple[str, ...]
+
+
+TASKS: dict[str, Entry] = {
+    "dual_vae": Entry(
+        dual_vae.make_domain,
+        dual_vae.make_model,
+        dual_vae_views.make_views,
+        ("eval/coverage_mu_a", "eval/coverage_mu_b", "eval/coverage_mu_test_a"),
+    ),
+    "hyperbolic_vae": Entry(
+        hyperbolic_vae.make_domain,
+        hyperbolic_vae.make_model,
+        hyperbolic_vae_views.make_views,
+        ("eval/coverage_ball", "eval/hierarchy", "eval/richness", "eval/tree_fidelity"),
+    ),
+    "ternary_vae": Entry(
+        ternary_vae.make_domain,
+        ternary_vae_model.make_model,
+        ternary_vae_views.make_views,
+        ("eval/coverage_ball", "eval/hierarchy_b", "eval/richness_b", "eval/tree_fidelity_b"),
+    ),
 }
+
+
+def entry(task: str) -> Entry:
+    """The makers of a task.
+
+    Raises:
+      UserError: if there is no such task.
+    """
+    if task not in TASKS:
+        raise UserError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
+    return TASKS[task]
 
 
 def make_task(config: ConfigDict) -> Task:
     """The task that a validated configuration names."""
-    return MAKERS[config.task](config).task()
+    return entry(config.task).domain(config).task()

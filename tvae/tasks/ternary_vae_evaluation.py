@@ -13,6 +13,7 @@ from tvae.metrics import coverage
 from tvae.metrics.embedding import embedding_metrics
 from tvae.models.ternary_vae import TernaryVAE
 from tvae.task import Metrics, Params
+from tvae.training import compilation
 
 _SAMPLE_SEED = 0  # of the pairs that stand for the whole space: the same in every run
 
@@ -52,3 +53,8 @@ def measure(
         measured = embedding_metrics(ball.z, jax.random.key(_SAMPLE_SEED), c=ball.c)
         metrics |= {f"eval/{name}_{encoder}": value for name, value in measured.items()}
     return metrics
+
+
+def measure_means(model: TernaryVAE, params: Params) -> Metrics:
+    """:func:`measure` of the means as a compiled program that runs once; not for ``jit``."""
+    return compilation.jit_once(lambda params: measure(model, params))(params)

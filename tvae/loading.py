@@ -1,0 +1,191 @@
+"""Checkpoints as models: what ships, what a run left, what was converted from PyTorch."""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import flax.errors
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict, unflatten_dict
+from ml_collections import ConfigDict
+
+from tvae import config as config_lib
+from tvae.convert import modules
+from tvae.model import Description, Model
+from tvae.tasks import registry
+from tvae.training import checkpoint, loop, workdir, writers
+from tvae.types import UserError
+
+SHIPPED = pathlib.Path(__file__).parent.parent / "checkpoints"
+"""Where the weights lie that ship with the repository (an editable install)."""
+
+
+class CheckpointInfo(NamedTuple):
+    """A checkpoint in a list.
+
+    Attributes:
+      name: of its folder.
+      task: of its model.
+      metrics: the headline figures of its card.
+      path: its folder, for :func:`load`.
+    """
+
+    name: str
+    task: str
+    metrics: dict[str, float]
+    path: pathlib.Path
+
+
+def load(checkpoint: str | os.PathLike[str]) -> Model:
+    """Read a model.
+
+    Args:
+      checkpoint: a folder with ``params/`` and ``metadata.json``, as in ``checkpoints/`` or from
+        ``python -m tvae.convert_torch_ckpt``; or a run's working directory, whose newest checkpoint
+        is read.
+
+    Returns:
+      The model, parameters on the default device.
+
+    Raises:
+      UserError: if the folder is missing, damaged, or no checkpoint of a known model.
+    """
+    folder = pathlib.Path(checkpoint).expanduser().absolute()
+    if not folder.is_dir():
+        raise UserError(f"checkpoint {folder}: no such folder")
+    if (folder / workdir.CONFIG_FILE).exists():
+        return _from_workdir(folder)
+    return _from_parameters(folder)
+
+
+def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[CheckpointInfo]:
+    """The checkpoints in a folder, by name.
+
+    Args:
+      folder: of checkpoint folders; by default the repository's ``checkpoints/``.
+
+    Returns:
+      One entry for each folder in it that holds parameters of a known task.
+
+    Raises:
+      UserError: if there is no such folder.
+    """
+    home = SHIPPED if folder is None else pathlib.Path(folder).expanduser().absolute()
+    if not home.is_dir():
+        raise UserError(f"checkpoints {home}: no such folder")
+    found = []
+    for path in sorted(home.iterdir()):
+        if not (path / checkpoint.METADATA_FILE).is_file():
+            continue
+        metadata = json.loads((path / checkpoint.METADATA_FILE).read_text())
+        task = metadata.get("config", {}).get("task")
+        if task not in registry.TASKS:
+            continue
+        metrics = metadata.get("metrics", {})
+        shown = {key: metrics[key] for key in registry.entry(task).headline if key in metrics}
+        found.append(CheckpointInfo(path.name, task, shown, path))
+    return found
+
+
+def complete_config(stored: Mapping[str, Any]) -> ConfigDict:
+    """A stored configuration, with the defaults of fields that came after it.
+
+    Args:
+      stored: nested, as JSON holds it.
+
+    Returns:
+      A validated configuration.
+
+    Raises:
+      UserError: if a field is unknown or out of range.
+    """
+    task = str(stored.get("task"))
+    registry.entry(task)
+    fields = flatten_dict(config_lib.default(task).to_dict(), sep=".")
+    config = ConfigDict(unflatten_dict(fields | flatten_dict(dict(stored), sep="."), sep="."))
+    config_lib.validate(config)
+    return config
+
+
+def _from_workdir(folder: pathlib.Path) -> Model:
+    """The newest checkpoint of a run, with the card that ``python -m tvae.ship`` writes."""
+    stored = workdir.read_config(folder).to_dict()
+    config = complete_config(stored)
+    # The checkpoint holds what came from the base, whose folder may be gone by now.
+    baseless = config.copy_and_resolve_references()
+    if "base_checkpoint" in baseless:
+        baseless.base_checkpoint = ""
+    params = loop.restore_latest(baseless, registry.make_task(baseless), folder).params
+    run = workdir.read_provenance(folder)
+    # A card repeats the command without the folder of one machine.
+    arguments = [a for a in run.pop("command")[1:] if not a.startswith("--workdir")]
+    final = folder / writers.FINAL_FILE
+    card = {
+        "command": " ".join(["python -m tvae.main", *arguments]),
+        "config": stored,
+        "run": run,
+        "metrics": json.loads(final.read_text()) if final.exists() else {},
+    }
+    return _native(folder, params, card, config)
+
+
+def _from_parameters(folder: pathlib.Path) -> Model:
+    """What :func:`tvae.training.checkpoint.save_params` wrote, natively or converted."""
+    params, metadata = checkpoint.load_params(folder)
+    if "config" in metadata:
+        return _native(folder, params, metadata, complete_config(metadata["config"]))
+    if "kind" in metadata and "state" in metadata:
+        return _converted(folder, params, metadata)
+    raise UserError(
+        f"checkpoint {folder}: {checkpoint.METADATA_FILE} has neither a configuration nor what a "
+        "conversion from PyTorch leaves there, so its model is unknown"
+    )
+
+
+def _native(folder: pathlib.Path, params: Any, card: dict[str, Any], config: ConfigDict) -> Model:
+    entry = registry.entry(config.task)
+    module = entry.module(config)
+    description = Description(
+        path=folder,
+        task=config.task,
+        module=module,
+        views=entry.views(module, config),
+        config=config,
+        card=card,
+        recorded=card.get("metrics", {}),
+    )
+    return _checked(params, description)
+
+
+def _converted(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> Model:
+    task = "dual_vae" if metadata["kind"] == "v5_5" else "ternary_vae"
+    module = modules.make_module(metadata)
+    rho = metadata["state"].get("rho")
+    description = Description(
+        path=folder,
+        task=task,
+        module=module,
+        views=registry.entry(task).views(module, None),
+        config=None,
+        card=metadata,
+        recorded={"eval/rho": rho} if isinstance(rho, (int, float)) else {},
+    )
+    return _checked(params, description)
+
+
+def _checked(params: Any, description: Description) -> Model:
+    """The model, if its parameters fit its module."""
+    params = jax.tree.map(jnp.asarray, params)
+    model = Model(params, description)
+    try:
+        jax.eval_shape(lambda: model.sample(jax.random.key(0), 1))
+        jax.eval_shape(lambda: model.encode(jnp.zeros(model.n_digits)))
+    except flax.errors.FlaxError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"checkpoint {description.path}: its parameters are not those of its model: {reason}"
+        ) from error
+    return model

@@ -1,0 +1,348 @@
+"""The public model: encode, embed, decode, sample, find neighbours, measure.
+
+:func:`tvae.load` makes a :class:`Model` of a checkpoint. It is a JAX pytree whose leaves are the
+parameters: close over it, pass it through ``jit``, ``vmap`` or ``grad``, or go below it with
+``model.params`` and ``model.apply``. Nothing in it changes.
+
+Operations are given in one of three ways:
+
+* integers of rank 0 or 1: indices in ``[0, 3 ** n_digits)``;
+* integers of rank 2 or more: digits 0, 1, 2, least significant first, ``(..., n_digits)``;
+* floats of any rank: the values -1, 0, +1 of those digits, ``(..., n_digits)``; gradients reach
+  them.
+"""
+
+import dataclasses
+import functools
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import flax.struct
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
+from ml_collections import ConfigDict
+
+from tvae.geometry import ternary
+from tvae.metrics import neighbourhood
+from tvae.task import Params
+from tvae.tasks.views import Points, Posterior, Views
+from tvae.training import step, writers
+from tvae.types import UserError
+
+_QUERIES_AT_ONCE = 64  # of nearest(): 64 x 19,683 distances are 5 MB
+
+
+@flax.struct.dataclass
+class Draw:
+    """Draws of a model's prior.
+
+    Attributes:
+      z: what the decoder read, ``(n, latent_dim)``: points of the ball or latents.
+      logits: ``(n, n_digits, 3)``.
+      index: the operation of the most probable digits, int32 ``(n,)``.
+    """
+
+    z: jax.Array
+    logits: jax.Array
+    index: jax.Array
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Description:
+    """What a model is, beside its parameters; compared by identity.
+
+    Attributes:
+      path: the checkpoint's folder.
+      task: name of its task.
+      module: the Flax module.
+      views: what can be asked of it.
+      config: its configuration, complete; None where the checkpoint carries none (converted ones).
+      card: what the checkpoint says of itself: ``command``, ``run``, ``metrics``, as far as known.
+      recorded: figures of the end of training that no parameter tells, such as ``eval/rho``.
+    """
+
+    path: pathlib.Path
+    task: str
+    module: nn.Module
+    views: Views
+    config: ConfigDict | None
+    card: Mapping[str, Any]
+    recorded: Mapping[str, Any]
+
+
+@flax.struct.dataclass
+class Model:
+    """A trained model; see :func:`tvae.load`.
+
+    Attributes:
+      params: parameter tree of float32 arrays, the leaves of this pytree.
+      description: everything static.
+    """
+
+    params: Params
+    description: Description = flax.struct.field(pytree_node=False)
+
+    def __repr__(self) -> str:
+        """Task, size and place instead of arrays."""
+        numbers = sum(leaf.size for leaf in jax.tree.leaves(self.params))
+        return f"Model(task={self.task!r}, {numbers:,} parameters, {self.description.path})"
+
+    @property
+    def task(self) -> str:
+        """Name of the task: ``"dual_vae"``, ``"ternary_vae"`` or ``"hyperbolic_vae"``."""
+        return self.description.task
+
+    @property
+    def config(self) -> ConfigDict | None:
+        """The configuration it was trained with; None for converted checkpoints."""
+        return self.description.config
+
+    @property
+    def card(self) -> Mapping[str, Any]:
+        """What the checkpoint says of itself; ``card["metrics"]`` is its model card's table."""
+        return self.description.card
+
+    @property
+    def module(self) -> nn.Module:
+        """The Flax module."""
+        return self.description.module
+
+    @property
+    def apply(self) -> Any:
+        """The module's: ``model.apply({"params": model.params}, ..., method="...")``."""
+        return self.module.apply
+
+    @property
+    def n_digits(self) -> int:
+        """Digits of an operation."""
+        return self.description.views.n_digits
+
+    @property
+    def n_operations(self) -> int:
+        """Size of the space, ``3 ** n_digits``."""
+        return ternary.count(n_digits=self.n_digits)
+
+    @property
+    def latent_dim(self) -> int:
+        """Dimension of latents and of the ball."""
+        return self.description.views.latent_dim
+
+    @property
+    def embeddings(self) -> tuple[str, ...]:
+        """Names that :meth:`embed` takes: ``("a", "b")``, ``("a",)``, or ``()`` without a ball."""
+        return tuple(self.description.views.embed)
+
+    @property
+    def decoders(self) -> dict[str, tuple[str, ...]]:
+        """Names that :meth:`decode` takes, by space; the first space is its default."""
+        return {space: tuple(names) for space, names in self.description.views.decode.items()}
+
+    @property
+    def space(self) -> str:
+        """What :meth:`decode` reads by default: ``"ball"`` or ``"latent"``."""
+        return self.description.views.space
+
+    def encode(self, x: ArrayLike) -> Posterior:
+        """Posterior parameters of operations.
+
+        Args:
+          x: operations, see :mod:`tvae.model`; ``(N,)`` indices or ``(N, n_digits)``.
+
+        Returns:
+          ``mu_a, logvar_a, mu_b, logvar_b``, each ``(N, latent_dim)``; those of B are None where
+          the model has one encoder.
+
+        Raises:
+          UserError: if ``x`` is no operation.
+        """
+        return _encode(self, self.values(x))
+
+    def embed(self, x: ArrayLike, which: str = "a") -> jax.Array:
+        """Points of the Poincaré ball, from the means.
+
+        Args:
+          x: operations, see :mod:`tvae.model`; ``(N,)`` indices or ``(N, n_digits)``.
+          which: of :attr:`embeddings`.
+
+        Returns:
+          float32 ``(N, latent_dim)``, points of the ball of curvature ``-curvature(which)``.
+
+        Raises:
+          UserError: if ``x`` is no operation or the model has no such embedding.
+        """
+        return _embed(self, self.values(x), which).z
+
+    def curvature(self, which: str = "a") -> jax.Array:
+        """Curvature magnitude c of an embedding's ball, a float32 scalar."""
+        return _embed(self, jnp.zeros(self.n_digits), which).c
+
+    def decode(self, z: ArrayLike, which: str = "a", *, space: str | None = None) -> jax.Array:
+        """Logits of operations.
+
+        Args:
+          z: ``(N, latent_dim)``: points of the ball if ``space`` is ``"ball"``, latents such as
+            ``encode(x).mu_a`` if it is ``"latent"``.
+          which: decoder, of ``decoders[space]``.
+          space: of :attr:`decoders`; by default :attr:`space`, what the model's own forward pass
+            decodes from: the ball in v6 and v5.12, latents in v5.5 and v5.11.
+
+        Returns:
+          ``(N, n_digits, 3)``; the most probable class of each is the digit 0, 1 or 2.
+
+        Raises:
+          UserError: if the model has no such decoder or ``z`` has another dimension.
+        """
+        z = jnp.asarray(z, jnp.float32)
+        if z.shape[-1:] != (self.latent_dim,):
+            raise UserError(f"decode: expected (..., {self.latent_dim}), got {z.shape}")
+        return _decode(self, z, which, self.space if space is None else space)
+
+    def sample(self, key: jax.Array, n: int, which: str = "a") -> Draw:
+        """Decode draws of the prior.
+
+        Args:
+          key: typed PRNG key.
+          n: number of draws (static).
+          which: decoder, of ``decoders[space]`` of the default space.
+
+        Returns:
+          The draws, their logits and the most probable operations.
+
+        Raises:
+          UserError: if the model has no such decoder.
+        """
+        return _sample(self, key, n, which)
+
+    def nearest(self, index: ArrayLike, k: int, which: str = "a") -> neighbourhood.Neighbours:
+        """The operations nearest to some, by hyperbolic distance over the whole space.
+
+        Args:
+          index: int ``(N,)`` or ``()``.
+          k: neighbours of each (static).
+          which: of :attr:`embeddings`.
+
+        Returns:
+          ``query (N,)``, ``neighbour (N, k)`` (never the query itself) and ``distance (N, k)``,
+          nearest first.
+
+        Raises:
+          UserError: if ``index`` is no index, ``k`` is no number of other operations, or the model
+            has no such embedding.
+        """
+        index = jnp.asarray(index)
+        if index.ndim > 1 or not jnp.issubdtype(index.dtype, jnp.integer):
+            raise UserError(f"nearest: expected indices (N,), got {index.dtype} {index.shape}")
+        _refuse_outside(index, self.n_operations, "index")
+        if not 1 <= k < self.n_operations:
+            raise UserError(f"nearest: expected k in [1, {self.n_operations - 1}], got {k}")
+        return _nearest(self, index.astype(jnp.int32), k, which)
+
+    def metrics(self) -> dict[str, Any]:
+        """The task's final evaluation, from deterministic means over all operations.
+
+        The same figures as at the end of training (prior draws use the same key), without those
+        that parameters do not tell: ``val/*`` and ``train/*``. The coupled figures of v5.5 need the
+        permeability ``eval/rho`` of the last epoch and are left out where it is not recorded.
+
+        Returns:
+          Metric name -> number, or list of numbers; names as in
+          :mod:`tvae.metrics.definitions`. Takes seconds, most of them compiling: not for ``jit``.
+        """
+        seed = 0 if self.config is None else self.config.seed
+        key = step.purpose_key(jax.random.key(seed), step.Purpose.FINAL_EVALUATE)
+        views = self.description.views
+        measured = views.measure(self.params, key, self.description.recorded)
+        return writers.to_plain(jax.device_get(measured))
+
+    def values(self, x: ArrayLike) -> jax.Array:
+        """Operations as the network takes them.
+
+        Args:
+          x: operations, see :mod:`tvae.model`.
+
+        Returns:
+          float32 ``(..., n_digits)``, the values -1, 0, +1 of the digits.
+
+        Raises:
+          UserError: if ``x`` has another shape or type, or (outside of transformations) holds what
+            is no index, digit or value.
+        """
+        x = jnp.asarray(x)
+        integer = jnp.issubdtype(x.dtype, jnp.integer)
+        if integer and x.ndim <= 1:
+            _refuse_outside(x, self.n_operations, "index")
+            return ternary.values(x, n_digits=self.n_digits)
+        if not (integer or jnp.issubdtype(x.dtype, jnp.floating)):
+            raise UserError(f"operations: expected integers or floats, got {x.dtype}")
+        if x.shape[-1:] != (self.n_digits,):
+            raise UserError(
+                f"operations: expected indices (N,) or digits (..., {self.n_digits}), got {x.shape}"
+            )
+        if integer:
+            _refuse_outside(x, 3, "digit")
+        return x.astype(jnp.float32) - 1.0 if integer else x.astype(jnp.float32)
+
+
+def _refuse_outside(x: jax.Array, bound: int, what: str) -> None:
+    """Refuse integers outside [0, bound) where they are known."""
+    if isinstance(x, jax.core.Tracer):
+        return
+    known = np.asarray(x)
+    if known.size and not (known.min() >= 0 and known.max() < bound):
+        hint = "; give the values -1, 0, +1 as floats" if what == "digit" else ""
+        raise UserError(
+            f"operations: expected each {what} in [0, {bound}), got {known.min()} to "
+            f"{known.max()}{hint}"
+        )
+
+
+def _choose(choices: Mapping[str, Any], name: str, what: str, model: Model) -> Any:
+    """The entry of that name."""
+    if not choices:
+        raise UserError(f"{what}: a model of task {model.task} has none, it has no ball")
+    if name not in choices:
+        known = ", ".join(map(repr, choices))
+        raise UserError(f"{what}: expected one of {known} for task {model.task}, got {name!r}")
+    return choices[name]
+
+
+@jax.jit
+def _encode(model: Model, x: jax.Array) -> Posterior:
+    return model.description.views.encode(model.params, x)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _embed(model: Model, x: jax.Array, which: str) -> Points:
+    views = model.description.views
+    return _choose(views.embed, which, "embedding", model)(model.params, x)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _decode(model: Model, z: jax.Array, which: str, space: str) -> jax.Array:
+    by_space = _choose(model.description.views.decode, space, "decoder's space", model)
+    return _choose(by_space, which, f"decoder of the {space}", model)(model.params, z)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _sample(model: Model, key: jax.Array, n: int, which: str) -> Draw:
+    z = model.description.views.prior(model.params, key, n)
+    logits = _decode(model, z, which, model.space)
+    return Draw(z=z, logits=logits, index=ternary.index_of(jnp.argmax(logits, -1)))
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _nearest(model: Model, index: jax.Array, k: int, which: str) -> neighbourhood.Neighbours:
+    everything = ternary.values(jnp.arange(model.n_operations), n_digits=model.n_digits)
+    points = _embed(model, everything, which)
+
+    def search(query: jax.Array) -> neighbourhood.Neighbours:
+        found = neighbourhood.nearest_neighbours(points.z, query[None], c=points.c, k=k)
+        return jax.tree.map(lambda leaf: leaf[0], found)
+
+    if index.ndim == 0:
+        return search(index)
+    return jax.lax.map(search, index, batch_size=_QUERIES_AT_ONCE)
