@@ -15,9 +15,9 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tvae import loading
-from tvae.artifacts import latents
 from tvae.model import Model
-from tvae.training import checkpoint
+from tvae.tasks import latent_use
+from tvae.training import checkpoint, writers
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 RECORDED_TOLERANCE = 1e-6
@@ -240,7 +240,9 @@ def _against_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -
 
 def measure(model: Model) -> dict[str, Any]:
     """Everything that the weights alone tell: final metrics and the use of the latent space."""
-    return model.metrics() | latents.measure(model)
+    config = loading.complete_config(model.card["config"])
+    latent = latent_use.measure(model.description.views, model.params, config)
+    return model.metrics() | writers.to_plain(jax.device_get(latent))
 
 
 def examine(run: pathlib.Path, copy: pathlib.Path) -> Examination:

@@ -10,18 +10,18 @@ which the prior is the standard normal distribution. Keys, with ``_a`` and ``_b`
 * ``latent/entropy``: histogram entropy of the means (v5.5's), nats, at most ln 50.
 """
 
+import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
-from tvae.geometry import poincare
+from tvae.geometry import poincare, ternary
 from tvae.losses import divergence
 from tvae.metrics import latent
-from tvae.model import Model
-from tvae.training import writers
-from tvae.types import UserError
+from tvae.task import Metrics, Params
+from tvae.tasks.views import Views
 
 COLLAPSED = 0.01
 """A dimension whose KL is below this, in nats, tells the decoder nothing."""
@@ -30,39 +30,45 @@ Gaussians = dict[str, tuple[jax.Array, jax.Array]]
 """Encoder -> mean and log-variance, ``(n_operations, latent_dim)``, prior N(0, 1)."""
 
 
-def _euclidean(model: Model, index: jax.Array) -> Gaussians:
+def _euclidean(views: Views, params: Params, x: jax.Array, prior_scale: float) -> Gaussians:
     """The encoders' own posteriors."""
-    q = model.encode(index)
+    del prior_scale
+    q = views.encode(params, x)
     found = {"a": (q.mu_a, q.logvar_a)}
     if q.mu_b is not None and q.logvar_b is not None:
         found["b"] = (q.mu_b, q.logvar_b)
     return found
 
 
-def _wrapped(model: Model, index: jax.Array) -> Gaussians:
+def _wrapped(views: Views, params: Params, x: jax.Array, prior_scale: float) -> Gaussians:
     """The wrapped normal posterior in normal coordinates at the origin, over the prior's scale.
 
     Its KL is that of the tangent Gaussians, which neglects the ball's curvature: good enough to
     tell a dimension that speaks from one that does not.
     """
-    points, logvar = model.embed(index), model.encode(index).logvar_a
+    points, logvar = views.embed["a"](params, x), views.encode(params, x).logvar_a
     # log_0 in the ball's coordinates is half as long as the hyperbolic length.
-    mean = 2.0 * poincare.log_map_origin(points, c=model.curvature())
-    if model.config is None:  # v6 cannot be loaded without
-        raise UserError(f"{model.description.path}: has no configuration")
-    scale = model.config.model.prior_scale
-    return {"a": (mean / scale, logvar - 2.0 * jnp.log(scale))}
+    mean = 2.0 * poincare.log_map_origin(points.z, c=points.c)
+    return {"a": (mean / prior_scale, logvar - 2.0 * math.log(prior_scale))}
 
 
-POSTERIORS: dict[str, Callable[[Model, jax.Array], Gaussians]] = {
+POSTERIORS: dict[str, Callable[[Views, Params, jax.Array, float], Gaussians]] = {
     "dual_vae": _euclidean,
     "hyperbolic_vae": _wrapped,
     "ternary_vae": _euclidean,
 }
 
 
-@jax.jit
-def _use(mean: jax.Array, logvar: jax.Array) -> dict[str, jax.Array]:
+def use(mean: jax.Array, logvar: jax.Array) -> Metrics:
+    """Measures of one encoder's posteriors against the standard normal prior.
+
+    Args:
+      mean: ``(n, latent_dim)``.
+      logvar: the same shape.
+
+    Returns:
+      The measures of this module by their bare names.
+    """
     kl = divergence.gaussian_kl(mean, logvar).mean(0)
     return {
         "kl": kl.sum(),
@@ -73,18 +79,28 @@ def _use(mean: jax.Array, logvar: jax.Array) -> dict[str, jax.Array]:
     }
 
 
-def measure(model: Model) -> dict[str, Any]:
-    """Measure the use of a model's latent space.
+def measure(views: Views, params: Params, config: ConfigDict) -> Metrics:
+    """Measure the use of a model's latent space over all operations.
 
     Args:
-      model: of any task.
+      views: of the model.
+      params: its parameters.
+      config: its configuration.
 
     Returns:
-      ``latent/<measure>_<encoder>`` -> number, or list of numbers.
+      ``latent/<measure>_<encoder>`` -> scalar, or vector ``(latent_dim,)``; not for use inside
+      ``jit``.
     """
-    index = jnp.arange(model.n_operations)
-    return {
-        f"latent/{name}_{encoder}": value
-        for encoder, (mean, logvar) in POSTERIORS[model.task](model, index).items()
-        for name, value in writers.to_plain(_use(mean, logvar)).items()
-    }
+    scale = config.model.get("prior_scale", 1.0)
+
+    def measured(params: Params) -> Metrics:
+        index = jnp.arange(ternary.count(n_digits=views.n_digits))
+        x = ternary.values(index, n_digits=views.n_digits)
+        posteriors = POSTERIORS[config.task](views, params, x, scale)
+        return {
+            f"latent/{name}_{encoder}": value
+            for encoder, (mean, logvar) in posteriors.items()
+            for name, value in use(mean, logvar).items()
+        }
+
+    return jax.jit(measured)(params)
