@@ -129,14 +129,16 @@ def main():
         if line:
             lines[i] = line
         print(f"{i} {kind} {line}", flush=True)
+        results = {
+            "command": f"python experiments/v5_12_robustness/run.py --runs={arguments.runs}",
+            "runs": i + 1,
+            "counts": counts,
+            "errors": lines,
+        }
+        # After every run: what was done counts, even if the rest is not waited for.
+        (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
         if kind == "non-finite":
             raise SystemExit(f"run {i} ended non-finite without an error")
-    results = {
-        "command": f"python experiments/v5_12_robustness/run.py --runs={arguments.runs}",
-        "counts": counts,
-        "errors": lines,
-    }
-    (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
 
 
 if __name__ == "__main__":
