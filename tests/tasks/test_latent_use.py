@@ -9,6 +9,7 @@ import pytest
 
 import tvae
 from tests.conftest import REPOSITORY
+from tvae.metrics.definitions import definition
 from tvae.tasks import latent_use
 
 
@@ -52,8 +53,9 @@ def test_the_measures_are_those_of_the_dual_vae_s_own_evaluation():
     assert found["latent/informed_dimensions_a"] == 9
 
 
-def test_both_encoders_of_the_ternary_vae_are_measured():
+def test_both_encoders_of_the_ternary_vae_are_measured_and_every_key_defined():
     _, found = measured("v5_12_4")
+    assert all(definition(key).measured_on for key in found)
     assert {key[-2:] for key in found} == {"_a", "_b"}
     assert min(float(found["latent/kl_a"]), float(found["latent/kl_b"])) > 9 * math.log(3)
 

@@ -44,11 +44,11 @@ def validation_section(checks: Sequence[Check]) -> str:
 
 def latency_section(profile: Mapping[str, Any]) -> str:
     """Latencies, as a section of a card."""
-    lines = ["", f"## Latency on {profile['device']}", ""]
-    lines += ["| function | batch | p50, ms | p95, ms |", "|---|---|---|---|"]
+    lines = ["", f"## Latency of the exported programs on {profile['device']}", ""]
+    lines += ["| program | batch | p50, ms | p95, ms |", "|---|---|---|---|"]
     for row in profile["latency"]:
         lines.append(
-            f"| {row['function']} | {row['batch']:,} | {row['p50_ms']:.3g} | {row['p95_ms']:.3g} |"
+            f"| {row['program']} | {row['batch']:,} | {row['p50_ms']:.3g} | {row['p95_ms']:.3g} |"
         )
     return "\n".join(lines) + "\n"
 

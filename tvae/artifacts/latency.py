@@ -1,5 +1,7 @@
-"""How long a model takes: encode, embed and decode by batch size."""
+"""How long an exported model takes, by program and batch size; and what it takes of memory."""
 
+import functools
+import pathlib
 import resource
 import sys
 import time
@@ -10,14 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tvae.geometry import ternary
 from tvae.model import Model
 
 BATCHES = (1, 64)
 """Batch sizes that are measured beside the whole space."""
+SUFFIX = ".jax_export"
 _LEAST_CALLS, _MOST_CALLS = 20, 200
 _SECONDS = 1.0
-"""Time for the calls of one function and batch size, once the least number is reached."""
+"""Time for the calls of one program and batch size, once the least number is reached."""
 
 
 def sample(call: Callable[[], Any]) -> list[float]:
@@ -32,53 +34,40 @@ def sample(call: Callable[[], Any]) -> list[float]:
     return seconds
 
 
-def _functions(model: Model) -> dict[str, tuple[Callable[[jax.Array], Any], bool]]:
-    """Function by name, and whether it takes operations (else latents)."""
-    functions: dict[str, tuple[Callable[[jax.Array], Any], bool]] = {"encode": (model.encode, True)}
-    if model.embeddings:
-        functions["embed"] = (model.embed, True)
-    functions["decode"] = (model.decode, False)
-    return functions
+def _row(name: str, batch: int, call: Callable[[], Any]) -> dict[str, Any]:
+    milliseconds = 1e3 * np.array(sample(call))
+    p50, p95 = np.percentile(milliseconds, (50, 95))
+    return {
+        "program": name,
+        "batch": batch,
+        "calls": milliseconds.size,
+        "p50_ms": float(p50),
+        "p95_ms": float(p95),
+        "per_second": float(1e3 * batch / p50),
+    }
 
 
-def profile(model: Model) -> dict[str, Any]:
-    """Measure a model on the default device.
+def profile(export: pathlib.Path, *, n_operations: int) -> dict[str, Any]:
+    """Measure the exported programs on the default device: what is deployed, not what made it.
 
     Args:
-      model: any.
+      export: folder of ``<program>.jax_export`` files, each of one array with a leading batch axis.
+      n_operations: the largest batch, the whole space.
 
     Returns:
-      ``device``, ``jax``, and ``latency``: rows of ``function``, ``batch``, ``calls``, ``p50_ms``,
-      ``p95_ms`` and ``per_second`` (operations, at the median). ``not_applicable`` names functions
-      that the model has not.
+      ``device``, ``jax``, and ``latency``: rows of ``program``, ``batch``, ``calls``, ``p50_ms``,
+      ``p95_ms`` and ``per_second`` (operations, at the median).
     """
     rows = []
-    for name, (function, takes_operations) in _functions(model).items():
-        for batch in (*BATCHES, model.n_operations):
-            index = jnp.arange(batch) % model.n_operations
-            x = ternary.values(index, n_digits=model.n_digits)
-            argument = x if takes_operations else jnp.zeros((batch, model.latent_dim))
-            milliseconds = 1e3 * np.asarray(
-                sample(lambda function=function, argument=argument: function(argument))
-            )
-            p50, p95 = np.percentile(milliseconds, (50, 95))
-            rows.append(
-                {
-                    "function": name,
-                    "batch": batch,
-                    "calls": milliseconds.size,
-                    "p50_ms": float(p50),
-                    "p95_ms": float(p95),
-                    "per_second": float(1e3 * batch / p50),
-                }
-            )
-    missing = {} if model.embeddings else {"embed": "the model has no ball"}
-    return {
-        "device": jax.devices()[0].device_kind,
-        "jax": jax.__version__,
-        "latency": rows,
-        "not_applicable": missing,
-    }
+    for path in sorted(export.glob(f"*{SUFFIX}")):
+        exported = jax.export.deserialize(bytearray(path.read_bytes()))
+        program = jax.jit(exported.call)
+        (argument,) = exported.in_avals
+        for batch in (*BATCHES, n_operations):
+            # Zeros are the digits of an operation, and the origin of every latent space.
+            x = jnp.zeros((batch, *argument.shape[1:]), argument.dtype)
+            rows.append(_row(path.name.removesuffix(SUFFIX), batch, functools.partial(program, x)))
+    return {"device": jax.devices()[0].device_kind, "jax": jax.__version__, "latency": rows}
 
 
 def resources(model: Model) -> dict[str, Any]:

@@ -14,13 +14,17 @@ from tvae.types import UserError
 MANIFEST_FILE = "manifest.json"
 FORMAT = 1
 
+_BLOCK_BYTES = 2**20
 _READ_ONLY_FILE, _READ_ONLY_FOLDER, _WRITABLE_FOLDER = 0o444, 0o555, 0o755
 
 
 def file_digest(path: pathlib.Path) -> str:
     """SHA-256 of a regular file, hexadecimal."""
+    sha = hashlib.sha256()
     with places.open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(_BLOCK_BYTES):
+            sha.update(block)
+    return sha.hexdigest()
 
 
 def write(folder: pathlib.Path, header: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from tvae.artifacts import cards, deployment, latency, ledger, places, raw, vali
 from tvae.artifacts.ledger import Event
 from tvae.artifacts.places import Name
 from tvae.artifacts.repository import Repository
+from tvae.exports import folder as exported
 from tvae.model import Model
 from tvae.training import checkpoint
 from tvae.types import UserError
@@ -118,8 +119,10 @@ def _complete(
     checks = validated.read_checks(folder)
     card = validated.metadata(model.card, name, source, checks)
     raw.write_json(folder / checkpoint.METADATA_FILE, card)
-    deployment.write(folder, model, name)
-    profile = latency.profile(model)
+    export = folder / deployment.EXPORT
+    exported.write(model, export)
+    deployment.write(folder, name)
+    profile = latency.profile(export / "programs", n_operations=model.n_operations)
     performance = folder / "performance"
     raw.write_json(performance / "benchmarks.json", {"created": ledger.now(), "metrics": metrics})
     raw.write_json(performance / "latency_profile.json", profile)

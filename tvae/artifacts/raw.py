@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from ml_collections import ConfigDict
+import yaml
 
 from tvae import loading
 from tvae.artifacts import places
@@ -28,9 +28,9 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2) + "\n")
 
 
-def yaml(config: Mapping[str, Any]) -> str:
-    """A configuration as YAML; numbers come back as the numbers they were."""
-    return ConfigDict(json.loads(json.dumps(config))).to_yaml()
+def as_yaml(config: Mapping[str, Any]) -> str:
+    """A configuration as YAML: plain values, no Python objects, numbers as they were."""
+    return yaml.safe_dump(dict(config), sort_keys=False)
 
 
 def newest_step(run: pathlib.Path) -> int:
@@ -100,7 +100,7 @@ def _write_readable(folder: pathlib.Path, name: Name, note: str) -> None:
     write_json(folder / "metrics" / "training_metrics.json", final)
     for subject in ("coverage", "loss"):
         write_json(folder / "metrics" / f"{subject}_history.json", _history(rows, subject))
-    _write_new(folder / CONFIG_FILE, yaml(places.read_json(folder / workdir.CONFIG_FILE)))
+    _write_new(folder / CONFIG_FILE, as_yaml(places.read_json(folder / workdir.CONFIG_FILE)))
     log = (f"epoch {row.get('epoch')}  {writers.describe(row)}\n" for row in rows)
     _write_new(folder / "training.log", "".join(log))
     story = f"{note or 'A finished run.'} Trained at commit `{about.get('git_commit')}`."

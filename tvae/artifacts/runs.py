@@ -122,7 +122,7 @@ def find_runs(root: pathlib.Path) -> Found:
     for folder in _run_folders(root):
         name = str(folder.relative_to(root)) if folder != root else folder.name
         about = {"stage": "run", "name": name}
-        _collect(found, folder, lambda folder, about=about: read_run(folder) | about)
+        _collect(found, folder, read_run, about)
     return found
 
 
@@ -145,19 +145,18 @@ def find_artifacts(repository: Repository) -> Found:
             about = {"stage": stage, "name": event.name, "created": event.time}
             about |= {"state": "current" if current else stage, "note": event.note}
             read = read_run if stage == "raw" else _read_shipped
-            _collect(
-                found,
-                repository.root / stage / name.model / name.version,
-                lambda folder, read=read, about=about: read(folder) | about,
-            )
+            folder = repository.root / stage / name.model / name.version
+            _collect(found, folder, read, about)
     return found
 
 
-def _collect(found: Found, folder: pathlib.Path, read: Callable[[pathlib.Path], Row]) -> None:
+def _collect(
+    found: Found, folder: pathlib.Path, read: Callable[[pathlib.Path], Row], about: Row
+) -> None:
     """Add the row of a folder, or the line that says why there is none."""
     try:
         row = read(folder)
     except (UserError, OSError) as error:
         found.damaged.append(str(error))
         return
-    found.rows.append(row | {"path": str(folder)})
+    found.rows.append(row | about | {"path": str(folder)})

@@ -103,7 +103,7 @@ def _write(
         places.read_json(folder / checkpoint.METADATA_FILE), name, source, examined.checks
     )
     raw.write_json(folder / checkpoint.METADATA_FILE, card)
-    (folder / raw.CONFIG_FILE).write_text(raw.yaml(card["config"]))
+    (folder / raw.CONFIG_FILE).write_text(raw.as_yaml(card["config"]))
     text = cards.text(str(name), card, shipped_by="python -m tvae.artifacts validate")
     (folder / raw.README).write_text(text + cards.validation_section(examined.checks))
     write_reports(folder / "validation", examined.checks)

@@ -205,13 +205,7 @@ def hold_against_targets(metrics: Mapping[str, Any], config: ConfigDict) -> list
 
 def _same_bits(x: Any, y: Any) -> bool:
     """Whether two trees of arrays or numbers are the same to the bit, NaN included."""
-    if jax.tree.structure(x) != jax.tree.structure(y):
-        return False
-    arrays = [[np.asarray(leaf) for leaf in jax.tree.leaves(tree)] for tree in (x, y)]
-    return all(
-        (a.dtype, a.shape, a.tobytes()) == (b.dtype, b.shape, b.tobytes())
-        for a, b in zip(*arrays, strict=True)
-    )
+    return checkpoint.digest(x) == checkpoint.digest(y)
 
 
 def _exact(aspect: str, same: bool, what: str) -> Check:
