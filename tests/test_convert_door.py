@@ -178,7 +178,7 @@ def test_to_torch_without_torch_says_what_to_install(tmp_path, monkeypatch) -> N
     found = import_checkpoint(GOLDEN)
     folders.write_folder(tmp_path / "converted", found)
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(UserError, match=r"pip install 'tvae\[export\]'"):
+    with pytest.raises(UserError, match=r"pip install 'tvae\[torch\]'"):
         convert(tmp_path / "converted", tmp_path / "back" / "x.pt", to_torch=True)
     assert not list((tmp_path / "back").iterdir())
 

@@ -12,7 +12,7 @@ from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file import read_torch_file
 from tvae.types import UserError
 
-torch = pytest.importorskip("torch", reason="needs PyTorch, the optional extra 'export'")
+torch = pytest.importorskip("torch", reason="needs PyTorch, the optional extra 'torch'")
 
 FILES = ["v5_5/best", "v5_5/latest", "v5_12/published_path_ep20", "v5_12/improved_ep99"]
 DTYPES = [

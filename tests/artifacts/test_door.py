@@ -13,10 +13,12 @@ from tests.conftest import REPOSITORY
 # All commands in one process: importing JAX for each would take most of the time.
 DRIVER = """
 import contextlib, io, json, sys
+import jax
 from absl import flags
 from tvae import door
 from tvae.artifacts import __main__ as artifacts
 
+jax.config.config_with_absl = lambda: None  # defines flags; once is all that a process takes
 answers = []
 for arguments in json.load(sys.stdin):
     out, err, code = io.StringIO(), io.StringIO(), None
@@ -73,13 +75,8 @@ def test_commands(ask):
     registered, best, stage, csv, shown, events, everything, one = (out for _, out, _ in answers)
     assert registered == f"raw  {folder}/artifacts/raw/tiny/2.0\n"
     assert len(json.loads(best)) == 2
-    assert stage.splitlines()[1].split()[:5] == [
-        "production",
-        "tiny/1.0",
-        "dual_vae",
-        "0",
-        "current",
-    ]
+    row = ["production", "tiny/1.0", "dual_vae", "0", "current"]
+    assert stage.splitlines()[1].split()[:5] == row
     assert csv == "name,state\ntiny,finished\n"
     assert answers[1][2].startswith("skipped: runs/broken/config.json: not readable as JSON")
     assert answers[1][2].count("\n") == 1

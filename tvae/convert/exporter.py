@@ -63,7 +63,7 @@ def write_torch_file(
     try:
         import torch
     except ImportError:
-        raise UserError("--to_torch needs PyTorch: pip install 'tvae[export]'") from None
+        raise UserError("--to_torch needs PyTorch: pip install 'tvae[torch]'") from None
 
     def tensors(value: Any, name: str = "") -> Any:
         if isinstance(value, (np.ndarray, np.generic)):

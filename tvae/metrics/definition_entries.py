@@ -67,7 +67,7 @@ _COVERAGE: dict[str, Entry] = {
         note="The original never published it; its own weights reach 0.002 to 0.009.",
     ),
     "eval/coverage_ball_held_out": Entry(
-        "the same share, of operations that training never saw",
+        "share of operations held out of training that decode from the ball alone",
         "points of the ball of the held-out operations",
         "higher",
         _one,
@@ -87,13 +87,19 @@ _COVERAGE: dict[str, Entry] = {
         "In v5.12 the frozen autoencoder's figure, past the ball: published there as the model's.",
     ),
     "eval/coverage_mu_train": Entry(
-        "the same share, of the training split", "means of that split", "higher", _one
+        "share of the training split that decodes from the own mean",
+        "means of that split",
+        "higher",
+        _one,
     ),
     "eval/coverage_mu_val": Entry(
-        "the same share, of the validation split", "means of that split", "higher", _one
+        "share of the validation split that decodes from the own mean",
+        "means of that split",
+        "higher",
+        _one,
     ),
     "eval/coverage_mu_test": Entry(
-        "the same share, of operations never trained on",
+        "share of the test split, never trained on, that decodes from the own mean",
         "means of that split",
         "higher",
         _one,
@@ -127,7 +133,7 @@ _BASE: dict[str, Entry] = {
     ),
     "eval/kl": Entry("KL divergence from the standard normal prior, nats", _MEANS, "neither"),
     "eval/kl_per_dimension": Entry(
-        "the same by latent dimension: a vector, nats", _MEANS, "neither"
+        "KL divergence from the prior by latent dimension: a vector, nats", _MEANS, "neither"
     ),
     "eval/active_dimensions": Entry(
         "latent dimensions whose mean has a variance above 0.01",
@@ -249,7 +255,7 @@ _RADII: dict[str, Entry] = {
 _VALIDATION = "means of the validation split, coupled; needs the state of training"
 
 _TRAINING: dict[str, Entry] = {
-    "val/loss": Entry("weighted sum of the terms below, as trained on", _VALIDATION, "lower"),
+    "val/loss": Entry("weighted sum of the terms that are trained on", _VALIDATION, "lower"),
     "val/cross_entropy": Entry("cross-entropy, nats per operation", _VALIDATION, "lower"),
     "val/kl": Entry("KL divergence with free bits, nats", _VALIDATION, "neither"),
     "val/output_entropy": Entry("entropy of the decoder's digits, nats", _VALIDATION, "neither"),

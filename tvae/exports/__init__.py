@@ -1,0 +1,1 @@
+"""What leaves the library: tables, projector files, weights and compiled programs."""

@@ -1,0 +1,171 @@
+"""The exported folder: everything of one model, whole or not at all, described by a manifest."""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+import tvae
+from tvae.exports import programs, projector, run_exported, tables, weights
+from tvae.model import Model
+from tvae.tasks.views import BALL
+from tvae.training import writers
+from tvae.types import UserError
+
+MANIFEST_FILE = "manifest.json"
+ROOMS = ("tables", "projector", "weights", "programs")
+
+_README = """\
+# {name}: exported model
+
+Task `{task}`, {n_operations:,} operations of {n_digits} digits. Nothing here needs the library
+that wrote it, and nothing is a pickle. `manifest.json` lists every file with its SHA-256 digest.
+
+An operation is {n_digits} digits 0, 1, 2, least significant first: digit k of index i is
+`i // 3**k % 3`; they stand for the values -1, 0, +1 of a truth table.
+
+**Programs** (`programs/`): StableHLO with the parameters inside, for CPU, CUDA and TPU and any
+batch size; `pip install jax numpy flatbuffers`.
+
+```python
+import jax, numpy as np
+from jax import export
+
+def load(name):
+    return export.deserialize(bytearray(open(f"programs/{{name}}.jax_export", "rb").read()))
+
+digits = np.array([[2, 1] + [0] * {rest}], np.int32)        # operation 5
+{example}
+assert (np.argmax(logits, -1) == digits).all()
+```
+
+`manifest.json` says under `programs` what each takes and where that comes from. `python
+run_exported.py` checks them all; `python run_exported.py --index 0 5 7` reconstructs operations.
+
+**Tables** (`tables/`): every operation with its digits, valuation and embeddings.
+`numpy.load("tables/operations.npz", allow_pickle=False)`; the Parquet and CSV files hold the same
+as one flat table, for DuckDB, pandas, Polars and others.
+
+**Projector** (`projector/`): `tensorboard --logdir=projector`, tab Projector.
+
+**Weights** (`weights/`): `safetensors.numpy.load_file("weights/params.safetensors")`, flat name ->
+array, bit for bit.
+
+## Metrics
+
+```
+{metrics}
+```
+"""
+
+_FROM_BALL = """points = load("embed_a").call(digits)
+logits = load("decode_a").call(points)"""
+_FROM_LATENT = """latents = load("encode").call(digits)["mu_a"]
+logits = load("decode_a").call(latents)"""
+
+
+@contextlib.contextmanager
+def _draft(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A temporary sibling that takes the target's place when the block ends without an error.
+
+    Raises:
+      UserError: if the target is a file or holds something, or cannot be written.
+    """
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"output {target}: expected no such folder, or an empty one")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        workspace = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        try:
+            draft = workspace / target.name
+            draft.mkdir()
+            yield draft
+            # Takes the place of an empty folder, and of nothing else.
+            os.replace(draft, target)
+        finally:
+            shutil.rmtree(workspace)
+    except OSError as error:
+        raise UserError(f"output {target}: {error.strerror}") from error
+
+
+def write(model: Model, target: pathlib.Path) -> dict[str, Any]:
+    """Write tables, projector files, weights and programs of a model.
+
+    Args:
+      model: any.
+      target: folder; must not exist, or be empty.
+
+    Returns:
+      The manifest.
+
+    Raises:
+      UserError: if the folder holds something or cannot be written, or a package is missing.
+    """
+    for package in ("pyarrow", "safetensors", "flatbuffers"):
+        tables.optional(package)
+    with _draft(target) as draft:
+        for room in ROOMS:
+            (draft / room).mkdir()
+        arrays = tables.operations(model)
+        tables.write(draft / "tables", arrays)
+        projector.write(draft / "projector", arrays)
+        weights.write(draft / "weights", model)
+        described = programs.write(draft / "programs", model)
+        shutil.copyfile(run_exported.__file__, draft / "run_exported.py")
+        metrics = dict(model.card.get("metrics", {}))
+        (draft / "README.md").write_text(_readme(model, metrics))
+        manifest = _manifest(model, described, arrays, metrics) | {"files": _digests(draft)}
+        (draft / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+    return manifest
+
+
+def _readme(model: Model, metrics: dict[str, Any]) -> str:
+    """How to load each file."""
+    return _README.format(
+        name=model.description.path.name,
+        task=model.task,
+        n_operations=model.n_operations,
+        n_digits=model.n_digits,
+        rest=model.n_digits - 2,
+        example=_FROM_BALL if model.space == BALL else _FROM_LATENT,
+        metrics=writers.table(metrics) or "none recorded",
+    )
+
+
+def _manifest(
+    model: Model, described: dict[str, Any], arrays: tables.Arrays, metrics: dict[str, Any]
+) -> dict[str, Any]:
+    """What the files say, but their digests."""
+    return {
+        "name": model.description.path.name,
+        "task": model.task,
+        "n_digits": model.n_digits,
+        "n_operations": model.n_operations,
+        "latent_dim": model.latent_dim,
+        "space": model.space,
+        "embeddings": list(model.embeddings),
+        "versions": {"tvae": tvae.__version__, "jax": jax.__version__},
+        "parameters_sha256": model.card.get("sha256"),
+        "programs": described,
+        "arrays": {
+            name: {"dtype": str(array.dtype), "shape": list(array.shape)}
+            for name, array in arrays.items()
+        },
+        "metrics": metrics,
+    }
+
+
+def _digests(folder: pathlib.Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by path."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }
