@@ -98,7 +98,7 @@ MISTAKES = [
     ([], "expected one of register, validate, promote, list, show, verify, rollback; got none"),
     (["promot"], "got promot"),
     (["list", "extra"], "unexpected argument 'extra'"),
-    (["list", "--sort=eval/absent"], "--sort: no column 'eval/absent'"),
+    (["list", "--sort=eval/absent", "--runs=absent"], "--sort: no column 'eval/absent'"),
     (["list", "--stage=done"], "--stage: expected one of run, raw, validated, production"),
     (["list", "--format=xml"], "format"),
     (["list", "--limit=-1"], "limit"),
@@ -112,7 +112,7 @@ MISTAKES = [
     (["show", "--name=tiny/9"], "artifact tiny/9: no such artifact"),
     (["verify", "--name=tiny/9"], "artifact tiny/9: no such artifact"),
     (["rollback", "--name=tiny"], "no version of tiny came before 1.0"),
-    (["rollback"], "no version"),
+    (["rollback"], "rollback: needs --name"),
 ]
 
 

@@ -35,7 +35,7 @@ def test_every_dimension_of_v6_speaks():
     views = model.description.views
     x = model.values(one)
     [(mean_here, logvar_here)] = latent_use.POSTERIORS["hyperbolic_vae"](
-        views, model.params, x, scale
+        views, model.params, x, model.config
     ).values()
     np.testing.assert_allclose(mean_here[0], mean, rtol=1e-4)
     np.testing.assert_allclose(jnp.exp(logvar_here[0]), jnp.exp(logvar) / scale**2, rtol=1e-4)

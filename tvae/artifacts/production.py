@@ -70,12 +70,14 @@ def rollback(repository: Repository, target: str | None, *, note: str = "") -> t
     Raises:
       UserError: if there is no such version, or it is not what was recorded.
     """
-    chosen = places.parse_name(target if target and "/" in target else f"{target}/any")
+    if not target:
+        raise UserError("rollback: needs --name, <model> or <model>/<version>")
+    chosen = places.parse_name(target if "/" in target else f"{target}/any")
     with repository.lock():
         left = repository.current(chosen.model)
         if left is None:
             raise UserError(f"rollback: no version of {chosen.model} is in production")
-        if "/" not in str(target):
+        if "/" not in target:
             promoted = repository.recorded("production", Name(chosen.model, left))
             if promoted is None or promoted.previous is None:
                 raise UserError(f"rollback: no version of {chosen.model} came before {left}")

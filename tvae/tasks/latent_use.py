@@ -30,9 +30,9 @@ Gaussians = dict[str, tuple[jax.Array, jax.Array]]
 """Encoder -> mean and log-variance, ``(n_operations, latent_dim)``, prior N(0, 1)."""
 
 
-def _euclidean(views: Views, params: Params, x: jax.Array, prior_scale: float) -> Gaussians:
+def _euclidean(views: Views, params: Params, x: jax.Array, config: ConfigDict) -> Gaussians:
     """The encoders' own posteriors."""
-    del prior_scale
+    del config
     q = views.encode(params, x)
     found = {"a": (q.mu_a, q.logvar_a)}
     if q.mu_b is not None and q.logvar_b is not None:
@@ -40,7 +40,7 @@ def _euclidean(views: Views, params: Params, x: jax.Array, prior_scale: float) -
     return found
 
 
-def _wrapped(views: Views, params: Params, x: jax.Array, prior_scale: float) -> Gaussians:
+def _wrapped(views: Views, params: Params, x: jax.Array, config: ConfigDict) -> Gaussians:
     """The wrapped normal posterior in normal coordinates at the origin, over the prior's scale.
 
     Its KL is that of the tangent Gaussians, which neglects the ball's curvature: good enough to
@@ -49,10 +49,11 @@ def _wrapped(views: Views, params: Params, x: jax.Array, prior_scale: float) -> 
     points, logvar = views.embed["a"](params, x), views.encode(params, x).logvar_a
     # log_0 in the ball's coordinates is half as long as the hyperbolic length.
     mean = 2.0 * poincare.log_map_origin(points.z, c=points.c)
-    return {"a": (mean / prior_scale, logvar - 2.0 * math.log(prior_scale))}
+    scale = config.model.prior_scale
+    return {"a": (mean / scale, logvar - 2.0 * math.log(scale))}
 
 
-POSTERIORS: dict[str, Callable[[Views, Params, jax.Array, float], Gaussians]] = {
+POSTERIORS: dict[str, Callable[[Views, Params, jax.Array, ConfigDict], Gaussians]] = {
     "dual_vae": _euclidean,
     "hyperbolic_vae": _wrapped,
     "ternary_vae": _euclidean,
@@ -91,12 +92,11 @@ def measure(views: Views, params: Params, config: ConfigDict) -> Metrics:
       ``latent/<measure>_<encoder>`` -> scalar, or vector ``(latent_dim,)``; not for use inside
       ``jit``.
     """
-    scale = config.model.get("prior_scale", 1.0)
 
     def measured(params: Params) -> Metrics:
         index = jnp.arange(ternary.count(n_digits=views.n_digits))
         x = ternary.values(index, n_digits=views.n_digits)
-        posteriors = POSTERIORS[config.task](views, params, x, scale)
+        posteriors = POSTERIORS[config.task](views, params, x, config)
         return {
             f"latent/{name}_{encoder}": value
             for encoder, (mean, logvar) in posteriors.items()
