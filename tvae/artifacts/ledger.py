@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from tvae.artifacts import manifest, places
 from tvae.types import UserError
@@ -96,8 +96,3 @@ def append(root: pathlib.Path, event: Event) -> None:
     manifest.flush(temporary)
     os.replace(temporary, path)
     manifest.flush(root)
-
-
-def as_dicts(events: list[Event]) -> list[dict[str, Any]]:
-    """Events as JSON-compatible values."""
-    return [event._asdict() for event in events]

@@ -89,18 +89,6 @@ def flush(path: pathlib.Path) -> None:
         os.close(descriptor)
 
 
-def read(folder: pathlib.Path) -> dict[str, Any]:
-    """The manifest of an artifact, unchecked but for its form.
-
-    Raises:
-      UserError: if it is missing, damaged or of another format.
-    """
-    manifest = places.read_json(folder / MANIFEST_FILE)
-    if manifest.get("format") != FORMAT or not isinstance(manifest.get("files"), dict):
-        raise UserError(f"{folder / MANIFEST_FILE}: not a manifest of format {FORMAT}")
-    return manifest
-
-
 def problems(folder: pathlib.Path, recorded: str) -> list[str]:
     """Everything in which an artifact differs from what was sealed.
 

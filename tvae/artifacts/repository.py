@@ -15,6 +15,7 @@ import json
 import os
 import pathlib
 import shutil
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -66,13 +67,21 @@ class Repository:
             self.root.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                self._take(descriptor)
                 self._settle()
                 yield
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise UserError(f"artifacts {self.root}: {error}") from error
+
+    def _take(self, descriptor: int) -> None:
+        """Take the lock; say so if that has to wait."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"artifacts {self.root}: waiting for another writer\n")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     def settle(self) -> None:
         """Finish or drop what an interrupted writer left, unless one is at work or none can be."""
