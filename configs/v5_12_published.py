@@ -45,4 +45,10 @@ def get_config() -> ConfigDict:
     bounds.at_least["eval/coverage_mu_a"] = 1.0
     bounds.at_most["eval/hierarchy_b"] = -0.79
     bounds.at_least["eval/q_quick_b"] = 1.7
+    bounds.at_least["latent/informed_dimensions_a"] = 9
+    bounds.at_least["latent/informed_dimensions_b"] = 9
+    bounds.at_least["latent/active_dimensions_a"] = 9
+    bounds.at_least["latent/active_dimensions_b"] = 9
+    bounds.at_least["latent/entropy_a"] = 1.5
+    bounds.at_least["latent/entropy_b"] = 1.5
     return config
