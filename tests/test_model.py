@@ -13,6 +13,7 @@ import pytest
 
 import tvae
 from tests.conftest import REPOSITORY, load_config
+from tests.production_cases import FAST_COMPILE
 from tests.tasks.test_ternary_vae import small
 from tests.test_convert import GOLDEN, PUBLISHED, weights
 from tvae import loading
@@ -71,7 +72,11 @@ def test_metrics_reproduce_the_model_card(shipped, name):
     assert set(found) == {key for key in card if key.startswith("eval/")}
     assert json.loads(json.dumps(found)) == found
     for key, value in found.items():
-        np.testing.assert_allclose(value, card[key], rtol=1e-6, atol=1e-6, err_msg=key)
+        # Another processor rounds otherwise and may decide a near tie of what is counted: then a
+        # few operations or triplets of thousands. On the one that made the cards all agree.
+        counted = any(name in key for name in ("coverage", "compliance", "concordance", "consist"))
+        atol = 1e-3 if counted else 1e-6
+        np.testing.assert_allclose(value, card[key], rtol=1e-6, atol=atol, err_msg=key)
 
 
 def test_shapes_and_absences(shipped):
@@ -95,15 +100,17 @@ def test_shapes_and_absences(shipped):
     with pytest.raises(UserError, match="expected k in"):
         v6.nearest([0], 19_683)
     assert "58,380 parameters" in repr(v6)
+    assert len({v6, v5_5}) == 2
     assert v6.card["config"]["seed"] == v6.config.seed
 
 
-def test_indices_digits_and_values_are_the_same_operations(shipped):
+def test_indices_and_digits_are_the_same_operations(shipped):
     model = shipped["v6"]
     index = np.asarray([0, 5, 9841, 19_682])
     expected = model.embed(index)
-    np.testing.assert_array_equal(model.embed(ternary.digits(index)), expected)
-    np.testing.assert_array_equal(model.embed(ternary.values(index)), expected)
+    values = np.asarray(ternary.values(index))
+    np.testing.assert_array_equal(model.embed(values), expected)
+    np.testing.assert_array_equal(model.embed(values.astype(np.int8)), expected)
     np.testing.assert_allclose(model.embed(5), expected[1], atol=1e-6)
     assert model.embed(np.zeros(0, np.int32)).shape == (0, 16)
 
@@ -113,7 +120,8 @@ def test_indices_digits_and_values_are_the_same_operations(shipped):
     [
         ([19_683], "each index in"),
         ([-1], "each index in"),
-        (-np.ones((1, 9), np.int8), "values -1, 0, \\+1 as floats"),
+        (np.full((1, 9), 2, np.int8), r"each digit in \[-1, 1\], got 2 to 2"),
+        (np.full((1, 9), 1.5), "each digit in"),
         (np.ones((1, 8)), r"digits \(..., 9\)"),
         (np.ones((2, 9), bool), "integers or floats"),
     ],
@@ -152,13 +160,14 @@ def test_jit_vmap_and_grad_compose(shipped):
     def loss(model, x):
         return jax.nn.logsumexp(model.decode(model.embed(x)))
 
-    by_model, by_input = jax.jit(jax.grad(loss, argnums=(0, 1)))(model, x)
+    gradient = jax.jit(jax.grad(loss, argnums=(0, 1)), compiler_options=FAST_COMPILE)
+    by_model, by_input = jax.device_get(gradient(model, x))
     assert by_input.shape == x.shape
     for gradient in (by_input, *jax.tree.leaves(by_model)):
-        assert bool(jnp.isfinite(gradient).all())
-    assert float(jnp.abs(by_input).max()) > 0
-    moved = model.replace(params=jax.tree.map(lambda p: 0.9 * p, model.params))
-    assert float(jnp.abs(moved.embed(x) - points).max()) > 1e-3
+        assert np.isfinite(gradient).all()
+    assert np.abs(by_input).max() > 0
+    smaller = jax.tree.map(lambda p: np.float32(0.9) * p, jax.device_get(model.params))
+    assert np.abs(model.replace(params=smaller).embed(x) - points).max() > 1e-3
     logits = model.apply({"params": model.params}, points, method="decode")
     np.testing.assert_allclose(logits, model.decode(points), atol=1e-5)
 
@@ -172,9 +181,9 @@ def test_neighbours_are_the_nearest(shipped):
     distance = poincare.pairwise_distance(points[query], points, c=model.curvature())
     np.testing.assert_allclose(found.distance, jnp.sort(distance)[:, 1:6], rtol=1e-4)
     assert ternary.pair_valuation(query, found.neighbour[:, 0]).tolist() == [8, 8, 8]
-    one = model.nearest(4000, 5)
-    assert one.neighbour.shape == (5,)
-    np.testing.assert_array_equal(one.neighbour, found.neighbour[2])
+    neighbour, distance = model.nearest(4000, 5)
+    np.testing.assert_array_equal(neighbour, found.neighbour[2])
+    np.testing.assert_allclose(distance, found.distance[2], rtol=1e-6)
     with pytest.raises(UserError, match="expected indices"):
         model.nearest([0.5], 1)
 
@@ -260,6 +269,11 @@ def test_damage_and_strangers_are_refused_in_one_line(tmp_path):
     checkpoint.save_params(tmp_path / "new", {"w": np.zeros(2)}, {"config": config | {"new": 1}})
     with pytest.raises(UserError, match=r"config.new: unknown field"):
         tvae.load(tmp_path / "new")
+    listed = [info.name for info in tvae.list_checkpoints(tmp_path)]
+    assert listed == ["new", "unfit"]
+    (tmp_path / "new" / "metadata.json").write_text("{")
+    with pytest.raises(UserError, match="is damaged"):
+        tvae.list_checkpoints(tmp_path)
 
 
 def test_a_configuration_older_than_a_field_gets_its_default():

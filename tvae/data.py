@@ -1,10 +1,13 @@
-"""The operations on the device: splits and batches of indices."""
+"""The operations on the device: as callers give them, splits and batches of indices."""
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
 
 from tvae.geometry import ternary
+from tvae.types import UserError
 
 
 @flax.struct.dataclass
@@ -69,3 +72,69 @@ def in_batches(index: jax.Array, *, batch_size: int) -> Batch:
 def shuffled_batches(key: jax.Array, index: jax.Array, *, batch_size: int) -> Batch:
     """One epoch: every index once, in random order; see :func:`in_batches`."""
     return in_batches(jax.random.permutation(key, index), batch_size=batch_size)
+
+
+def as_indices(x: ArrayLike, *, n_digits: int) -> jax.Array:
+    """Check indices that a caller gives.
+
+    Args:
+      x: integers ``(N,)`` or ``()`` in ``[0, 3 ** n_digits)``.
+      n_digits: digits of an operation.
+
+    Returns:
+      int32 of the same shape.
+
+    Raises:
+      UserError: if ``x`` has another shape or type or, outside of transformations, holds what is
+        no index.
+    """
+    x = jnp.asarray(x)
+    if x.ndim > 1 or not jnp.issubdtype(x.dtype, jnp.integer):
+        raise UserError(f"operations: expected indices (N,), got {x.dtype} {x.shape}")
+    _refuse_outside(x, 0, ternary.count(n_digits=n_digits) - 1, "index")
+    return x.astype(jnp.int32)
+
+
+def as_values(x: ArrayLike, *, n_digits: int) -> jax.Array:
+    """Operations that a caller gives, as the networks take them.
+
+    Args:
+      x: integers of rank 0 or 1 are indices, :func:`as_indices`; integers of rank 2 or more and
+        floats of any rank are digits -1, 0, +1, ``(..., n_digits)``, of the operation with index
+        ``sum_k (digit_k + 1) 3^k``. To ``vmap`` over rows of digits, give floats.
+      n_digits: digits of an operation.
+
+    Returns:
+      float32 ``(..., n_digits)``; gradients reach floats.
+
+    Raises:
+      UserError: if ``x`` has another shape or type or, outside of transformations, holds what is
+        no index or digit.
+
+    >>> as_values([5], n_digits=3).tolist(), as_values([[1, 0, -1]], n_digits=3).tolist()
+    ([[1.0, 0.0, -1.0]], [[1.0, 0.0, -1.0]])
+    """
+    x = jnp.asarray(x)
+    integer = jnp.issubdtype(x.dtype, jnp.integer)
+    if integer and x.ndim <= 1:
+        return ternary.values(as_indices(x, n_digits=n_digits), n_digits=n_digits)
+    if not (integer or jnp.issubdtype(x.dtype, jnp.floating)):
+        raise UserError(f"operations: expected integers or floats, got {x.dtype}")
+    if x.shape[-1:] != (n_digits,):
+        raise UserError(
+            f"operations: expected indices (N,) or digits (..., {n_digits}), got {x.shape}"
+        )
+    _refuse_outside(x, -1, 1, "digit")
+    return x.astype(jnp.float32)
+
+
+def _refuse_outside(x: jax.Array, low: int, high: int, what: str) -> None:
+    """Refuse numbers outside [low, high] where they are known."""
+    if isinstance(x, jax.core.Tracer):
+        return
+    known = np.asarray(x)
+    if known.size and not (known.min() >= low and known.max() <= high):
+        raise UserError(
+            f"operations: expected each {what} in [{low}, {high}], got {known.min()} to "
+            f"{known.max()}"
+        )

@@ -70,7 +70,7 @@ def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[Check
       One entry for each folder in it that holds parameters of a known task.
 
     Raises:
-      UserError: if there is no such folder.
+      UserError: if there is no such folder, or one of them is damaged.
     """
     home = SHIPPED if folder is None else pathlib.Path(folder).expanduser().absolute()
     if not home.is_dir():
@@ -79,7 +79,10 @@ def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[Check
     for path in sorted(home.iterdir()):
         if not (path / checkpoint.METADATA_FILE).is_file():
             continue
-        metadata = json.loads((path / checkpoint.METADATA_FILE).read_text())
+        try:
+            metadata = json.loads((path / checkpoint.METADATA_FILE).read_text())
+        except ValueError:
+            raise UserError(f"checkpoint {path}: metadata.json is damaged") from None
         task = metadata.get("config", {}).get("task")
         if task not in registry.TASKS:
             continue
@@ -189,8 +192,13 @@ def _checked(params: Any, description: Description) -> Model:
     params = jax.tree.map(jnp.asarray, params)
     model = Model(params, description)
     try:
-        jax.eval_shape(lambda: model.sample(jax.random.key(0), 1))
         jax.eval_shape(lambda: model.encode(jnp.zeros(model.n_digits)))
+        for name in model.embeddings:
+            jax.eval_shape(lambda n=name: model.curvature(n))
+        for space, names in model.decoders.items():
+            for name in names:
+                z = jnp.zeros(model.latent_dim)
+                jax.eval_shape(lambda z, n=name, s=space: model.decode(z, n, space=s), z)
     except flax.errors.FlaxError as error:
         reason = str(error).splitlines()[0]
         raise UserError(

@@ -4,28 +4,24 @@
 parameters: close over it, pass it through ``jit``, ``vmap`` or ``grad``, or go below it with
 ``model.params`` and ``model.apply``. Nothing in it changes.
 
-Operations are given in one of three ways:
-
-* integers of rank 0 or 1: indices in ``[0, 3 ** n_digits)``;
-* integers of rank 2 or more: digits 0, 1, 2, least significant first, ``(..., n_digits)``;
-* floats of any rank: the values -1, 0, +1 of those digits, ``(..., n_digits)``; gradients reach
-  them.
+Operations are indices ``(N,)`` or digits -1, 0, +1 ``(N, n_digits)``; see
+:func:`tvae.data.as_values` for what else counts as either.
 """
 
 import dataclasses
 import functools
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
+from tvae.data import as_indices, as_values
 from tvae.geometry import ternary
 from tvae.metrics import neighbourhood
 from tvae.task import Params
@@ -51,6 +47,18 @@ class Draw:
     index: jax.Array
 
 
+class Nearest(NamedTuple):
+    """The operations nearest to some, nearest first.
+
+    Attributes:
+      neighbour: int32 ``(N, k)`` indices; never the operation itself.
+      distance: hyperbolic, float32 ``(N, k)``.
+    """
+
+    neighbour: jax.Array
+    distance: jax.Array
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Description:
     """What a model is, beside its parameters; compared by identity.
@@ -74,9 +82,9 @@ class Description:
     recorded: Mapping[str, Any]
 
 
-@flax.struct.dataclass
+@flax.struct.dataclass(eq=False)
 class Model:
-    """A trained model; see :func:`tvae.load`.
+    """A trained model; see :func:`tvae.load`. Compared by identity.
 
     Attributes:
       params: parameter tree of float32 arrays, the leaves of this pytree.
@@ -150,7 +158,7 @@ class Model:
         """Posterior parameters of operations.
 
         Args:
-          x: operations, see :mod:`tvae.model`; ``(N,)`` indices or ``(N, n_digits)``.
+          x: operations, ``(N,)`` indices or ``(N, n_digits)`` digits.
 
         Returns:
           ``mu_a, logvar_a, mu_b, logvar_b``, each ``(N, latent_dim)``; those of B are None where
@@ -159,13 +167,13 @@ class Model:
         Raises:
           UserError: if ``x`` is no operation.
         """
-        return _encode(self, self.values(x))
+        return _encode(self, as_values(x, n_digits=self.n_digits))
 
     def embed(self, x: ArrayLike, which: str = "a") -> jax.Array:
         """Points of the Poincaré ball, from the means.
 
         Args:
-          x: operations, see :mod:`tvae.model`; ``(N,)`` indices or ``(N, n_digits)``.
+          x: operations, ``(N,)`` indices or ``(N, n_digits)`` digits.
           which: of :attr:`embeddings`.
 
         Returns:
@@ -174,7 +182,7 @@ class Model:
         Raises:
           UserError: if ``x`` is no operation or the model has no such embedding.
         """
-        return _embed(self, self.values(x), which).z
+        return _embed(self, as_values(x, n_digits=self.n_digits), which).z
 
     def curvature(self, which: str = "a") -> jax.Array:
         """Curvature magnitude c of an embedding's ball, a float32 scalar."""
@@ -187,11 +195,11 @@ class Model:
           z: ``(N, latent_dim)``: points of the ball if ``space`` is ``"ball"``, latents such as
             ``encode(x).mu_a`` if it is ``"latent"``.
           which: decoder, of ``decoders[space]``.
-          space: of :attr:`decoders`; by default :attr:`space`, what the model's own forward pass
-            decodes from: the ball in v6 and v5.12, latents in v5.5 and v5.11.
+          space: of :attr:`decoders`; by default what the model's own forward pass decodes from:
+            the ball in v6 and v5.12, latents in v5.5 and v5.11.
 
         Returns:
-          ``(N, n_digits, 3)``; the most probable class of each is the digit 0, 1 or 2.
+          ``(N, n_digits, 3)``; the most probable class of each, minus 1, is the digit.
 
         Raises:
           UserError: if the model has no such decoder or ``z`` has another dimension.
@@ -217,7 +225,7 @@ class Model:
         """
         return _sample(self, key, n, which)
 
-    def nearest(self, index: ArrayLike, k: int, which: str = "a") -> neighbourhood.Neighbours:
+    def nearest(self, index: ArrayLike, k: int, which: str = "a") -> Nearest:
         """The operations nearest to some, by hyperbolic distance over the whole space.
 
         Args:
@@ -226,20 +234,15 @@ class Model:
           which: of :attr:`embeddings`.
 
         Returns:
-          ``query (N,)``, ``neighbour (N, k)`` (never the query itself) and ``distance (N, k)``,
-          nearest first.
+          Their indices and hyperbolic distances, ``(N, k)`` each, nearest first.
 
         Raises:
-          UserError: if ``index`` is no index, ``k`` is no number of other operations, or the model
-            has no such embedding.
+          UserError: if ``index`` or ``k`` is out of range or the model has no such embedding.
         """
-        index = jnp.asarray(index)
-        if index.ndim > 1 or not jnp.issubdtype(index.dtype, jnp.integer):
-            raise UserError(f"nearest: expected indices (N,), got {index.dtype} {index.shape}")
-        _refuse_outside(index, self.n_operations, "index")
+        index = as_indices(index, n_digits=self.n_digits)
         if not 1 <= k < self.n_operations:
             raise UserError(f"nearest: expected k in [1, {self.n_operations - 1}], got {k}")
-        return _nearest(self, index.astype(jnp.int32), k, which)
+        return _nearest(self, index, k, which)
 
     def metrics(self) -> dict[str, Any]:
         """The task's final evaluation, from deterministic means over all operations.
@@ -249,55 +252,14 @@ class Model:
         permeability ``eval/rho`` of the last epoch and are left out where it is not recorded.
 
         Returns:
-          Metric name -> number, or list of numbers; names as in
-          :mod:`tvae.metrics.definitions`. Takes seconds, most of them compiling: not for ``jit``.
+          Metric key, see :mod:`tvae.metrics.definitions`, -> number or list of numbers. Takes
+          seconds, most of them compiling: not for ``jit``.
         """
         seed = 0 if self.config is None else self.config.seed
         key = step.purpose_key(jax.random.key(seed), step.Purpose.FINAL_EVALUATE)
         views = self.description.views
         measured = views.measure(self.params, key, self.description.recorded)
         return writers.to_plain(jax.device_get(measured))
-
-    def values(self, x: ArrayLike) -> jax.Array:
-        """Operations as the network takes them.
-
-        Args:
-          x: operations, see :mod:`tvae.model`.
-
-        Returns:
-          float32 ``(..., n_digits)``, the values -1, 0, +1 of the digits.
-
-        Raises:
-          UserError: if ``x`` has another shape or type, or (outside of transformations) holds what
-            is no index, digit or value.
-        """
-        x = jnp.asarray(x)
-        integer = jnp.issubdtype(x.dtype, jnp.integer)
-        if integer and x.ndim <= 1:
-            _refuse_outside(x, self.n_operations, "index")
-            return ternary.values(x, n_digits=self.n_digits)
-        if not (integer or jnp.issubdtype(x.dtype, jnp.floating)):
-            raise UserError(f"operations: expected integers or floats, got {x.dtype}")
-        if x.shape[-1:] != (self.n_digits,):
-            raise UserError(
-                f"operations: expected indices (N,) or digits (..., {self.n_digits}), got {x.shape}"
-            )
-        if integer:
-            _refuse_outside(x, 3, "digit")
-        return x.astype(jnp.float32) - 1.0 if integer else x.astype(jnp.float32)
-
-
-def _refuse_outside(x: jax.Array, bound: int, what: str) -> None:
-    """Refuse integers outside [0, bound) where they are known."""
-    if isinstance(x, jax.core.Tracer):
-        return
-    known = np.asarray(x)
-    if known.size and not (known.min() >= 0 and known.max() < bound):
-        hint = "; give the values -1, 0, +1 as floats" if what == "digit" else ""
-        raise UserError(
-            f"operations: expected each {what} in [0, {bound}), got {known.min()} to "
-            f"{known.max()}{hint}"
-        )
 
 
 def _choose(choices: Mapping[str, Any], name: str, what: str, model: Model) -> Any:
@@ -335,13 +297,13 @@ def _sample(model: Model, key: jax.Array, n: int, which: str) -> Draw:
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
-def _nearest(model: Model, index: jax.Array, k: int, which: str) -> neighbourhood.Neighbours:
+def _nearest(model: Model, index: jax.Array, k: int, which: str) -> Nearest:
     everything = ternary.values(jnp.arange(model.n_operations), n_digits=model.n_digits)
     points = _embed(model, everything, which)
 
-    def search(query: jax.Array) -> neighbourhood.Neighbours:
+    def search(query: jax.Array) -> Nearest:
         found = neighbourhood.nearest_neighbours(points.z, query[None], c=points.c, k=k)
-        return jax.tree.map(lambda leaf: leaf[0], found)
+        return Nearest(found.neighbour[0], found.distance[0])
 
     if index.ndim == 0:
         return search(index)

@@ -28,8 +28,8 @@ _README = """\
 Task `{task}`, {n_operations:,} operations of {n_digits} digits. Nothing here needs the library
 that wrote it, and nothing is a pickle. `manifest.json` lists every file with its SHA-256 digest.
 
-An operation is {n_digits} digits 0, 1, 2, least significant first: digit k of index i is
-`i // 3**k % 3`; they stand for the values -1, 0, +1 of a truth table.
+An operation is {n_digits} digits -1, 0, +1 (the entries of its truth table), least significant
+first: digit k of index i is `i // 3**k % 3 - 1`.
 
 **Programs** (`programs/`): StableHLO with the parameters inside, for CPU, CUDA and TPU and any
 batch size; `pip install jax numpy flatbuffers`.
@@ -41,9 +41,9 @@ from jax import export
 def load(name):
     return export.deserialize(bytearray(open(f"programs/{{name}}.jax_export", "rb").read()))
 
-digits = np.array([[2, 1] + [0] * {rest}], np.int32)        # operation 5
+digits = np.array([[1, 0] + [-1] * {rest}], np.int8)        # operation 5
 {example}
-assert (np.argmax(logits, -1) == digits).all()
+assert (np.argmax(logits, -1) - 1 == digits).all()          # classes 0, 1, 2 are -1, 0, +1
 ```
 
 `manifest.json` says under `programs` what each takes and where that comes from. `python

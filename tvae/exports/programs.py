@@ -1,8 +1,8 @@
 """Encode, embed and decode as self-contained programs: StableHLO with the parameters inside.
 
-Digits go in and digits come out: ``encode`` and ``embed`` take int32 digits 0, 1, 2 (least
-significant first), and the most probable class of ``decode``'s logits is that digit again. The
-batch size is symbolic, and one artefact serves CPU, CUDA and TPU.
+``encode`` and ``embed`` take int8 digits -1, 0, +1 (least significant first); the most probable
+class of ``decode``'s logits, minus 1, is that digit again. The batch size is symbolic, and one
+artefact serves CPU, CUDA and TPU.
 """
 
 import dataclasses
@@ -82,7 +82,7 @@ def export(model: Model, program: Program) -> jax.export.Exported:
     """Lower a program for all platforms, with a symbolic batch size and its parameters inside."""
     (batch,) = jax.export.symbolic_shape("n")
     if program.takes == "digits":
-        example = jax.ShapeDtypeStruct((batch, model.n_digits), jnp.int32)
+        example = jax.ShapeDtypeStruct((batch, model.n_digits), jnp.int8)
     else:
         example = jax.ShapeDtypeStruct((batch, model.latent_dim), jnp.float32)
     # Full float32 everywhere: a GPU's or TPU's faster products would change the logits.
@@ -106,7 +106,7 @@ def write(folder: pathlib.Path, model: Model) -> dict[str, Any]:
     optional("flatbuffers")
     count = min(N_EXPECTED, model.n_operations)
     index = jnp.asarray(np.linspace(0, model.n_operations - 1, count), jnp.int32)
-    digits = ternary.digits(index, n_digits=model.n_digits)
+    digits = ternary.values(index, n_digits=model.n_digits).astype(jnp.int8)
     outputs: dict[str, Any] = {"digits": digits}
     described: dict[str, Any] = {}
     for name, program in programs(model).items():

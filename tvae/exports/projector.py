@@ -23,7 +23,7 @@ def write(folder: pathlib.Path, arrays: Arrays) -> None:
     """Write ``tensors.tsv``, ``metadata.tsv`` and ``projector_config.pbtxt``.
 
     The first embedding is in ``tensors.tsv``, a second one (B's) in ``tensors_b.tsv``; both share
-    the metadata: index, truth table (as ``0`` to ``2``), valuation and radii.
+    the metadata: index, valuation, radii and digits (as ``-``, ``0`` and ``+``).
 
     Args:
       folder: existing; TensorBoard's ``--logdir``.
@@ -43,6 +43,7 @@ def write(folder: pathlib.Path, arrays: Arrays) -> None:
             f'  metadata_path: "{_METADATA}"\n}}\n'
         )
     columns = {name: array for name, array in arrays.items() if array.ndim == 1}
-    columns["digits"] = np.asarray(["".join(row) for row in arrays["digits"].astype(str)])
+    sign = np.asarray(["-", "0", "+"])[arrays["digits"] + 1]
+    columns["digits"] = np.asarray(["".join(row) for row in sign])
     _write_tsv(folder / _METADATA, columns, header=True)
     (folder / "projector_config.pbtxt").write_text("".join(config))

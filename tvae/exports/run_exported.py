@@ -2,7 +2,7 @@
 
     python run_exported.py                  # check everything, print a summary as one JSON object
     python run_exported.py --index 0 5 7    # reconstruct operations, one JSON object a line
-    echo '[[2,1,0,0,0,0,0,0,0]]' | python run_exported.py --digits -   # the same from digits
+    echo '[[1,0,-1,-1,-1,-1,-1,-1,-1]]' | python run_exported.py --digits -   # the same of digits
 
 It lies in the exported folder, whose ``manifest.json`` says what the programs take.
 """
@@ -38,8 +38,8 @@ def load(name: str, manifest: dict[str, Any]) -> export.Exported:
 
 
 def digits_of(index: np.ndarray, n_digits: int) -> np.ndarray:
-    """Digits 0, 1, 2 of indices ``(n,)``, least significant first: int32 ``(n, n_digits)``."""
-    return (index[:, None] // 3 ** np.arange(n_digits) % 3).astype(np.int32)
+    """Digits -1, 0, +1 of indices ``(n,)``, least significant first: int8 ``(n, n_digits)``."""
+    return (index[:, None] // 3 ** np.arange(n_digits) % 3 - 1).astype(np.int8)
 
 
 def run(name: str, digits: np.ndarray, manifest: dict[str, Any]) -> Any:
@@ -47,7 +47,7 @@ def run(name: str, digits: np.ndarray, manifest: dict[str, Any]) -> Any:
 
     Args:
       name: of the program.
-      digits: int32 ``(n, n_digits)``.
+      digits: int8 ``(n, n_digits)``.
       manifest: the content of ``manifest.json``.
 
     Returns:
@@ -73,7 +73,7 @@ def check(manifest: dict[str, Any]) -> dict[str, Any]:
             differences[label] = float(np.abs(value - expected[label]).max())
     digits = digits_of(np.arange(manifest["n_operations"]), manifest["n_digits"])
     coverage = {
-        name: float((run(name, digits, manifest).argmax(-1) == digits).all(-1).mean())
+        name: float((run(name, digits, manifest).argmax(-1) - 1 == digits).all(-1).mean())
         for name in manifest["programs"]
         if name.startswith("decode")
     }
@@ -108,12 +108,13 @@ def main() -> int:
     else:
         given = arguments.digits
         text = sys.stdin.read() if given == "-" else pathlib.Path(given).read_text()
-        digits = np.asarray(json.loads(text), np.int32)
-        if digits.ndim != 2 or digits.shape[1] != n_digits or not np.isin(digits, (0, 1, 2)).all():
-            parser.error(f"--digits: expected rows of {n_digits} digits 0, 1, 2")
+        digits = np.asarray(json.loads(text))
+        if digits.shape[1:] != (n_digits,) or not np.isin(digits, (-1, 0, 1)).all():
+            parser.error(f"--digits: expected rows of {n_digits} digits -1, 0, 1")
+        digits = digits.astype(np.int8)
     logits = run(arguments.decoder, digits, manifest)
     for row, logit in zip(digits.tolist(), logits, strict=True):
-        decoded = logit.argmax(-1).tolist()
+        decoded = (logit.argmax(-1) - 1).tolist()
         answer = {"digits": row, "decoded": decoded, "exact": row == decoded}
         sys.stdout.write(json.dumps(answer) + "\n")
     return 0

@@ -34,7 +34,7 @@ def operations(model: Model) -> Arrays:
       model: any.
 
     Returns:
-      ``index`` int32 ``(N,)``; ``digits`` int8 ``(N, n_digits)`` in 0, 1, 2, least significant
+      ``index`` int32 ``(N,)``; ``digits`` int8 ``(N, n_digits)`` in -1, 0, +1, least significant
       first; ``valuation`` int8 ``(N,)``; and for each embedding, here A's, ``points_a`` float32
       ``(N, latent_dim)``, ``radius_a`` ``(N,)`` (hyperbolic) and ``curvature_a`` ``()``. A model
       without a ball has ``latents_a`` (posterior means) and their Euclidean ``norm_a`` instead.
@@ -42,7 +42,7 @@ def operations(model: Model) -> Arrays:
     index = jnp.arange(model.n_operations, dtype=jnp.int32)
     arrays: Arrays = {
         "index": np.asarray(index),
-        "digits": np.asarray(ternary.digits(index, n_digits=model.n_digits), np.int8),
+        "digits": np.asarray(ternary.values(index, n_digits=model.n_digits), np.int8),
         "valuation": np.asarray(ternary.valuation(index, n_digits=model.n_digits), np.int8),
     }
     for name in model.embeddings:
