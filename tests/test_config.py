@@ -157,6 +157,6 @@ def test_every_field_of_the_hyperbolic_vae_is_read_by_training(tmp_path):
     loop.train(recorder, registry.make_task(recorder), tmp_path)
     of_other_kinds = ("boundaries", "rates", "cycle_epochs", "cycle_growth")
     unread = {f"learning_rate.{name}" for name in of_other_kinds} | {"report"}
-    # Targets are for the report; tests/reporting/test_targets.py reads them all.
+    # Targets are for the report; tests/reporting/test_findings.py reads them all.
     unread |= {path for path, _ in config_lib.leaves(config) if path.startswith("targets.")}
     assert {path for path, _ in config_lib.leaves(config)} - seen == unread

@@ -14,7 +14,8 @@ from tests.conftest import load_config
 from tvae.tasks import registry
 from tvae.training import checkpoint, loop
 
-FAST = "--config=configs/fast.py"
+CONFIG = "--config=configs/fast.py"
+FAST = (CONFIG, "--config.report=False")  # but for the tests of the report
 
 
 def finish(process, timeout=300):
@@ -32,7 +33,7 @@ def last_params(workdir, config):
 def finished_run(door, tmp_path_factory):
     """One uninterrupted run of the fast configuration."""
     workdir = tmp_path_factory.mktemp("runs") / "uninterrupted"
-    code, out, err = finish(door("main", FAST, f"--workdir={workdir}"))
+    code, out, err = finish(door("main", *FAST, f"--workdir={workdir}"))
     assert code == 0, err
     return workdir, out
 
@@ -59,7 +60,7 @@ def test_a_run_leaves_metrics_config_and_checkpoints(finished_run):
 def test_killed_and_resumed_equals_uninterrupted(door, tmp_path, finished_run, seed):
     """SIGKILL at a random instant, then resume: bit-identical parameters and metrics."""
     workdir = tmp_path / "killed"
-    process = door("main", FAST, f"--workdir={workdir}")
+    process = door("main", *FAST, f"--workdir={workdir}")
     instant = random.Random(seed)
     rows = instant.randrange(1, 39)
     metrics = workdir / "metrics.jsonl"
@@ -71,7 +72,7 @@ def test_killed_and_resumed_equals_uninterrupted(door, tmp_path, finished_run, s
     time.sleep(instant.uniform(0.0, 0.05))
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    code, _, err = finish(door("main", FAST, f"--workdir={workdir}", "--resume"))
+    code, _, err = finish(door("main", *FAST, f"--workdir={workdir}", "--resume"))
     assert code == 0, err
     config = load_config("fast")
     uninterrupted, _ = finished_run
@@ -86,9 +87,42 @@ def test_killed_and_resumed_equals_uninterrupted(door, tmp_path, finished_run, s
 def test_resuming_a_finished_run_repeats_its_final_metrics(door, finished_run):
     workdir, _ = finished_run
     before = (workdir / "metrics.json").read_text()
-    code, _, err = finish(door("main", FAST, f"--workdir={workdir}", "--resume"))
+    code, _, err = finish(door("main", *FAST, f"--workdir={workdir}", "--resume"))
     assert code == 0, err
     assert (workdir / "metrics.json").read_text() == before
+
+
+def test_the_report_comes_by_itself_and_its_failure_costs_nothing(door, finished_run, tmp_path):
+    workdir = tmp_path / "reported"
+    shutil.copytree(finished_run[0], workdir)
+    config = json.loads((workdir / "config.json").read_text()) | {"report": True}
+    (workdir / "config.json").write_text(json.dumps(config))
+    again = ("main", CONFIG, f"--workdir={workdir}", "--resume")
+    code, out, err = finish(door(*again))
+    assert code == 0, err
+    assert f"report   {workdir / 'report.html'}" in out
+    assert "warning" not in err
+    text = (workdir / "report.html").read_text()
+    assert "all 40 epochs" in text
+    (workdir / "report.html").unlink()
+    (workdir / "report.html").mkdir()
+    code, out, err = finish(door(*again))
+    assert code == 0
+    assert "eval/coverage_mu_a" in out
+    assert "warning: no report (UserError: " in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [([], "--workdir: needed"), (["--workdir=nowhere"], "config.json: no such file")],
+)
+def test_reporting_mistakes_are_one_line(door, flags, expected):
+    code, _, err = finish(door("report", *flags))
+    assert code == 2
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert expected in err
 
 
 def test_a_second_start_compiles_nothing(door, compilation_cache, finished_run, tmp_path):
@@ -96,7 +130,7 @@ def test_a_second_start_compiles_nothing(door, compilation_cache, finished_run, 
         return {path.name for path in compilation_cache.iterdir() if path.suffix != ".atime"}
 
     before = {name for name in entries() if "atime" not in name}
-    code, _, err = finish(door("main", FAST, f"--workdir={tmp_path / 'again'}"))
+    code, _, err = finish(door("main", *FAST, f"--workdir={tmp_path / 'again'}"))
     assert code == 0, err
     assert len(before) > 3
     assert {name for name in entries() if "atime" not in name} == before
@@ -109,7 +143,7 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(door, finished_run, t
     largest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
     content = largest.read_bytes()
     largest.write_bytes(content[: len(content) // 2])
-    code, _, err = finish(door("main", FAST, f"--workdir={workdir}", "--resume"))
+    code, _, err = finish(door("main", *FAST, f"--workdir={workdir}", "--resume"))
     assert code == 2
     assert f"checkpoint {newest}" in err
     assert (workdir / "metrics.json").read_text() == (finished_run[0] / "metrics.json").read_text()
@@ -121,19 +155,22 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(door, finished_run, t
 MISTAKES = [
     ([], "expected a configuration file"),
     (["--config=configs/absent.py"], "no such file: configs/absent.py"),
-    ([FAST, "--config.epocs=3"], 'Did you mean "epochs"'),
-    ([FAST, "--config.data.batchsize=3"], 'Did you mean "batch_size"'),
-    ([FAST, "--config.epochs=many"], "flag --config.epochs=many: invalid literal for int()"),
-    ([FAST, "--wrokdir=x"], "Unknown command line flag 'wrokdir'. Did you mean: workdir"),
-    ([FAST, "--config.data.batch_size=0"], "config.data.batch_size: expected a number >= 1, got 0"),
-    ([FAST, "--config.data.batch_size=244"], "expected at most the 243 operations"),
-    ([FAST, "--config.data.train_fraction=0.5"], "expected a sum of 1"),
+    ([*FAST, "--config.epocs=3"], 'Did you mean "epochs"'),
+    ([*FAST, "--config.data.batchsize=3"], 'Did you mean "batch_size"'),
+    ([*FAST, "--config.epochs=many"], "flag --config.epochs=many: invalid literal for int()"),
+    ([*FAST, "--wrokdir=x"], "Unknown command line flag 'wrokdir'. Did you mean: workdir"),
     (
-        [FAST, "--config.optimizer.eps=nan"],
+        [*FAST, "--config.data.batch_size=0"],
+        "config.data.batch_size: expected a number >= 1, got 0",
+    ),
+    ([*FAST, "--config.data.batch_size=244"], "expected at most the 243 operations"),
+    ([*FAST, "--config.data.train_fraction=0.5"], "expected a sum of 1"),
+    (
+        [*FAST, "--config.optimizer.eps=nan"],
         "config.optimizer.eps: expected a number > 0.0, got nan",
     ),
-    ([FAST, "--resume"], "--resume: needs --workdir"),
-    ([FAST, "extra"], "unexpected argument 'extra'"),
+    ([*FAST, "--resume"], "--resume: needs --workdir"),
+    ([*FAST, "extra"], "unexpected argument 'extra'"),
 ]
 
 
@@ -149,7 +186,7 @@ def test_a_mistake_gives_one_line_and_a_status(door, flags, expected):
 
 
 def test_an_early_stop_metric_that_does_not_exist_is_named(door, tmp_path):
-    flags = [FAST, f"--workdir={tmp_path / 'run'}", "--config.early_stop.metric=eval/absent"]
+    flags = [*FAST, f"--workdir={tmp_path / 'run'}", "--config.early_stop.metric=eval/absent"]
     code, _, err = finish(door("main", *flags))
     assert code == 2
     assert "early_stop.metric: expected one of" in err
@@ -157,7 +194,7 @@ def test_an_early_stop_metric_that_does_not_exist_is_named(door, tmp_path):
 
 
 def test_divergence_is_named(door, tmp_path):
-    flags = [FAST, f"--workdir={tmp_path / 'run'}", "--config.learning_rate.peak=1e30"]
+    flags = [*FAST, f"--workdir={tmp_path / 'run'}", "--config.learning_rate.peak=1e30"]
     flags.append("--config.dynamics.statenet=False")  # it would bound the rate
     code, _, err = finish(door("main", *flags))
     assert code == 2
@@ -167,7 +204,7 @@ def test_divergence_is_named(door, tmp_path):
 
 def test_a_folder_with_other_things_is_refused_untouched(door, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    code, _, err = finish(door("main", FAST, f"--workdir={tmp_path}"))
+    code, _, err = finish(door("main", *FAST, f"--workdir={tmp_path}"))
     assert code == 2
     assert "expected an empty folder or a run to resume" in err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
@@ -175,7 +212,7 @@ def test_a_folder_with_other_things_is_refused_untouched(door, tmp_path):
 
 def test_a_workdir_that_cannot_be_made_is_refused(door, tmp_path):
     (tmp_path / "file").write_text("")
-    code, _, err = finish(door("main", FAST, f"--workdir={tmp_path / 'file' / 'run'}"))
+    code, _, err = finish(door("main", *FAST, f"--workdir={tmp_path / 'file' / 'run'}"))
     assert code == 2
     assert "cannot be written" in err
 
@@ -183,7 +220,7 @@ def test_a_workdir_that_cannot_be_made_is_refused(door, tmp_path):
 def test_a_finished_run_is_not_overwritten(door, finished_run):
     workdir, _ = finished_run
     before = (workdir / "metrics.jsonl").read_text()
-    code, _, err = finish(door("main", FAST, f"--workdir={workdir}"))
+    code, _, err = finish(door("main", *FAST, f"--workdir={workdir}"))
     assert code == 2
     assert "holds a run already" in err
     assert (workdir / "metrics.jsonl").read_text() == before
@@ -191,7 +228,9 @@ def test_a_finished_run_is_not_overwritten(door, finished_run):
 
 def test_a_run_of_another_config_is_refused_with_the_difference(door, finished_run):
     workdir, _ = finished_run
-    code, _, err = finish(door("main", FAST, f"--workdir={workdir}", "--resume", "--config.seed=9"))
+    code, _, err = finish(
+        door("main", *FAST, f"--workdir={workdir}", "--resume", "--config.seed=9")
+    )
     assert code == 2
     assert "another config: seed: 0 -> 9" in err
 
@@ -204,7 +243,7 @@ def test_a_shipped_run_is_small_and_loads_back(door, finished_run, tmp_path):
     params, metadata = checkpoint.load_params(target)
     jax.tree.map(np.testing.assert_array_equal, params, last_params(workdir, load_config("fast")))
     assert metadata["config"]["seed"] == 0
-    assert metadata["command"] == "python -m tvae.main --config=configs/fast.py"
+    assert metadata["command"] == " ".join(["python -m tvae.main", *FAST])
     final = json.loads((workdir / "metrics.json").read_text())
     assert metadata["metrics"] == final
     assert f"{final['eval/coverage_mu_a']:.6g}" in (target / "README.md").read_text()

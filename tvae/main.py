@@ -34,6 +34,21 @@ def _config_path() -> pathlib.Path:
     return pathlib.Path(path)
 
 
+def _report(folder: pathlib.Path) -> None:
+    """Draw the report; a picture that fails must not cost the run that it is of."""
+    try:
+        # Here, because plotting libraries take a second to import that a mistake need not wait for.
+        from tvae.reporting import page
+
+        sys.stdout.write(f"report   {page.write(folder)}\n")
+    except Exception as error:  # noqa: BLE001 - whatever it is, the run is complete without it
+        reason = " ".join(str(error).split())
+        sys.stderr.write(
+            f"warning: no report ({type(error).__name__}: {reason}); "
+            f"python -m tvae.report --workdir={folder} tries again\n"
+        )
+
+
 def main(argv: Sequence[str]) -> None:
     """Check the configuration, prepare the working directory, train, print the final table."""
     del argv
@@ -54,6 +69,8 @@ def main(argv: Sequence[str]) -> None:
     sys.stderr.write(f"training {name} in {folder}\n")
     final = loop.train(config, task, folder)
     sys.stdout.write(f"{writers.table(final)}\nworkdir  {folder}\n")
+    if config.report:
+        _report(folder)
 
 
 if __name__ == "__main__":

@@ -130,7 +130,12 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 def run_door(*flags):
     """Seconds and peak memory in MB of a whole run that finds no compiled programs."""
     with tempfile.TemporaryDirectory() as folder:
-        flags = [*flags, f"--workdir={folder}/run", "--compilation_cache=off"]
+        flags = [
+            *flags,
+            f"--workdir={folder}/run",
+            "--compilation_cache=off",
+            "--config.report=False",
+        ]
         command = [sys.executable, "-m", "tvae.main", *flags]
         start = time.perf_counter()
         done = subprocess.run(

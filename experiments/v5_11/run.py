@@ -29,7 +29,7 @@ REPORTED = [
 def run(name, seed, folder):
     """The final metrics of one run."""
     command = [sys.executable, "-m", "tvae.main", f"--config=configs/{name}.py"]
-    flags = [f"--config.seed={seed}", f"--workdir={folder}"]
+    flags = [f"--config.seed={seed}", "--config.report=False", f"--workdir={folder}"]
     subprocess.run(command + flags, cwd=REPOSITORY, check=True, capture_output=True)
     final = json.loads(pathlib.Path(folder, "metrics.json").read_text())
     return {key: final[key] for key in REPORTED}

@@ -33,6 +33,7 @@ CASES = {"published": (22, []), "without_zero_structure": (40, ["--config.loss.z
 def run(seed, epochs, flags, folder):
     """The last evaluation of a run, from samples and from the means."""
     command = [sys.executable, "-m", "tvae.main", "--config=configs/v5_12_published.py"]
+    command.append("--config.report=False")
     flags = [*flags, f"--config.seed={seed}", f"--config.epochs={epochs}", f"--workdir={folder}"]
     subprocess.run(command + flags, cwd=REPOSITORY, check=True, capture_output=True)
     sampled = json.loads(pathlib.Path(folder, "metrics.jsonl").read_text().splitlines()[-1])

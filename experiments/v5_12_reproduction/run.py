@@ -33,6 +33,7 @@ PANELS = [
 def train(folder, base):
     """The evaluations of a run, every second epoch."""
     command = [sys.executable, "-m", "tvae.main", "--config=configs/v5_12_published.py"]
+    command.append("--config.report=False")
     flags = [f"--config.base_checkpoint={base}", f"--workdir={folder}/run"]
     subprocess.run([*command, *flags], cwd=REPOSITORY, check=True)
     lines = pathlib.Path(folder, "run", "metrics.jsonl").read_text().splitlines()

@@ -29,6 +29,7 @@ REPORTED = [
 def run(seed, folder):
     """Metrics of one seed and its seconds from process start to end."""
     command = [sys.executable, "-m", "tvae.main", "--config=configs/v5_5_base.py"]
+    command.append("--config.report=False")
     flags = [f"--config.seed={seed}", f"--workdir={folder}/{seed}", "--compilation_cache=off"]
     start = time.perf_counter()
     subprocess.run(command + flags, cwd=REPOSITORY, check=True, capture_output=True)

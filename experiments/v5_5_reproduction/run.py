@@ -31,6 +31,7 @@ PANELS = [
 def train(folder):
     """The metrics of each epoch of a run."""
     command = [sys.executable, "-m", "tvae.main", "--config=configs/v5_5.py"]
+    command.append("--config.report=False")
     subprocess.run([*command, f"--workdir={folder}/run"], cwd=REPOSITORY, check=True)
     lines = pathlib.Path(folder, "run", "metrics.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines]

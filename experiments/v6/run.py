@@ -45,6 +45,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 def run(seed, folder):
     """Metrics of one seed, its seconds from process start to end, its peak memory in MB."""
     command = [sys.executable, "-m", "tvae.main", "--config=configs/v6.py"]
+    command.append("--config.report=False")
     flags = [f"--config.seed={seed}", f"--workdir={folder}/{seed}", "--compilation_cache=off"]
     start = time.perf_counter()
     done = subprocess.run(

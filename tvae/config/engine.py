@@ -111,7 +111,7 @@ CHECKS: dict[str, Check] = {
 
 def validate(config: ConfigDict) -> None:
     """Check what involves several shared fields, and the targets."""
-    _validate_targets(config.targets)
+    _validate_targets(config.get("targets", ConfigDict()))
     rate = config.learning_rate
     if len(rate.boundaries) != len(rate.rates):
         raise UserError(

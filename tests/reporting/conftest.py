@@ -1,0 +1,71 @@
+"""Working directories as runs leave them, with random models and made-up histories."""
+
+import contextlib
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from tests.conftest import load_config
+from tvae.config import default
+from tvae.tasks import registry
+from tvae.training import checkpoint, loop, optim, step, workdir, writers
+
+
+def small_configs():
+    """One configuration a task, small enough to initialise in a second."""
+    dual = load_config("fast")
+    dual.targets.at_least["eval/coverage_mu_a"] = 0.9
+    hyperbolic = load_config("v6")
+    ternary = default("ternary_vae")
+    ternary.base_checkpoint = ""
+    for model in (hyperbolic.model, ternary.model):
+        model.encoder_widths = model.decoder_widths = (16,)
+    return {config.task: config for config in (dual, hyperbolic, ternary)}
+
+
+def history(task, epochs=40):
+    """Rows of a run: falling losses, and what the task's panels and gates need."""
+    rows = []
+    for epoch in range(epochs):
+        falls = float(np.exp(-epoch / 8))
+        row = {"epoch": epoch, "train/loss": falls + 0.1, "train/grad_norm": 3 * falls}
+        row |= {"train/weight_norm": 10.0, "schedule/learning_rate": 1e-3 * (1 - epoch / epochs)}
+        if task == "ternary_vae":
+            row |= {"gate/encoder_a": float(epoch > 20), "gate/encoder_b": 1.0}
+        if epoch % 5 == 4:
+            row |= {"eval/score": 1.0 - falls, "eval/tree_fidelity": 0.8, "eval/hierarchy": -0.832}
+            row |= {"eval/hierarchy_b": -0.8, "eval/coverage_mu_a": 1.0 - falls}
+        rows.append(row)
+    return rows
+
+
+def make_run(folder, config):
+    """A finished run of random parameters."""
+    workdir.prepare(folder, config, resume=False)
+    engine = step.make_engine(
+        registry.make_task(config), optim.OptimizerSettings(**config.optimizer.to_dict())
+    )
+    # Any parameters do, and drawing them here compiles nothing.
+    draw = np.random.default_rng(0)
+    state = jax.tree.map(
+        lambda leaf: (0.2 * draw.normal(size=leaf.shape)).astype(leaf.dtype),
+        jax.eval_shape(engine.init, jax.random.key(0)),
+    )
+    with contextlib.closing(checkpoint.RunCheckpoints(folder / loop.CHECKPOINTS)) as store:
+        store.save(7, state, {"epoch": 40}, score=0.0)
+    rows = history(config.task)
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / writers.METRICS_FILE).write_text(lines)
+    final = {key: value for row in rows for key, value in row.items() if key.startswith("eval/")}
+    final |= {"eval/kl_per_dimension_a": [0.1, 0.2], "train/epochs": 40, "train/best_epoch": 35}
+    (folder / writers.FINAL_FILE).write_text(json.dumps(final))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory):
+    """Task -> working directory."""
+    home = tmp_path_factory.mktemp("reported")
+    return {task: make_run(home / task, config) for task, config in small_configs().items()}

@@ -1,0 +1,138 @@
+"""The report of a run of each task: complete, small, self-contained, and honest."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from tvae.reporting import contents, page
+from tvae.types import UserError
+
+LARGEST = 6_000_000  # bytes
+
+
+@pytest.fixture(scope="module")
+def reports(runs):
+    """Task -> text of its report; v6's is compared with the others."""
+    others = [runs["dual_vae"], runs["ternary_vae"]]
+    return {
+        task: page.write(folder, others if task == "hyperbolic_vae" else ()).read_text("utf-8")
+        for task, folder in runs.items()
+    }
+
+
+def without_plotly(text):
+    """A page without the script that is not ours."""
+    return "".join(part for part in re.split(r"(?=<script)", text) if len(part) < 2_000_000)
+
+
+@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "ternary_vae"])
+def test_a_page_is_small_and_needs_no_network(reports, task):
+    text = reports[task]
+    assert len(text.encode()) < LARGEST
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", without_plotly(text))
+    assert "plotly.js v" in text
+
+
+@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "ternary_vae"])
+def test_every_section_and_figure_is_there(reports, runs, task):
+    sections = re.findall(r'<section id="(\w+)">', without_plotly(reports[task]))
+    compared = ["comparison"] if task == "hyperbolic_vae" else []
+    assert sections == [
+        "summary", *compared, "curves", "radii", "distances", "reconstruction", "schedules",
+        "diagnostics", "config", "environment",
+    ]  # fmt: skip
+    gates = {"gates.png"} if task == "ternary_vae" else set()
+    figures = runs[task] / "figures"
+    assert {path.name for path in figures.iterdir()} == gates | {
+        "curves.png", "disk.png", "distances.png", "radii.png", "reconstruction.png",
+        "schedules.png",
+    }  # fmt: skip
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.iterdir())
+
+
+@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "ternary_vae"])
+def test_every_place_has_its_figure(reports, task):
+    text = without_plotly(reports[task])
+    figures = json.loads(re.search(r'json">(.*?)</script>', text, re.DOTALL).group(1))
+    places = re.findall(r'data-plot="([\w-]+)"', text)
+    assert len(places) > 8
+    assert sorted(places) == sorted(figures["plots"])
+    assert len(figures["disks"]) == (1 if task == "hyperbolic_vae" else 2)
+
+
+def test_targets_are_judged_in_words(reports):
+    assert "1 of 1 targets reached" in reports["dual_vae"]
+    # The made-up history reaches the hierarchy, misses the fidelity and has none of the others.
+    assert "1 of 6 targets reached" in reports["hyperbolic_vae"]
+    assert "✗ fail" in reports["hyperbolic_vae"]
+    assert "no targets in this configuration" in reports["ternary_vae"]
+
+
+def test_what_does_not_apply_is_said(reports):
+    assert "no ball" in reports["dual_vae"]
+    assert "Euclidean norm of the latent" in reports["dual_vae"]
+    assert "No gates" in reports["hyperbolic_vae"]
+    assert "No decoder reads this embedding" in reports["ternary_vae"]
+    assert "nothing is held out" in reports["ternary_vae"]
+
+
+def test_the_configuration_is_shown_against_its_default(runs):
+    changes = contents.read(runs["hyperbolic_vae"]).changes
+    assert "epochs: 400 -> 40" in changes
+    assert "model.encoder_widths: [256, 128, 64] -> [16]" in changes
+    assert not [line for line in changes if line.startswith("targets")]
+
+
+def test_names_are_escaped(runs, tmp_path):
+    folder = tmp_path / "<b>run"
+    shutil.copytree(runs["dual_vae"], folder)
+    text = page.render(contents.read(folder))
+    assert "<b>run" not in text
+    assert "&lt;b&gt;run" in text
+
+
+def test_a_run_is_not_compared_with_itself(runs):
+    folder = runs["dual_vae"]
+    with pytest.raises(UserError, match="expected other runs"):
+        contents.read(folder, [folder])
+
+
+def test_an_unfinished_run_is_reported_as_such(runs, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(runs["dual_vae"], folder)
+    (folder / "metrics.json").unlink()
+    read = contents.read(folder)
+    assert read.ending == "40 of 40 epochs so far"
+    assert read.verdicts[0].value == read.run.rows[-1]["eval/coverage_mu_a"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("config.json", None, "no such file"),
+        ("metrics.jsonl", None, "cannot be read"),
+        ("metrics.jsonl", "", "no metrics yet"),
+        ("metrics.json", "{", "not readable as JSON"),
+    ],
+)
+def test_a_damaged_run_is_refused_in_one_line(runs, tmp_path, name, text, expected):
+    folder = tmp_path / "run"
+    shutil.copytree(runs["dual_vae"], folder)
+    if text is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_text(text)
+    with pytest.raises(UserError, match=expected):
+        page.write(folder)
+    assert not (folder / page.PAGE).exists() or (folder / page.PAGE).stat().st_size > 0
+
+
+def test_nothing_is_written_where_nothing_can_be(runs, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(runs["dual_vae"], folder)
+    (folder / page.PAGE).unlink(missing_ok=True)
+    (folder / page.PAGE).mkdir()
+    with pytest.raises(UserError, match="cannot be written"):
+        page.write(folder)

@@ -1,0 +1,37 @@
+"""Colours of the report, readable for the colour-blind and on light and dark ground."""
+
+import numpy as np
+
+# Eight hues that stay apart under the common colour deficiencies (after Okabe and Ito, 2008),
+# reordered and toned so that none vanishes on white or on near-black.
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8f7ee0", "#8a8f98")
+MARK = "#8a8f98"  # of lines that belong to no series
+GOOD, BAD = "#009e73", "#d55e00"
+
+# Dark to bright along viridis (Smith and van der Walt), without its darkest end.
+_SEQUENCE = (
+    (92, 72, 158),
+    (62, 103, 160),
+    (42, 130, 146),
+    (31, 161, 135),
+    (74, 193, 109),
+    (160, 212, 57),
+    (236, 205, 38),
+)
+
+
+def levels(n: int) -> list[str]:
+    """One colour for each of ``n`` ordered levels, from dark to bright.
+
+    >>> levels(2)
+    ['#5c489e', '#eccd26']
+    """
+    anchors = np.asarray(_SEQUENCE, float)
+    position = np.linspace(0, len(anchors) - 1, n)
+    rgb = [np.interp(position, np.arange(len(anchors)), channel) for channel in anchors.T]
+    return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.rint(rgb).astype(int).T]
+
+
+def line(position: int) -> str:
+    """The colour of a line by its position among others; they repeat after eight."""
+    return LINES[position % len(LINES)]
