@@ -96,16 +96,13 @@ def _show() -> None:
 def _verify() -> None:
     repository = _repository()
     wanted = None if _NAME.value is None else places.parse_name(_NAME.value)
-    known = repository.artifacts(stage=_STAGE.value, name=wanted)
-    if wanted is not None and not known:
+    found = repository.verify_all(stage=_STAGE.value, name=wanted)
+    if wanted is not None and not found:
         raise UserError(f"{_STAGE.value or 'artifact'} {wanted}: no such artifact")
-    damaged = 0
-    for stage, name in known:
-        lines = repository.verify(stage, name)
-        damaged += bool(lines)
+    for (stage, name), lines in found.items():
         sys.stdout.write(f"{stage} {name}: {'; '.join(lines) or 'intact'}\n")
-    if damaged:
-        raise UserError(f"verify: {damaged} of {len(known)} artifacts are not what was recorded")
+    if damaged := sum(map(bool, found.values())):
+        raise UserError(f"verify: {damaged} of {len(found)} artifacts are not what was recorded")
 
 
 COMMANDS: dict[str, Callable[[], None]] = {

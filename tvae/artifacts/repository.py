@@ -109,8 +109,7 @@ class Repository:
 
     def recorded(self, stage: str, name: Name) -> Event | None:
         """The event that added an artifact, or None."""
-        added = (e for e in self.events(stage=stage, name=name) if ADDED_BY.get(e.action) == stage)
-        return next(added, None)
+        return _added(self.events()).get((stage, str(name)))
 
     def artifacts(
         self, *, stage: str | None = None, name: Name | None = None
@@ -174,7 +173,7 @@ class Repository:
 
     def current(self, model: str) -> str | None:
         """The version of a model that is in production, or None."""
-        return _current(self.events(stage="production")).get(model)
+        return current_versions(self.events()).get(model)
 
     def make_current(self, name: Name, *, note: str = "") -> str | None:
         """Go back to a production version; the caller holds the lock.
@@ -195,7 +194,26 @@ class Repository:
 
     def verify(self, stage: str, name: Name) -> list[str]:
         """Every difference between an artifact and what was recorded; empty if it is intact."""
-        folder, event = self.folder(stage, name), self.recorded(stage, name)
+        return self._verify_against(self.recorded(stage, name), stage, name)
+
+    def verify_all(
+        self, *, stage: str | None = None, name: Name | None = None
+    ) -> dict[tuple[str, Name], list[str]]:
+        """:meth:`verify` for all that is recorded or lies where an artifact would.
+
+        Args:
+          stage: only of this stage.
+          name: only of this name.
+        """
+        recorded = _added(self.events())
+        return {
+            (where, found): self._verify_against(recorded.get((where, str(found))), where, found)
+            for where, found in self.artifacts(stage=stage, name=name)
+        }
+
+    def _verify_against(self, event: Event | None, stage: str, name: Name) -> list[str]:
+        """:meth:`verify`, where the event that added the artifact is known already."""
+        folder = self.folder(stage, name)
         if event is None:
             return ["not in the ledger"]
         if not folder.is_dir():
@@ -221,7 +239,7 @@ class Repository:
         if not staging.exists():
             return
         events = ledger.read(self.root)
-        recorded = {e.manifest_sha256: e for e in events if e.action in ADDED_BY}
+        recorded = {event.manifest_sha256: event for event in _added(events).values()}
         for left in list(staging.iterdir()):
             event = recorded.get(left.name)
             if event is None:
@@ -232,7 +250,7 @@ class Repository:
             left.rename(target)
             manifest.seal_top(target)
             manifest.flush(target.parent)
-        for model, version in _current(events).items():
+        for model, version in current_versions(events).items():
             self._point(model, version)
         staging.rmdir()
 
@@ -247,7 +265,12 @@ class Repository:
             writers.write_atomically(path, text)
 
 
-def _current(events: list[Event]) -> dict[str, str]:
+def _added(events: list[Event]) -> dict[tuple[str, str], Event]:
+    """Stage and name -> the event that added the artifact."""
+    return {(e.stage, e.name): e for e in events if ADDED_BY.get(e.action) == e.stage}
+
+
+def current_versions(events: list[Event]) -> dict[str, str]:
     """Model -> version in production: the last one promoted or gone back to."""
     names = (places.parse_name(e.name) for e in events if e.stage == "production")
     return {name.model: name.version for name in names}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from flax.traverse_util import flatten_dict
 
 from tvae.artifacts import places
-from tvae.artifacts.repository import STAGES, Repository
+from tvae.artifacts.repository import ADDED_BY, Repository, current_versions
 from tvae.training import checkpoint, workdir, writers
 from tvae.types import UserError
 
@@ -136,17 +136,17 @@ def find_artifacts(repository: Repository) -> Found:
       UserError: if the ledger is damaged.
     """
     found = Found([], [])
-    for stage in STAGES:
-        for event in repository.events(stage=stage):
-            if event.action == "rollback":
-                continue
-            name = places.parse_name(event.name)
-            current = stage == "production" and repository.current(name.model) == name.version
-            about = {"stage": stage, "name": event.name, "created": event.time}
-            about |= {"state": "current" if current else stage, "note": event.note}
-            read = read_run if stage == "raw" else _read_shipped
-            folder = repository.root / stage / name.model / name.version
-            _collect(found, folder, read, about)
+    events = repository.events()
+    current = current_versions(events)
+    for event in events:
+        stage, name = event.stage, places.parse_name(event.name)
+        if ADDED_BY.get(event.action) != stage:
+            continue
+        in_use = stage == "production" and current[name.model] == name.version
+        about = {"stage": stage, "name": event.name, "created": event.time}
+        about |= {"state": "current" if in_use else stage, "note": event.note}
+        read = read_run if stage == "raw" else _read_shipped
+        _collect(found, repository.root / stage / name.model / name.version, read, about)
     return found
 
 
