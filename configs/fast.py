@@ -39,4 +39,12 @@ def get_config() -> ConfigDict:
     config.evaluation.prior_draws = 2_000
     config.evaluation.argmax_draws = 500
     config.checkpoint.every_epochs = 5
+
+    bounds = config.targets
+    for vae in ("a", "b"):
+        bounds.at_least[f"eval/coverage_mu_{vae}"] = 0.9
+        bounds.at_least[f"eval/coverage_mu_test_{vae}"] = 0.8
+        bounds.at_least[f"latent/informed_dimensions_{vae}"] = 5
+        bounds.at_least[f"latent/active_dimensions_{vae}"] = 5
+        bounds.at_least[f"latent/entropy_{vae}"] = 1.5
     return config

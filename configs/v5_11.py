@@ -5,13 +5,13 @@
 The curriculum raises the weight of the distances over 70 epochs and waits while A's hierarchy is
 better than -0.70. Nothing is decoded from the ball: the decoder sees the frozen latents.
 
-Seeds 0..2, from the means, on checkpoints/v5_5; about 11 s on two CPU cores once compiled:
+Seeds 0..2, from the means (experiments/v5_11); about 11 s on two CPU cores once compiled:
 
     eval/coverage_mu_a      1.0                   (the frozen autoencoder's)
-    eval/hierarchy_a, _b    -0.749 to -0.754, -0.761 to -0.766
-    eval/richness_a, _b     0.0042 to 0.0047, 0.0046 to 0.0051
-    eval/tree_fidelity_a    0.613 to 0.636
-    eval/q_quick_b          1.72 to 1.77
+    eval/hierarchy_a, _b    -0.747 to -0.764, -0.751 to -0.763
+    eval/richness_a, _b     0.0035 to 0.0040, 0.0049 to 0.0052
+    eval/tree_fidelity_a    0.603 to 0.632
+    eval/q_quick_b          1.69 to 1.73
 """
 
 from ml_collections import ConfigDict

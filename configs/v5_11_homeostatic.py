@@ -6,13 +6,13 @@ The curvature is a real parameter here (the original's was inert), and homeostas
 one, which puts encoder A's weights back when coverage fell; coverage is that of the ball, so that A
 stays frozen where the ball does not decode.
 
-Seeds 0..2, from the means, on checkpoints/v5_5; about 26 s on two CPU cores once compiled:
+Seeds 0..2, from the means (experiments/v5_11); about 26 s on two CPU cores once compiled:
 
     eval/coverage_mu_a      1.0                   (the frozen autoencoder's)
-    eval/hierarchy_a, _b    -0.747 to -0.748, -0.769 to -0.773
-    eval/richness_a, _b     0.0050 to 0.0055, 0.0032 to 0.0036
-    eval/tree_fidelity_b    0.374 to 0.535
-    eval/q_quick_b          1.59 to 1.62
+    eval/hierarchy_a, _b    -0.747 to -0.766, -0.768 to -0.772
+    eval/richness_a, _b     0.0049 to 0.0052, 0.0032 to 0.0035
+    eval/tree_fidelity_b    0.308 to 0.468
+    eval/q_quick_b          1.59 to 1.60
 """
 
 from ml_collections import ConfigDict

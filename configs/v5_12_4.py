@@ -58,4 +58,10 @@ def get_config() -> ConfigDict:
     bounds.at_least["eval/q_quick_b"] = 2.16
     bounds.at_least["eval/q_comprehensive_b"] = 2.07
     bounds.at_least["eval/tree_fidelity_b"] = 0.824
+    bounds.at_least["latent/informed_dimensions_a"] = 9
+    bounds.at_least["latent/informed_dimensions_b"] = 9
+    bounds.at_least["latent/active_dimensions_a"] = 9
+    bounds.at_least["latent/active_dimensions_b"] = 9
+    bounds.at_least["latent/entropy_a"] = 1.5
+    bounds.at_least["latent/entropy_b"] = 1.5
     return config

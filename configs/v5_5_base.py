@@ -67,4 +67,10 @@ def get_config() -> ConfigDict:
     bounds.at_least["eval/coverage_mu_test_b"] = 1.0
     bounds.at_least["eval/prior_coverage_195k_a"] = 0.9995
     bounds.at_least["eval/prior_coverage_argmax_50k_a"] = 0.89
+    bounds.at_least["latent/informed_dimensions_a"] = 9
+    bounds.at_least["latent/informed_dimensions_b"] = 9
+    bounds.at_least["latent/active_dimensions_a"] = 9
+    bounds.at_least["latent/active_dimensions_b"] = 9
+    bounds.at_least["latent/entropy_a"] = 1.5
+    bounds.at_least["latent/entropy_b"] = 1.5
     return config

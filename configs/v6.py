@@ -46,4 +46,7 @@ def get_config() -> ConfigDict:
     bounds.at_least["eval/tree_fidelity"] = 0.830
     bounds.at_least["eval/q_comprehensive"] = 2.148
     bounds.at_least["eval/q_quick"] = 2.028
+    bounds.at_least["latent/informed_dimensions_a"] = 9
+    bounds.at_least["latent/active_dimensions_a"] = 9
+    bounds.at_least["latent/entropy_a"] = 2.0
     return config

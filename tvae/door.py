@@ -67,13 +67,28 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         raise
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
-    """Run a door: parse flags, set the cache, call ``main``, turn a UserError into one line."""
+def _check_arguments(argv: Sequence[str], commands: Sequence[str]) -> None:
+    """Refuse what is no flag, but for one of the commands where a door has some."""
+    words = list(argv[1:])
+    if commands:
+        word = words.pop(0) if words else None
+        if word not in commands:
+            raise UserError(f"expected one of {', '.join(commands)}; got {word or 'none'}")
+    if words:
+        raise UserError(f"unexpected argument {words[0]!r}; flags begin with --")
+
+
+def run(main: Callable[[Sequence[str]], None], *, commands: Sequence[str] = ()) -> None:
+    """Run a door: parse flags, set the cache, call ``main``, turn a UserError into one line.
+
+    Args:
+      main: takes the arguments that are no flags, the program's name first.
+      commands: words of which the door needs one, before or between its flags.
+    """
 
     def guarded(argv: Sequence[str]) -> None:
         try:
-            if len(argv) > 1:
-                raise UserError(f"unexpected argument {argv[1]!r}; flags begin with --")
+            _check_arguments(argv, commands)
             enable_compilation_cache(cache_folder(COMPILATION_CACHE.value))
             if not flags.FLAGS["verbosity"].present:
                 logging.set_verbosity(logging.WARNING)  # Orbax reports every rename otherwise
@@ -81,6 +96,8 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
         except UserError as error:
             _refuse(error)
 
+    # Otherwise the command would end the flags.
+    flags.FLAGS.set_gnu_getopt(bool(commands))
     memory.share_one_arena()
     jax.config.config_with_absl()
     app.run(guarded, flags_parser=_parse_flags)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import flax.errors
 import jax
 import jax.numpy as jnp
-from flax.traverse_util import flatten_dict, unflatten_dict
 from ml_collections import ConfigDict
 
 from tvae import config as config_lib
@@ -107,10 +106,19 @@ def complete_config(stored: Mapping[str, Any]) -> ConfigDict:
     """
     task = str(stored.get("task"))
     registry.entry(task)
-    fields = flatten_dict(config_lib.default(task).to_dict(), sep=".")
-    config = ConfigDict(unflatten_dict(fields | flatten_dict(dict(stored), sep="."), sep="."))
+    config = ConfigDict(_merged(config_lib.default(task).to_dict(), stored))
     config_lib.validate(config)
     return config
+
+
+def _merged(defaults: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values, stored ones before defaults; empty sections stay."""
+    merged = dict(defaults) | dict(stored)
+    for name, value in merged.items():
+        if isinstance(value, Mapping):
+            default = defaults.get(name)
+            merged[name] = _merged(default if isinstance(default, Mapping) else {}, value)
+    return merged
 
 
 def _from_workdir(folder: pathlib.Path) -> Model:

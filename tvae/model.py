@@ -82,9 +82,9 @@ class Description:
     recorded: Mapping[str, Any]
 
 
-@flax.struct.dataclass
+@flax.struct.dataclass(eq=False)
 class Model:
-    """A trained model; see :func:`tvae.load`.
+    """A trained model; see :func:`tvae.load`. Compared by identity.
 
     Attributes:
       params: parameter tree of float32 arrays, the leaves of this pytree.

@@ -10,26 +10,12 @@ from collections.abc import Sequence
 from absl import flags
 
 from tvae import door, loading
+from tvae.artifacts import cards
 from tvae.training import checkpoint, writers
 from tvae.types import UserError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write; must not exist.")
-
-
-def _card(name: str, metadata: dict) -> str:
-    """The model card: what it is, how it was made, what it measures."""
-    run, metrics = metadata["run"], metadata["metrics"]
-    modified = " with uncommitted changes" if run["git_modified"] else ""
-    return (
-        f"# {name}\n\n"
-        f"Task `{metadata['config']['task']}`, seed {metadata['config']['seed']}, trained at "
-        f"commit `{run['git_commit']}`{modified} on {run['device']} with\n\n"
-        f"    {metadata['command']}\n\n"
-        "and shipped with `python -m tvae.ship`. Parameters only, Orbax format, in `params/`; the "
-        "whole configuration is in `metadata.json`.\n\n"
-        f"Metrics at the end of the run:\n\n```\n{writers.table(metrics)}\n```\n"
-    )
 
 
 def main(argv: Sequence[str]) -> None:
@@ -45,7 +31,8 @@ def main(argv: Sequence[str]) -> None:
     model = loading.load(source)
     metadata = dict(model.card)
     checkpoint.save_params(target, model.params, metadata)
-    (target / "README.md").write_text(_card(target.name, metadata))
+    card = cards.text(target.name, metadata, shipped_by="python -m tvae.ship")
+    (target / "README.md").write_text(card)
     sys.stdout.write(f"{source} -> {target}\n")
 
 

@@ -59,7 +59,8 @@ def fields() -> ConfigDict:
     config.checkpoint = checkpoint = ConfigDict()
     checkpoint.every_epochs = 10  # epochs between saves; the last epoch is always saved
 
-    # What the final metrics of a good run reach: bounds by metric key, for the report.
+    # What the final metrics of a good run reach: bounds by metric key, for the report and
+    # for the validation of artifacts.
     config.targets = targets = ConfigDict()
     targets.at_least = ConfigDict()  # such as {"eval/coverage_ball": 1.0}
     targets.at_most = ConfigDict()  # such as {"eval/hierarchy": -0.83}

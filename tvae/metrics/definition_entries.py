@@ -267,5 +267,33 @@ _TRAINING: dict[str, Entry] = {
     "train/best_epoch": Entry("epoch of the best early-stop metric", "the run", "neither"),
 }
 
-TABLE: dict[str, Entry] = _COVERAGE | _BASE | _EMBEDDING | _RADII | _TRAINING
+_POSTERIORS = "posteriors of all operations, in units of the prior"
+_FLAT = "In the ball of v6 that of the tangent Gaussians, which neglects its curvature."
+
+_LATENT: dict[str, Entry] = {
+    "latent/kl": Entry("KL divergence from the prior, nats", _POSTERIORS, "neither", note=_FLAT),
+    "latent/kl_per_dimension": Entry(
+        "the same by latent dimension: a vector, nats", _POSTERIORS, "neither", note=_FLAT
+    ),
+    "latent/informed_dimensions": Entry(
+        "latent dimensions with a KL above 0.01 nats: the others have collapsed",
+        _POSTERIORS,
+        "higher",
+        note="At most latent_dim; nine digits need no more than nine.",
+    ),
+    "latent/active_dimensions": Entry(
+        "latent dimensions whose mean has a variance above 0.01",
+        _POSTERIORS,
+        "higher",
+        note="At most latent_dim.",
+    ),
+    "latent/entropy": Entry(
+        "entropy of each latent dimension's histogram over [-3, 3], nats, mean of dimensions",
+        _POSTERIORS,
+        "higher",
+        _entropy_ceiling,
+    ),
+}
+
+TABLE: dict[str, Entry] = _COVERAGE | _BASE | _EMBEDDING | _RADII | _LATENT | _TRAINING
 """Key without the suffixes ``_a`` and ``_b`` -> entry; prior coverages are made by rule."""

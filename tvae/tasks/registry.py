@@ -1,17 +1,20 @@
 """Which tasks exist, and what each is made of."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
 import flax.linen as nn
+import jax
 from ml_collections import ConfigDict
 
-from tvae.task import Task
+from tvae.task import Aux, Metrics, Params, Task
 from tvae.tasks import (
     dual_vae,
     dual_vae_views,
     hyperbolic_vae,
     hyperbolic_vae_views,
+    latent_use,
     ternary_vae,
     ternary_vae_model,
     ternary_vae_views,
@@ -77,5 +80,17 @@ def entry(task: str) -> Entry:
 
 
 def make_task(config: ConfigDict) -> Task:
-    """The task that a validated configuration names."""
-    return entry(config.task).domain(config).task()
+    """The task that a validated configuration names.
+
+    Its final evaluation says beside the task's own metrics how the latent space is used; see
+    :mod:`tvae.tasks.latent_use`.
+    """
+    made = entry(config.task)
+    task = made.domain(config).task()
+    views = made.views(made.module(config), config)
+
+    def final_evaluate(params: Params, aux: Aux, key: jax.Array) -> Metrics:
+        measured = task.final_evaluate(params, aux, key)
+        return measured | latent_use.measure(views, params, config)
+
+    return dataclasses.replace(task, final_evaluate=final_evaluate)

@@ -1,0 +1,90 @@
+"""Model cards: what a model is, how it was made, what it measures; and the changelog."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tvae.artifacts.ledger import Event
+from tvae.artifacts.validation import Check
+from tvae.training import writers
+
+_HEADLINE_CHANGES = 12
+"""Metrics that a changelog entry compares at most: those that moved most."""
+
+
+def text(name: str, metadata: Mapping[str, Any], *, shipped_by: str) -> str:
+    """The model card.
+
+    Args:
+      name: title.
+      metadata: ``config``, ``run``, ``metrics``, ``command``, as ``metadata.json`` holds them.
+      shipped_by: the command that wrote it.
+
+    Returns:
+      Markdown.
+    """
+    run, metrics = metadata["run"], metadata["metrics"]
+    modified = " with uncommitted changes" if run["git_modified"] else ""
+    return (
+        f"# {name}\n\n"
+        f"Task `{metadata['config']['task']}`, seed {metadata['config']['seed']}, trained at "
+        f"commit `{run['git_commit']}`{modified} on {run['device']} with\n\n"
+        f"    {metadata['command']}\n\n"
+        f"and shipped with `{shipped_by}`. Parameters only, Orbax format, in `params/`; the "
+        "whole configuration is in `metadata.json`.\n\n"
+        f"Metrics at the end of the run:\n\n```\n{writers.table(metrics)}\n```\n"
+    )
+
+
+def validation_section(checks: Sequence[Check]) -> str:
+    """What was checked, as a section of a card."""
+    lines = ["", "## Validation", "", "| aspect | status | figures |", "|---|---|---|"]
+    lines += [f"| {c.aspect} | {c.status} | {'; '.join(c.reasons)} |" for c in checks]
+    return "\n".join(lines) + "\n"
+
+
+def latency_section(profile: Mapping[str, Any]) -> str:
+    """Latencies, as a section of a card."""
+    lines = ["", f"## Latency of the exported programs on {profile['device']}", ""]
+    lines += ["| program | batch | p50, ms | p95, ms |", "|---|---|---|---|"]
+    for row in profile["latency"]:
+        lines.append(
+            f"| {row['program']} | {row['batch']:,} | {row['p50_ms']:.3g} | {row['p95_ms']:.3g} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _changes(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
+    """Scalar metrics that differ, the largest relative changes first."""
+    moved = []
+    for key in new.keys() & old.keys():
+        pair = (new[key], old[key])
+        if all(isinstance(value, int | float) for value in pair) and pair[0] != pair[1]:
+            size = abs(pair[0] - pair[1]) / max(abs(pair[1]), 1e-12)
+            moved.append((-size, f"- `{key}`: {pair[1]:.6g} -> {pair[0]:.6g}"))
+    return [line for _, line in sorted(moved)[:_HEADLINE_CHANGES]]
+
+
+def changelog(
+    entry: Event, metrics: Mapping[str, Any], before: Mapping[str, Any] | None, history: str
+) -> str:
+    """The changelog of a production artifact: its own entry, then those before.
+
+    Args:
+      entry: time, name, previous version and note of the promotion.
+      metrics: of the new version.
+      before: of the version that was current until now; None for the first.
+      history: the changelog of that version, "" for the first.
+
+    Returns:
+      Markdown, newest first.
+    """
+    version = entry.name.split("/")[1]
+    lines = [f"## {version} ({entry.time[:10]})", "", entry.note or "No note was given."]
+    if before is None:
+        lines += ["", "The first version in production."]
+    else:
+        changes = _changes(metrics, before)
+        lines += ["", f"Figures that differ from {entry.previous}, at most {_HEADLINE_CHANGES}:"]
+        lines += ["", *(changes or ["none"])]
+    title = "# Changelog\n"
+    return f"{title}\n" + "\n".join(lines) + "\n" + history.removeprefix(title)

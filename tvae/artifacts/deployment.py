@@ -1,0 +1,133 @@
+"""How to run the exported model: an image and a job that need JAX and NumPy, and no tvae."""
+
+import json
+import pathlib
+import re
+from importlib import metadata
+from typing import Any
+
+from tvae.artifacts.places import Name
+from tvae.exports import run_exported
+
+EXPORT = "export"
+"""Folder of the exported model inside a production artifact."""
+REQUIREMENTS = ("jax", "jaxlib", "numpy", "flatbuffers")
+_PYTHON = "3.12"
+_USER = 65534
+"""Nobody: the image runs without any right that it does not need."""
+_CPU, _MEMORY = "1", "1Gi"
+"""Of the job; the largest model takes some 300 MiB with a batch of the whole space."""
+
+
+def command() -> list[str]:
+    """What the image runs, in the folder of the exported model."""
+    return ["python", run_exported.__name__.rpartition(".")[2] + ".py"]
+
+
+def arguments() -> list[str]:
+    """What it is asked by default: nothing, which makes it check itself.
+
+    ``--index 0 5 7`` decodes operations; the tables in the image hold all of them.
+    """
+    return []
+
+
+def dockerfile() -> str:
+    """The image's recipe; its context is the production artifact's folder."""
+    pinned = " ".join(f"{name}=={metadata.version(name)}" for name in REQUIREMENTS)
+    return (
+        "# docker build --file deployment/docker/Dockerfile --tag IMAGE .\n"
+        f"FROM python:{_PYTHON}-slim\n"
+        "# The versions that the model was exported and measured with.\n"
+        f"RUN pip install --no-cache-dir {pinned}\n"
+        "WORKDIR /model\n"
+        f"COPY {EXPORT}/ ./\n"
+        f"USER {_USER}:{_USER}\n"
+        "ENV PYTHONDONTWRITEBYTECODE=1\n"
+        f"ENTRYPOINT {json.dumps(command())}\n"
+        f"CMD {json.dumps(arguments())}\n"
+    )
+
+
+def label(name: Name) -> str:
+    """A name as Kubernetes takes it.
+
+    >>> label(Name("v5_12", "1.0.0"))
+    'tvae-v5-12-1-0-0'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", f"tvae-{name.model}-{name.version}")[:63].strip("-")
+
+
+def image(name: Name) -> str:
+    """The image's tag.
+
+    >>> image(Name("v6", "1.0.0"))
+    'tvae-v6:1.0.0'
+    """
+    return f"tvae-{name.model}:{name.version}"
+
+
+def job(name: Name) -> dict[str, Any]:
+    """The Kubernetes job: the image once, as nobody, with nothing writable but /tmp."""
+    container = {
+        "name": "model",
+        "image": image(name),
+        "args": arguments(),
+        "resources": {
+            "requests": {"cpu": _CPU, "memory": _MEMORY},
+            "limits": {"cpu": _CPU, "memory": _MEMORY},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108 - in the container
+    }
+    pod = {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+        "volumes": [{"name": "tmp", "emptyDir": {}}],
+    }
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": label(name), "labels": {"app": "tvae", "model": name.model}},
+        "spec": {"backoffLimit": 2, "template": {"spec": pod}},
+    }
+
+
+def write(folder: pathlib.Path, name: Name) -> None:
+    """Write ``deployment/`` of a production artifact.
+
+    Args:
+      folder: of the artifact; the exported model lies in ``export/``.
+      name: of the artifact.
+    """
+    deployment = folder / "deployment"
+    texts = {
+        "docker/Dockerfile": dockerfile(),
+        # JSON is YAML.
+        "kubernetes/job.yaml": json.dumps(job(name), indent=2) + "\n",
+        "config.json": json.dumps(
+            {
+                "model": name.model,
+                "version": name.version,
+                "image": image(name),
+                "command": [*command(), *arguments()],
+                "python": _PYTHON,
+                "requirements": {package: metadata.version(package) for package in REQUIREMENTS},
+            },
+            indent=2,
+        )
+        + "\n",
+    }
+    for path, text in texts.items():
+        (deployment / path).parent.mkdir(parents=True, exist_ok=True)
+        (deployment / path).write_text(text)

@@ -1,0 +1,98 @@
+"""The ledger: what became of which artifact, one line each, every line sealed over those before.
+
+It lies outside the artifacts and holds the digest of each manifest, so that a manifest cannot be
+changed together with its files. A change inside the ledger breaks the chain of digests.
+"""
+
+import datetime
+import hashlib
+import json
+import os
+import pathlib
+from typing import NamedTuple
+
+from tvae.artifacts import manifest, places
+from tvae.types import UserError
+
+LEDGER_FILE = "ledger.jsonl"
+_START = hashlib.sha256(b"tvae artifact ledger").hexdigest()
+
+
+class Event(NamedTuple):
+    """One line of the ledger.
+
+    Attributes:
+      time: when, ISO 8601 in UTC.
+      action: ``register``, ``validate``, ``promote`` or ``rollback``.
+      stage: of the artifact.
+      name: ``<model>/<version>``.
+      manifest_sha256: digest of its manifest.
+      previous: production version that was current before, where the action changed that.
+      note: the user's words.
+    """
+
+    time: str
+    action: str
+    stage: str
+    name: str
+    manifest_sha256: str
+    previous: str | None = None
+    note: str = ""
+
+
+def now() -> str:
+    """The time, ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _line(event: Event, before: str) -> tuple[str, str]:
+    """An event as text, and the digest that seals it over all lines before."""
+    fields = event._asdict()
+    seal = hashlib.sha256((before + json.dumps(fields)).encode()).hexdigest()
+    return json.dumps(fields | {"seal": seal}) + "\n", seal
+
+
+def read(root: pathlib.Path) -> list[Event]:
+    """All events, oldest first.
+
+    Raises:
+      UserError: if a line is damaged, changed, missing or out of order.
+    """
+    return _read(root)[0]
+
+
+def _read(root: pathlib.Path) -> tuple[list[Event], str, str]:
+    """Events, the text that holds them and the last seal."""
+    path = root / LEDGER_FILE
+    if not path.exists():
+        return [], "", _START
+    events, text, seal = [], "", _START
+    for number, line in enumerate(places.read_bytes(path).splitlines(keepends=True), start=1):
+        fields = places.parse_json(line, f"{path}:{number}")
+        fields.pop("seal", None)
+        try:
+            event = Event(**fields)
+        except TypeError as error:
+            raise UserError(f"{path}:{number}: not an event") from error
+        expected, seal = _line(event, seal)
+        # Compared as text: a change that means the same in JSON is a change.
+        if expected.encode() != line:
+            raise UserError(f"{path}:{number}: changed since it was written")
+        events.append(event)
+        text += expected
+    return events, text, seal
+
+
+def append(root: pathlib.Path, event: Event) -> None:
+    """Add an event in one instant; the caller holds the repository's lock.
+
+    Raises:
+      UserError: if the ledger is damaged.
+      OSError: if it cannot be written.
+    """
+    _, text, seal = _read(root)
+    path, temporary = root / LEDGER_FILE, root / (LEDGER_FILE + ".tmp")
+    temporary.write_text(text + _line(event, seal)[0])
+    manifest.flush(temporary)
+    os.replace(temporary, path)
+    manifest.flush(root)

@@ -1,0 +1,282 @@
+"""Where artifacts lie, and the only way one gets there: staged, sealed, recorded, then moved.
+
+    ROOT/ledger.jsonl                            what became of which artifact
+    ROOT/{raw,validated,production}/MODEL/VERSION/
+    ROOT/current/MODEL.json                      which production version is current
+    ROOT/.staging/                               unfinished work; never read
+
+The line in the ledger is the instant at which an artifact exists. What is interrupted before it
+leaves nothing but staging; what is interrupted after it is finished by whoever comes next.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import shutil
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tvae.artifacts import ledger, manifest, places
+from tvae.artifacts.ledger import Event
+from tvae.artifacts.places import Name
+from tvae.training import writers
+from tvae.types import UserError
+
+STAGES = ("raw", "validated", "production")
+ADDED_BY = {"register": "raw", "validate": "validated", "promote": "production"}
+"""Action -> the stage that it adds an artifact to."""
+CURRENT = "current"
+_STAGING, _LOCK = ".staging", ".lock"
+
+Build = Callable[[pathlib.Path], Mapping[str, Any]]
+"""Makes a folder and fills it; returns what the manifest states beside its files."""
+
+
+class Repository:
+    """Artifacts below one folder.
+
+    Attributes:
+      root: the folder; made by the first artifact.
+    """
+
+    def __init__(self, root: pathlib.Path) -> None:
+        self.root = root.absolute()
+
+    def folder(self, stage: str, name: Name) -> pathlib.Path:
+        """Where an artifact lies, or would.
+
+        Raises:
+          UserError: if part of the way is a symbolic link.
+        """
+        folder = self.root / stage / name.model / name.version
+        places.refuse_links(self.root, folder)
+        return folder
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Be the only writer; waits for the one at work, and first finishes what one left.
+
+        Raises:
+          UserError: if the folder cannot be written, here or later in the block.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+            try:
+                self._take(descriptor)
+                self._settle()
+                yield
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise UserError(f"artifacts {self.root}: {error}") from error
+
+    def _take(self, descriptor: int) -> None:
+        """Take the lock; say so if that has to wait."""
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            sys.stderr.write(f"artifacts {self.root}: waiting for another writer\n")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+    def settle(self) -> None:
+        """Finish or drop what an interrupted writer left, unless one is at work or none can be."""
+        if not (self.root / _STAGING).is_dir():
+            return
+        with contextlib.suppress(OSError):
+            descriptor = os.open(self.root / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self._settle()
+            finally:
+                os.close(descriptor)
+
+    def events(self, *, stage: str | None = None, name: Name | None = None) -> list[Event]:
+        """What the ledger says, oldest first, of one stage and one artifact or of all.
+
+        Raises:
+          UserError: if the ledger is damaged.
+        """
+        return [
+            event
+            for event in ledger.read(self.root)
+            if stage in (None, event.stage) and (name is None or event.name == str(name))
+        ]
+
+    def recorded(self, stage: str, name: Name) -> Event | None:
+        """The event that added an artifact, or None."""
+        return _added(self.events()).get((stage, str(name)))
+
+    def artifacts(
+        self, *, stage: str | None = None, name: Name | None = None
+    ) -> list[tuple[str, Name]]:
+        """Stage and name of all that is recorded, and of all that lies where an artifact would."""
+        recorded = {(event.stage, event.name) for event in self.events()}
+        on_disk = {
+            (path.parts[-3], f"{path.parts[-2]}/{path.parts[-1]}")
+            for each in STAGES
+            for path in (self.root / each).glob("*/*")
+        }
+        named = [(where, places.parse_name(text)) for where, text in sorted(recorded | on_disk)]
+        return [
+            (where, found)
+            for where, found in named
+            if stage in (None, where) and name in (None, found)
+        ]
+
+    def add(self, action: str, name: Name, build: Build, *, note: str = "") -> pathlib.Path:
+        """Add an artifact; the caller holds the lock.
+
+        Args:
+          action: key of ``ADDED_BY``.
+          name: must be new in its stage.
+          build: writes the files; if it raises, nothing has happened.
+          note: the user's words, for the ledger.
+
+        Returns:
+          The artifact's folder, read-only.
+
+        Raises:
+          UserError: if the artifact exists already.
+        """
+        stage = ADDED_BY[action]
+        target = self.require_new(stage, name)
+        staging = self.root / _STAGING / uuid.uuid4().hex
+        staging.parent.mkdir(exist_ok=True)
+        try:
+            header = {"name": str(name), "stage": stage, "created": ledger.now(), **build(staging)}
+            digest = manifest.write(staging, header)
+            manifest.seal(staging)
+            staging.rename(staging.with_name(digest))
+            previous = self.current(name.model) if action == "promote" else None
+            event = Event(ledger.now(), action, stage, str(name), digest, previous, note)
+            ledger.append(self.root, event)
+        finally:
+            # Recorded or not: that decides whether it is finished or dropped.
+            self._settle()
+        return target
+
+    def require_new(self, stage: str, name: Name) -> pathlib.Path:
+        """The folder that an artifact would get.
+
+        Raises:
+          UserError: if there is one of that name.
+        """
+        target = self.folder(stage, name)
+        if target.exists() or self.recorded(stage, name):
+            raise UserError(f"{stage} {name}: exists already; artifacts never change")
+        return target
+
+    def current(self, model: str) -> str | None:
+        """The version of a model that is in production, or None."""
+        return current_versions(self.events()).get(model)
+
+    def make_current(self, name: Name, *, note: str = "") -> str | None:
+        """Go back to a production version; the caller holds the lock.
+
+        Returns:
+          The version that was current before.
+        """
+        added = self.recorded("production", name)
+        if added is None:
+            raise UserError(f"production {name}: no such artifact")
+        previous = self.current(name.model)
+        event = added._replace(time=ledger.now(), action="rollback", previous=previous, note=note)
+        # Its presence says that there is something to settle.
+        (self.root / _STAGING).mkdir(exist_ok=True)
+        ledger.append(self.root, event)
+        self._settle()
+        return previous
+
+    def verify(self, stage: str, name: Name) -> list[str]:
+        """Every difference between an artifact and what was recorded; empty if it is intact."""
+        return self._verify_against(self.recorded(stage, name), stage, name)
+
+    def verify_all(
+        self, *, stage: str | None = None, name: Name | None = None
+    ) -> dict[tuple[str, Name], list[str]]:
+        """:meth:`verify` for all that is recorded or lies where an artifact would.
+
+        Args:
+          stage: only of this stage.
+          name: only of this name.
+        """
+        recorded = _added(self.events())
+        return {
+            (where, found): self._verify_against(recorded.get((where, str(found))), where, found)
+            for where, found in self.artifacts(stage=stage, name=name)
+        }
+
+    def _verify_against(self, event: Event | None, stage: str, name: Name) -> list[str]:
+        """:meth:`verify`, where the event that added the artifact is known already."""
+        folder = self.folder(stage, name)
+        if event is None:
+            return ["not in the ledger"]
+        if not folder.is_dir():
+            return ["missing: the whole folder"]
+        return manifest.problems(folder, event.manifest_sha256)
+
+    def require(self, stage: str, name: Name) -> pathlib.Path:
+        """The folder of an intact artifact.
+
+        Raises:
+          UserError: if there is none, or it is not what was recorded.
+        """
+        if self.recorded(stage, name) is None:
+            known = ", ".join(sorted({e.name for e in self.events(stage=stage)})) or "none"
+            raise UserError(f"{stage} {name}: no such artifact; there are: {known}")
+        if found := self.verify(stage, name):
+            raise UserError(f"{stage} {name}: not what was recorded: {'; '.join(found[:3])}")
+        return self.folder(stage, name)
+
+    def _settle(self) -> None:
+        """Move recorded artifacts to their places, drop other staging, point to what is current."""
+        staging = self.root / _STAGING
+        if not staging.exists():
+            return
+        events = ledger.read(self.root)
+        recorded = {event.manifest_sha256: event for event in _added(events).values()}
+        for left in list(staging.iterdir()):
+            event = recorded.get(left.name)
+            if event is None:
+                _remove(left)
+                continue
+            target = self.folder(event.stage, places.parse_name(event.name))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            left.rename(target)
+            manifest.seal_top(target)
+            manifest.flush(target.parent)
+        for model, version in current_versions(events).items():
+            self._point(model, version)
+        staging.rmdir()
+
+    def _point(self, model: str, version: str) -> None:
+        """Write which version is current, for programs that read no ledger."""
+        path = self.root / CURRENT / f"{model}.json"
+        places.refuse_links(self.root, path)
+        path.parent.mkdir(exist_ok=True)
+        folder = f"production/{model}/{version}"
+        text = json.dumps({"model": model, "version": version, "folder": folder}) + "\n"
+        if not path.exists() or path.read_text() != text:
+            writers.write_atomically(path, text)
+
+
+def _added(events: list[Event]) -> dict[tuple[str, str], Event]:
+    """Stage and name -> the event that added the artifact."""
+    return {(e.stage, e.name): e for e in events if ADDED_BY.get(e.action) == e.stage}
+
+
+def current_versions(events: list[Event]) -> dict[str, str]:
+    """Model -> version in production: the last one promoted or gone back to."""
+    names = (places.parse_name(e.name) for e in events if e.stage == "production")
+    return {name.model: name.version for name in names}
+
+
+def _remove(folder: pathlib.Path) -> None:
+    """Remove unfinished work."""
+    manifest.unseal(folder)
+    shutil.rmtree(folder)
