@@ -1,7 +1,6 @@
 """Trainers in processes of their own, to be killed."""
 
 import json
-import pathlib
 import subprocess
 import sys
 
@@ -22,7 +21,7 @@ class Trainers:
     def _ask(self, **request):
         self._zygote.stdin.write(json.dumps(request) + "\n")
         self._zygote.stdin.flush()
-        return int(self._zygote.stdout.readline())
+        return json.loads(self._zygote.stdout.readline())
 
     def start(self, workdir, config=None, **trouble):
         """Start one; its process id. It goes on where the working directory stopped."""
@@ -31,24 +30,19 @@ class Trainers:
         return self._ask(start=request)
 
     def wait(self, pid):
-        """Exit status, or minus the signal that ended it."""
-        return self._ask(wait=pid)
+        """``(exit status, or minus the signal that ended it; what it said, line by line)``."""
+        status, said = self._ask(wait=pid)
+        lines = said.replace("\r", "\n").splitlines()
+        return status, [line for line in lines if line and "epoch/s" not in line]
 
     def run(self, workdir, config=None, **trouble):
-        """Start one and wait: ``(exit status, what it said)``."""
-        status = self.wait(self.start(workdir, config, **trouble))
-        return status, said(workdir)
+        """Start one and wait."""
+        return self.wait(self.start(workdir, config, **trouble))
 
     def close(self):
         self._zygote.stdin.close()
         self._zygote.wait(60)
         self._zygote.stdout.close()
-
-
-def said(workdir):
-    """What the trainers of a working directory wrote to standard error, progress bars aside."""
-    lines = pathlib.Path(f"{workdir}.err").read_text().replace("\r", "\n").splitlines()
-    return [line for line in lines if line and "epoch/s" not in line]
 
 
 @pytest.fixture(scope="session")

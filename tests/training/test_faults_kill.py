@@ -59,7 +59,7 @@ def test_killed_at_random_instants(trainers, tmp_path, uninterrupted):
             wait_for_a_row(workdir, before)
             time.sleep(instants.uniform(0.0, 0.3))
             os.kill(pid, signal.SIGKILL)
-            if trainers.wait(pid) != -signal.SIGKILL:
+            if trainers.wait(pid)[0] != -signal.SIGKILL:
                 break  # it was done before
             kills += 1
             inside_a_save += any(workdir.glob("checkpoints/*.partial"))

@@ -21,7 +21,7 @@ def make_config(**changes):
 
 
 def make_task(poison=None):
-    """The task; ``poison(epoch, step)`` says which batches are NaN (traced)."""
+    """The task; the batches of the steps from ``poison[0]`` to ``poison[1]`` are NaN."""
 
     def init(key):
         return {"w": jax.random.normal(key, (4,))}, {"ema": jnp.float32(0.0)}
@@ -29,7 +29,8 @@ def make_task(poison=None):
     def batches(epoch, key):
         x = jax.random.normal(jax.random.fold_in(key, epoch), (STEPS, 8, 4))
         if poison is not None:
-            bad = poison(epoch, jnp.arange(STEPS))
+            step = epoch * STEPS + jnp.arange(STEPS)
+            bad = (step >= poison[0]) & (step <= poison[1])
             x = jnp.where(bad[:, None, None], jnp.nan, x)
         return x
 

@@ -4,13 +4,13 @@ Importing takes seconds, forking nothing: so dozens of runs can be killed in a t
 answers are JSON lines on standard input and output:
 
     {"start": {"workdir": ..., "config": {...}, "trouble": {name: argument}}} -> pid
-    {"wait": pid}                                                             -> exit status
+    {"wait": pid}                              -> [exit status, what it wrote to standard error]
 
-A trainer answers to trouble that it is told to make for itself, and writes its standard error to
-``<workdir>.err``. Its exit status is that of a door.
+A trainer answers to trouble that it is told to make for itself. Its exit status is that of a door.
 """
 
 import errno
+import functools
 import json
 import os
 import pathlib
@@ -24,7 +24,7 @@ import jax
 
 from tests.training import toy
 from tvae import door
-from tvae.training import archive, loop, writers
+from tvae.training import archive, loop, step, writers
 from tvae.types import StoppedError, UserError
 
 
@@ -58,12 +58,33 @@ def die_at(call):
     shutil.rmtree = counted(shutil.rmtree)
 
 
-def full_disk(step):
+def signal_at(number_and_call):
+    """Get a signal when the n-th epoch begins."""
+    number, call = number_and_call
+    make_engine, count = step.make_engine, 0
+
+    def make(task, settings):
+        engine = make_engine(task, settings)
+
+        def train_epoch(state, key):
+            nonlocal count
+            count += 1
+            if count == call:
+                os.kill(os.getpid(), number)
+                time.sleep(0.2)
+            return engine.train_epoch(state, key)
+
+        return engine._replace(train_epoch=train_epoch)
+
+    step.make_engine = make
+
+
+def full_disk(first):
     """No space for a checkpoint of this step or later."""
     write = archive.write
 
     def refuse(folder, arrays, record):
-        if int(folder.name) >= step:
+        if int(folder.name) >= first:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(folder, arrays, record)
 
@@ -78,10 +99,16 @@ def small_files(size):
 
 def nobody(_):
     """Be a user whom permissions bind, which root is not."""
+    jax.config.update("jax_enable_compilation_cache", False)  # it is another user's
     if os.getuid() == 0:
         os.setgroups([])
         os.setgid(65534)
         os.setuid(65534)
+
+
+def poison(steps):
+    """Data that are NaN in a range of steps."""
+    toy.make_task = functools.partial(toy.make_task, poison=steps)
 
 
 def other_clock(seconds):
@@ -90,7 +117,8 @@ def other_clock(seconds):
     time.time = lambda: now() + seconds
 
 
-TROUBLE = {f.__name__: f for f in (pace, die_at, full_disk, small_files, nobody, other_clock)}
+TROUBLES = (pace, die_at, signal_at, full_disk, small_files, nobody, poison, other_clock)
+TROUBLE = {trouble.__name__: trouble for trouble in TROUBLES}
 
 
 def train(workdir, config, trouble):
@@ -109,15 +137,16 @@ def train(workdir, config, trouble):
 
 
 def start(workdir, config, trouble):
-    """Fork a trainer; its process id."""
+    """Fork a trainer: its process id, and the pipe that its standard error goes to."""
+    source, sink = os.pipe()
     pid = os.fork()
     if pid:
-        return pid
+        os.close(sink)
+        return pid, source
     status = 1
     try:
-        descriptor = os.open(f"{workdir}.err", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
+        os.dup2(sink, 1)
+        os.dup2(sink, 2)
         os.close(0)
         status = train(workdir, config, trouble)
     finally:
@@ -128,13 +157,18 @@ def start(workdir, config, trouble):
 def main(cache):
     """Answer requests until there are no more."""
     door.enable_compilation_cache(pathlib.Path(cache))
+    pipes = {}
     for line in sys.stdin:
         request = json.loads(line)
         if "start" in request:
-            answer = start(**request["start"])
+            answer, pipe = start(**request["start"])
+            pipes[answer] = pipe
         else:
-            answer = os.waitstatus_to_exitcode(os.waitpid(request["wait"], 0)[1])
-        sys.stdout.write(f"{answer}\n")
+            pid = request["wait"]
+            with os.fdopen(pipes.pop(pid)) as pipe:
+                said = pipe.read()
+            answer = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said]
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
 
 

@@ -4,13 +4,19 @@ The arrays are in Orbax format (TensorStore), the record is JSON; one SHA-256 di
 that what rotted is refused instead of silently used. Reading runs no code from the files.
 """
 
+import contextlib
+import errno
 import hashlib
 import json
+import logging
 import os
 import pathlib
+import re
 import shutil
+from collections.abc import Iterator
 from typing import Any
 
+import absl.logging
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
@@ -21,6 +27,9 @@ ARRAYS = "state"
 RECORD = "progress.json"
 PARTIAL = ".partial"
 """Ending of a folder that is being written."""
+
+_OVERHEAD = 1 << 16
+"""Bytes that a folder takes beside its arrays, at most."""
 
 REMOVED = ".removed"
 """Ending of a folder that is being deleted."""
@@ -57,9 +66,32 @@ def _seal(arrays: dict[str, Any], record: dict[str, Any]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in at most one line of 300 characters."""
+    """What an error says, in at most one line.
+
+    >>> first_line(ValueError("Error writing 'w/0' in file 'f': No space [os_error_code=28]"))
+    'No space'
+    """
     lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:300] if lines else ''}"
+    # TensorStore puts the system's reason behind the names of all the files it was about.
+    system = re.search(r"([^:\[\]]+) \[os_error_code=", lines[0] if lines else "")
+    if system:
+        return system[1].strip()
+    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
+
+
+@contextlib.contextmanager
+def _without_tracebacks() -> Iterator[None]:
+    """Keep Orbax from logging what it raises as well, hundreds of lines for a full disk."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "orbax" not in record.pathname or record.levelno < logging.ERROR
+
+    logger = absl.logging.get_absl_logger()
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 def read_arrays(folder: pathlib.Path) -> Any:
@@ -79,6 +111,21 @@ def _sync(path: pathlib.Path) -> None:
         os.close(descriptor)
 
 
+def _reserve(folder: pathlib.Path, size: int) -> None:
+    """Have the system say in plain words that so many bytes are too many, where it can.
+
+    TensorStore finds out as well, but half-way, and its callbacks then outlive their event loop.
+    """
+    path = folder / "reserve"
+    with path.open("wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except (OSError, AttributeError) as error:  # macOS does not have it, some disks neither
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+    path.unlink()
+
+
 def write(folder: pathlib.Path, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
     """Write a folder that appears only when it is complete.
 
@@ -93,7 +140,9 @@ def write(folder: pathlib.Path, arrays: dict[str, np.ndarray], record: dict[str,
     partial = folder.with_name(folder.name + PARTIAL)
     try:
         partial.mkdir(parents=True)
-        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as checkpointer:
+        _reserve(partial, sum(array.nbytes for array in arrays.values()) + _OVERHEAD)
+        handler = ocp.StandardCheckpointHandler()
+        with _without_tracebacks(), ocp.Checkpointer(handler) as checkpointer:
             checkpointer.save(partial.absolute() / ARRAYS, args=ocp.args.StandardSave(arrays))
         text = json.dumps(record | {"sha256": _seal(arrays, record)}, indent=2)
         (partial / RECORD).write_text(text + "\n")

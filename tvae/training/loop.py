@@ -47,9 +47,13 @@ def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_goo
       last_good: the newest checkpoint, for the message.
     """
     fetched, in_a_row = jax.device_get((rows, nonfinite))
+    halted = in_a_row > limit
     for epoch, metrics in fetched:
         first, last = epoch * steps, (epoch + 1) * steps - 1
-        if metrics["train/skipped_updates"] == steps and in_a_row <= limit:
+        if halted:
+            last = (fetched[-1][0] + 1) * steps - 1
+            first = last - int(in_a_row) + 1
+        elif metrics["train/skipped_updates"] == steps:
             for name in [n for n, v in metrics.items() if n[:6] == "train/" and math.isnan(v)]:
                 del metrics[name]  # the mean of no step at all
         bad = [name for name, value in metrics.items() if not math.isfinite(value)]
@@ -58,7 +62,7 @@ def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_goo
             more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
             raise UserError(
                 f"{some}{more} in epoch {epoch} (steps {first} to {last}): training has diverged"
-                + (f" for {in_a_row} steps in a row" if in_a_row > limit else "")
+                + (f" for more than {limit} steps in a row" if halted else "")
                 + f"; lower the learning rate. Last good checkpoint: {last_good}"
             )
     return fetched
@@ -151,10 +155,9 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
         another process trains there, or for an early-stop metric that does not exist.
       StoppedError: after SIGTERM or SIGINT, with everything saved.
     """
-    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-    engine = step.make_engine(task, settings)
-    run_key = jax.random.key(config.seed)
     with lock.hold(workdir):
+        engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+        run_key = jax.random.key(config.seed)
         state, progress = _epochs(config, task, engine, run_key, workdir)
         memory.forget_programs()
         final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
