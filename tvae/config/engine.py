@@ -60,7 +60,7 @@ CHECKS: dict[str, Check] = {
     "optimizer.weight_decay": at_least(0.0),
     "optimizer.b1": within(0.0, 0.9999999),
     "optimizer.b2": within(0.0, 0.9999999),
-    "optimizer.eps": above(0.0),
+    "optimizer.eps": at_least(1e-30),  # less is 0 in float32, and 0 / 0 is no update
     "optimizer.grad_clip": above(0.0),
     "optimizer.max_nonfinite_steps": at_least(0),
     "learning_rate.kind": one_of("piecewise", "cosine", "warm_restarts"),
