@@ -27,7 +27,7 @@ def photograph(page, picture):
         sys.exit(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
     with sync_api.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=program, args=FLAGS)
-        tab = browser.new_page(viewport={"width": 1280, "height": 1012})
+        tab = browser.new_page(viewport={"width": 1280, "height": 990})
         tab.goto(page.as_uri())
         tab.get_by_role("button", name="PC 3–4").click()
         tab.wait_for_timeout(2000)

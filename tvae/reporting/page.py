@@ -115,14 +115,13 @@ def _curves(contents: Contents) -> list[panels.Panel]:
 
 def _sections(contents: Contents) -> list[Section]:
     run, embeddings, titled = contents.run, contents.embeddings, contents.titled
-    objective, *others = _curves(contents)
     compared = []
     if contents.compared:
         compared.append(sections.beside(contents.compared, contents.verdicts))
     return [
-        summary.section(run, contents.verdicts, embeddings, contents.about, objective),
+        summary.section(run, contents.verdicts, embeddings, contents.about),
         *compared,
-        sections.curves(others),
+        sections.curves(_curves(contents)),
         sections.distributions("radii", "Radii", _RADII, [radii.violins(*pair) for pair in titled]),
         sections.distributions(
             "distances", "Distances", _DISTANCES, [distances.violins(*pair) for pair in titled]

@@ -62,8 +62,8 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 
 
 
 def key(name: str) -> str:
-    """A metric key or a field."""
-    return f'<span class="key">{text(name)}</span>'
+    """A metric key or a field, which may be broken after its words."""
+    return f'<span class="key">{text(name).replace("_", "_<wbr>")}</span>'
 
 
 def curves(drawn: Sequence[Panel]) -> Section:

@@ -3,12 +3,10 @@
 from collections.abc import Callable, Sequence
 
 from tvae.metrics.definitions import Definition
-from tvae.reporting import panels
 from tvae.reporting.embedding import Embedding
 from tvae.reporting.encoding import shown
-from tvae.reporting.panels import Panel
 from tvae.reporting.record import Record
-from tvae.reporting.sections import Section, card, key, place, table, text
+from tvae.reporting.sections import Section, card, key, table, text
 from tvae.reporting.targets import Verdict
 from tvae.tasks import registry
 
@@ -50,7 +48,6 @@ def section(
     verdicts: Sequence[Verdict],
     embeddings: Sequence[Embedding],
     about: Callable[[str], Definition | None],
-    objective: Panel,
 ) -> Section:
     """The table of targets beside the disk.
 
@@ -59,12 +56,9 @@ def section(
       verdicts: on its targets.
       embeddings: shown in the disk.
       about: metric -> what it means, or None.
-      objective: the loss over the epochs.
     """
-    loss = card(objective.title, place("objective"))
-    left = f"<div>{_targets(record, verdicts, about)}<br>{loss}</div>"
-    body = f'<div class="hero">{left}{_disk(embeddings)}</div>{_everything(record, about)}'
-    return Section("summary", "Summary", body, {"objective": panels.to_plotly(objective)})
+    head = f'<div class="hero">{_targets(record, verdicts, about)}{_disk(embeddings)}</div>'
+    return Section("summary", "Summary", head + _everything(record, about))
 
 
 def _targets(

@@ -35,7 +35,7 @@ class Verdict(NamedTuple):
 
 
 def judge(config: ConfigDict, final: Mapping[str, Any]) -> list[Verdict]:
-    """Each target of a configuration against the final metrics.
+    """Each target of a configuration against the final metrics, in the order of the keys.
 
     Args:
       config: with ``targets.at_least`` and ``targets.at_most``, as far as there are any.
@@ -51,8 +51,9 @@ def judge(config: ConfigDict, final: Mapping[str, Any]) -> list[Verdict]:
         value = final.get(metric)
         return value if isinstance(value, float | int) else None
 
-    return [
+    verdicts = [
         Verdict(metric, reached(metric), bound, side == "at_least")
         for side in ("at_least", "at_most")
         for metric, bound in targets.get(side, {}).items()
     ]
+    return sorted(verdicts, key=lambda verdict: verdict.metric)
