@@ -1,6 +1,7 @@
 """The sections of the page: HTML, and the figures that its places want."""
 
 import html
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -33,6 +34,7 @@ class Section(NamedTuple):
 
 
 text = html.escape
+_BREAK = re.compile(r"(?<=_)(?=[a-z]{3})")  # not before the suffix of an encoder
 
 
 def card(title: str, inside: str, *, note: str = "", kind: str = "") -> str:
@@ -63,7 +65,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: int = 
 
 def key(name: str) -> str:
     """A metric key or a field, which may be broken after its words."""
-    return f'<span class="key">{text(name).replace("_", "_<wbr>")}</span>'
+    return f'<span class="key">{_BREAK.sub("<wbr>", text(name))}</span>'
 
 
 def curves(drawn: Sequence[Panel]) -> Section:
