@@ -163,4 +163,5 @@ def test_a_bound_is_reached_on_its_side():
     for x, y, expected in ((1.0, 1.0, [True, True]), (0.9, 1.1, [False, False])):
         verdicts = targets.judge(config, {"a/x": x, "a/y": y})
         assert [verdict.reached for verdict in verdicts] == expected
+    assert not any(verdict.reached for verdict in targets.judge(config, {"a/x": [1.0, 2.0]}))
     assert not targets.judge(ConfigDict({}), {})

@@ -79,7 +79,7 @@ def to_plotly(panel: Panel) -> dict[str, Any]:
             "type": "scatter",
             "mode": "lines+markers" if line.markers else "lines",
             "name": line.name,
-            "x": typed(line.x),
+            **_epochs(line.x),
             "y": typed(line.y),
             "line": {"color": line.colour, "width": 1.8, "shape": "hv" if line.steps else "linear"},
             "marker": {"size": 5},
@@ -102,10 +102,16 @@ def to_plotly(panel: Panel) -> dict[str, Any]:
         "yaxis": y_axis,
         "shapes": [_shape(mark, "x") for mark in panel.events]
         + [_shape(mark, "y") for mark in panel.levels],
-        "annotations": [_words(mark, "x", panel.log) for mark in panel.events]
-        + [_words(mark, "y", panel.log) for mark in panel.levels],
+        "annotations": [_words(mark, "x", panel) for mark in panel.events]
+        + [_words(mark, "y", panel) for mark in panel.levels],
     }
     return {"data": data, "layout": layout}
+
+
+def _epochs(x: np.ndarray) -> dict[str, Any]:
+    """The epochs of a line; those of every epoch are said in two numbers."""
+    every = x.size > 1 and np.array_equal(x, x[0] + np.arange(x.size))
+    return {"x0": float(x[0]), "dx": 1} if every else {"x": typed(x)}
 
 
 def _shape(mark: Mark, axis: str) -> dict[str, Any]:
@@ -123,13 +129,14 @@ def _shape(mark: Mark, axis: str) -> dict[str, Any]:
     }
 
 
-def _words(mark: Mark, axis: str, log: bool) -> dict[str, Any]:
+def _words(mark: Mark, axis: str, panel: Panel) -> dict[str, Any]:
     """The word on such a line: annotations take logarithms on logarithmic axes, shapes do not."""
     words = {"text": mark.text, "showarrow": False, "font": {"size": 10.5, "color": mark.colour}}
     if axis == "x":
-        place = {"x": mark.at, "y": 1, "yref": "y domain", "yanchor": "bottom"}
+        anchor = "right" if mark.at > 0.85 * (panel.epochs or math.inf) else "center"
+        place = {"x": mark.at, "xanchor": anchor, "y": 1, "yref": "y domain", "yanchor": "bottom"}
     else:
-        at = math.log10(mark.at) if log else mark.at
+        at = math.log10(mark.at) if panel.log else mark.at
         place = {"y": at, "x": 1, "xref": "x domain", "xanchor": "right", "yanchor": "bottom"}
     return words | place
 

@@ -11,7 +11,7 @@ class Verdict(NamedTuple):
 
     Attributes:
       metric: key.
-      value: reached; None where the run has no such metric.
+      value: reached; None where the run has no such metric, or it is no number.
       bound: the target.
       at_least: whether the bound is a lower one.
     """
@@ -39,15 +39,20 @@ def judge(config: ConfigDict, final: Mapping[str, Any]) -> list[Verdict]:
 
     Args:
       config: with ``targets.at_least`` and ``targets.at_most``, as far as there are any.
-      final: metric -> value.
+      final: metric -> number or list.
 
     >>> config = ConfigDict({"targets": {"at_least": {"eval/x": 0.5}, "at_most": {"eval/y": 1}}})
     >>> [(v.metric, v.target, v.reached) for v in judge(config, {"eval/x": 0.7, "eval/y": 2.0})]
     [('eval/x', '≥ 0.5', True), ('eval/y', '≤ 1', False)]
     """
     targets = config.get("targets", {})  # runs of before there were any
+
+    def reached(metric: str) -> float | None:
+        value = final.get(metric)
+        return value if isinstance(value, float | int) else None
+
     return [
-        Verdict(metric, final.get(metric), bound, side == "at_least")
+        Verdict(metric, reached(metric), bound, side == "at_least")
         for side in ("at_least", "at_most")
         for metric, bound in targets.get(side, {}).items()
     ]
