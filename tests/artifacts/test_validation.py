@@ -176,7 +176,7 @@ def test_latency_waits_for_the_result():
         return jax.jit(lambda x: x + 1)(jnp.ones(3))
 
     seconds = latency.sample(call)
-    assert len(seconds) == len(calls) - 1 >= 20
+    assert len(seconds) == len(calls) - 1 >= 30
     assert min(seconds) > 0.0
 
 
