@@ -41,7 +41,7 @@ class HyperbolicVAE(nn.Module):
     .. math:: z = P(\mu(x)), \quad v \sim N(0, e^{\log\sigma^2(x)}), \quad
               y = \exp_z(P_{0 \to z} v), \quad \text{logits} = D(s \log_0 y)
 
-    The decoder sees a point of the ball and nothing else. 58,300 parameters with the defaults.
+    The decoder sees a point of the ball and nothing else. 58,380 parameters with the defaults.
 
     Attributes:
       encoder: its heads are the latent that is projected and the posterior's log-variance.

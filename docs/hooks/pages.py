@@ -1,0 +1,158 @@
+"""Pages that are made of files of the repository, so that a new one documents itself.
+
+One for each file of ``configs/``, folder of ``checkpoints/`` and ``experiments/``, notebook, and
+room of the package; each list is added to the navigation.
+"""
+
+import ast
+import base64
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+NOTEBOOKS = REPOSITORY / "experiments" / "notebooks"
+
+Pages = dict[str, str | bytes]
+
+
+def config_pages() -> Pages:
+    """The docstring of each configuration, which holds its command and figures, and the file."""
+    pages: Pages = {}
+    for path in sorted((REPOSITORY / "configs").glob("*.py")):
+        text = path.read_text()
+        tree = ast.parse(text)
+        docstring, end = ast.get_docstring(tree), tree.body[0].end_lineno
+        code = "\n".join(text.splitlines()[end:]).strip()
+        pages[f"configs/{path.stem}.md"] = (
+            f"# {path.stem}\n\n{docstring}\n\n"
+            f"## The file\n\nWhat it leaves alone is on the page of [all fields](../fields.md).\n\n"
+            f"```python\n{code}\n```\n"
+        )
+    return pages
+
+
+def checkpoint_pages() -> Pages:
+    """The model cards."""
+    cards = sorted((REPOSITORY / "checkpoints").glob("*/README.md"))
+    return {f"checkpoints/{card.parent.name}.md": card.read_text() for card in cards}
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _range(values: list[Any]) -> str:
+    low, high = (_shown(choose(values)) for choose in (min, max))
+    return low if low == high else f"{low} to {high}"
+
+
+def _result_rows(results: list[dict[str, Any]], name: str = "") -> Iterator[tuple[str, str]]:
+    """Rows of a table: equal paths of several results beside each other as their range."""
+    for key in results[0]:
+        values = [result[key] for result in results if key in result]
+        path = f"{name} / {key}" if name else key
+        if isinstance(values[0], dict) and values[0] and all(map(str.isdigit, values[0])):
+            yield from _result_rows([seed for value in values for seed in value.values()], name)
+        elif isinstance(values[0], dict):
+            yield from _result_rows(values, path)
+        elif not isinstance(values[0], list) and key != "command":
+            yield path, _range(values)
+
+
+def result_table(results: dict[str, Any]) -> str:
+    """The numbers of a ``results.json``, over seeds their smallest and largest."""
+    header = "value"
+    if "seeds" in json.dumps(results):
+        header = "smallest to largest over the seeds"
+    if "seeds" in results:  # worst and spread are made of the seeds
+        results = {key: results[key] for key in results if key not in ("worst", "spread")}
+    rows = [f"| {name} | {value} |" for name, value in _result_rows([results])]
+    return "\n".join([f"| figure | {header} |", "|---|---|", *rows])
+
+
+def experiment_pages() -> Pages:
+    """README, pictures and figures of each experiment."""
+    pages: Pages = {}
+    for folder in sorted(path.parent for path in REPOSITORY.glob("experiments/*/run.py")):
+        text = (folder / "README.md").read_text()
+        script = ast.get_docstring(ast.parse((folder / "run.py").read_text()))
+        text += f"\n## run.py\n\n{script}\n"
+        if (folder / "results.json").exists():
+            table = result_table(json.loads((folder / "results.json").read_text()))
+            text += f"\n## results.json\n\n{table}\n"
+        pages[f"experiments/{folder.name}.md"] = text
+        for picture in folder.glob("*.png"):
+            pages[f"experiments/{folder.name}/{picture.name}"] = picture.read_bytes()
+            pages[f"experiments/{folder.name}.md"] = str(
+                pages[f"experiments/{folder.name}.md"]
+            ).replace(f"({picture.name})", f"({folder.name}/{picture.name})")
+    return pages
+
+
+def _outputs(cell: dict[str, Any], picture: str, pages: Pages) -> Iterator[str]:
+    """Outputs of a notebook's cell as Markdown; pictures go to ``pages``."""
+    for number, output in enumerate(cell["outputs"]):
+        data = output.get("data", {})
+        if "image/png" in data:
+            name = f"{picture}_{number}.png"
+            pages[f"notebooks/{name}"] = base64.b64decode(data["image/png"])
+            yield f"![output]({name})\n"
+        elif text := "".join(output.get("text", data.get("text/plain", []))):
+            yield f"```text\n{text.rstrip()}\n```\n"
+
+
+def notebook_pages() -> Pages:
+    """The committed notebooks with their outputs."""
+    pages: Pages = {}
+    for path in sorted(NOTEBOOKS.glob("*.ipynb")):
+        parts = []
+        for number, cell in enumerate(json.loads(path.read_text())["cells"]):
+            text = "".join(cell["source"])
+            if cell["cell_type"] == "markdown":
+                parts.append(text + "\n")
+            else:
+                parts.append(f"```python\n{text}\n```\n")
+                parts += _outputs(cell, f"{path.stem}_{number}", pages)
+        pages[f"notebooks/{path.stem}.md"] = "\n".join(parts)
+    return pages
+
+
+def reference_pages() -> Pages:
+    """One page for each room: a folder of the package, or a module beside the folders."""
+    package = REPOSITORY / "tvae"
+    rooms = [folder.parent.name for folder in package.glob("*/__init__.py")]
+    rooms += [path.stem for path in package.glob("[!_]*.py")]
+    page = "# {0}\n\n::: {0}\n    options:\n      show_root_heading: false\n"
+    root = page + "      show_submodules: false\n"
+    pages: Pages = {"reference/tvae.md": root.format("tvae")}
+    return pages | {f"reference/{room}.md": page.format(f"tvae.{room}") for room in sorted(rooms)}
+
+
+SECTIONS = {
+    "Configurations": config_pages,
+    "Checkpoints": checkpoint_pages,
+    "Reproduction": experiment_pages,
+    "Notebooks": notebook_pages,
+    "Reference": reference_pages,
+}
+
+
+def on_config(config: MkDocsConfig, **_: Any) -> None:
+    """Add the sections to the navigation, behind a written page of the folder's name."""
+    for section, make in SECTIONS.items():
+        names = [name for name in make() if name.endswith(".md")]
+        if names:
+            folder = names[0].split("/")[0]
+            config.nav.append({section: [f"{folder}/index.md", *names]})
+
+
+def on_files(files: Files, config: MkDocsConfig, **_: Any) -> None:
+    """Add the pages."""
+    for make in SECTIONS.values():
+        for name, content in make().items():
+            files.append(File.generated(config, name, content=content))

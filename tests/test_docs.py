@@ -1,0 +1,225 @@
+"""The site builds without a warning, says nothing by hand that rots, and asks no other server."""
+
+import ast
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+
+import jax
+import jax.numpy as jnp
+import pytest
+from mkdocs.exceptions import PluginError
+
+from tests.conftest import REPOSITORY
+from tvae import config as config_lib
+from tvae.geometry import bands
+from tvae.metrics import coverage, definitions, hierarchy, tree
+from tvae.models.hyperbolic_vae import HyperbolicVAE
+
+DOCS = REPOSITORY / "docs"
+SOURCE_BLOCK = re.compile(r'<details class="mkdocstrings-source">.*?</details>', re.DOTALL)
+
+
+def load_hook(name):
+    """A module of ``docs/hooks``, as mkdocs loads it: its neighbours are importable."""
+    sys.path.insert(0, str(DOCS / "hooks"))
+    try:
+        spec = importlib.util.spec_from_file_location(f"hook_{name}", DOCS / "hooks" / f"{name}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.pop(0)
+    return module
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """The built site."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=REPOSITORY,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said
+    assert re.search("WARNING|not included in the", said) is None, said
+    return folder
+
+
+@pytest.fixture(scope="module")
+def pages(site):
+    """Path -> HTML of every page, without the listings of sources."""
+    found = {
+        str(path.relative_to(site)): SOURCE_BLOCK.sub("", path.read_text())
+        for path in site.rglob("*.html")
+    }
+    assert len(found) > 50
+    return found
+
+
+def test_every_config_checkpoint_experiment_notebook_and_room_has_a_page(pages):
+    folders = {
+        "configs": REPOSITORY.glob("configs/*.py"),
+        "checkpoints": (card.parent for card in REPOSITORY.glob("checkpoints/*/metadata.json")),
+        "experiments": (script.parent for script in REPOSITORY.glob("experiments/*/run.py")),
+        "notebooks": REPOSITORY.glob("experiments/notebooks/*.ipynb"),
+        "reference": (room.parent for room in REPOSITORY.glob("tvae/*/__init__.py")),
+    }
+    expected = {f"{name}/{path.stem}.html" for name, paths in folders.items() for path in paths}
+    assert len(expected) > 25
+    assert expected - pages.keys() == set()
+
+
+def test_every_metric_field_and_flag_is_explained(pages):
+    assert [key for key in definitions.TABLE if f'">{key}<' not in pages["metrics.html"]] == []
+    fields = load_hook("fields")
+    for task in ("engine", *fields.config_lib.TASKS):
+        rows = [row.split(" | ") for row in fields.table(task).splitlines()[2:]]
+        assert len(rows) > 10
+        assert [row[0] for row in rows if len(row) != 4 or len(row[3]) < 8] == []
+    doors = [path for path in REPOSITORY.glob("tvae/**/*.py") if "door.run(" in path.read_text()]
+    for door in doors:
+        for flag in re.findall(r'flags\.DEFINE_\w+\(\s*"(\w+)"', door.read_text()):
+            assert f"--{flag}<" in pages["commands.html"]
+
+
+def test_no_markup_of_the_sources_reaches_a_page(pages):
+    raw = re.compile(
+        r"\{\{|:(?:func|class|meth|mod|data|math):|\.\. math::|\\[(\[]|&gt;&gt;&gt; .*<p>"
+    )
+    assert {name: raw.search(html) for name, html in pages.items() if raw.search(html)} == {}
+    assert sum(html.count("<math") for html in pages.values()) > 200
+
+
+def test_a_page_loads_nothing_from_another_server(pages):
+    loads = re.compile(r'<(?:script|img|link|iframe)[^>]*(?:src|href)="(?:https?:)?//[^"]*"')
+    assert {name: loads.search(html) for name, html in pages.items() if loads.search(html)} == {}
+
+
+@pytest.mark.parametrize(
+    "macro",
+    [
+        "{{ figure experiments/absent/results.json seeds .2f }}",
+        "{{ figure experiments/v6/results.json seeds.*.eval/no_such_metric .2f }}",
+        "{{ value tvae.metrics.hierarchy.no_such_function .2f }}",
+        "{{ unknown }}",
+    ],
+)
+def test_a_macro_that_finds_nothing_stops_the_build(macro):
+    with pytest.raises(PluginError, match=re.escape(macro[3:10])):
+        load_hook("macros").expand(f"text {macro}")
+
+
+def test_a_figure_is_the_one_of_the_results():
+    seeds = json.loads((REPOSITORY / "experiments/v6/results.json").read_text())["seeds"]
+    worst = min(seed["eval/richness"] for seed in seeds.values())
+    macro = "{{ figure experiments/v6/results.json seeds.*.eval/richness .6f min }}"
+    assert load_hook("macros").expand(macro) == f"{worst:.6f}"
+
+
+def test_a_formula_with_an_unknown_command_stops_the_build():
+    mathematics = load_hook("mathematics")
+    assert "<msup>" in mathematics.to_mathml("x^2", display="inline")
+    with pytest.raises(PluginError, match="nosuchcommand"):
+        mathematics.to_mathml(r"\nosuchcommand x", display="inline")
+
+
+PROSE = sorted(DOCS.rglob("*.md"))
+
+
+def test_fields_extras_and_paths_that_the_prose_names_exist():
+    text = "\n".join(path.read_text() for path in PROSE)
+    configs = [config_lib.default(task) for task in config_lib.TASKS]
+    fields = {path for config in configs for path, _ in config_lib.leaves(config)}
+    named = set(re.findall(r"config\.(\w+\.\w+)\b", text)) - {"py"}
+    assert len(named) > 4
+    assert named - fields == set()
+    notebooks = [path.read_text() for path in REPOSITORY.glob("experiments/notebooks/*.ipynb")]
+    extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    asked = set(re.findall(r"\.\[(\w+)\]", "\n".join([text, *notebooks])))
+    assert {"cuda", "tpu", "torch"} <= asked <= extras["optional-dependencies"].keys()
+    paths = re.findall(r"`((?:configs|experiments|checkpoints|tvae)/[\w./-]+\w)`", text)
+    assert paths
+    assert [path for path in paths if not (REPOSITORY / path).exists()] == []
+
+
+UNPICKLERS = {"pickle", "_pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+
+
+def test_nothing_in_the_package_can_unpickle():
+    """What the threat model says of the code; the readers' own tests watch what is run."""
+    files = sorted(REPOSITORY.glob("tvae/**/*.py"))
+    assert len(files) > 80
+    for path in files:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in getattr(node, "names", []) if hasattr(alias, "name")]
+            modules = [*names, getattr(node, "module", None) or ""]
+            assert not {name.split(".")[0] for name in modules} & UNPICKLERS, path
+            allowed = [
+                key.value for key in getattr(node, "keywords", []) if key.arg == "allow_pickle"
+            ]
+            assert all(isinstance(v, ast.Constant) and v.value is False for v in allowed), path
+
+
+def parameter_count(module):
+    shapes = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros((1, 9)), jnp.zeros((1, 16)))
+    return sum(leaf.size for leaf in jax.tree.leaves(shapes))
+
+
+# Numbers that the prose quotes, by page: what it writes, and what arithmetic says.
+QUOTED = {
+    "ideas/measures.md": {
+        "99.995 %": lambda: 100 * coverage.uniform_baseline(195_000, n_operations=19_683),
+        "92.12 %": lambda: 100 * coverage.uniform_baseline(50_000, n_operations=19_683),
+        "-0.83205": hierarchy.hierarchy_ceiling,
+        "ceiling: 0.832": tree.tree_fidelity_ceiling,
+    },
+    "ideas/v6.md": {
+        "58,380 parameters": lambda: parameter_count(HyperbolicVAE()),
+        "0.0212": lambda: bands.richness_floor(outer=3.56, inner=0.05, gap=0.7),
+        "0.0433": lambda: bands.richness_floor(outer=3.56, inner=0.05, gap=1.0),
+    },
+}
+
+
+@pytest.mark.parametrize("page", QUOTED)
+def test_quoted_arithmetic(page):
+    text = (DOCS / page).read_text()
+    for quoted, value in QUOTED[page].items():
+        number = re.search(r"-?[\d.,]+", quoted).group(0).replace(",", "")
+        assert quoted in text
+        assert float(number) == round(value(), len(number.partition(".")[2]))
+
+
+@pytest.mark.parametrize("name", ["v6", "v5_12_4"])
+def test_a_configs_figures_are_those_of_its_experiment(name):
+    docstring = ast.get_docstring(ast.parse((REPOSITORY / f"configs/{name}.py").read_text()))
+    results = json.loads((REPOSITORY / f"experiments/{name}/results.json").read_text())
+    quoted = re.findall(r"^ +(eval/\w+) +(-?[\d.]+)(?: to (-?[\d.]+))?", docstring, re.MULTILINE)
+    assert len(quoted) >= 6
+    for key, first, second in quoted:
+        measured = [seed[key] for seed in results["seeds"].values()]
+        for text, value in ((first, min(measured, key=abs)), (second, max(measured, key=abs))):
+            places = len(text.partition(".")[2])
+            assert not text or abs(float(text) - value) <= 0.51 * 10**-places, (key, text, value)
+
+
+def test_readmes_table_is_that_of_the_experiments():
+    readme = (REPOSITORY / "README.md").read_text()
+    worst = {
+        "v6": {"hierarchy": ".5f", "richness": ".4f", "tree_fidelity": ".3f"},
+        "v5_12_4": {"hierarchy_b": ".5f", "richness_b": ".4f", "tree_fidelity_b": ".3f"},
+    }
+    for name, figures in worst.items():
+        row = re.search(rf"^\| `{name}` \|.*$", readme, re.MULTILINE).group(0)
+        results = json.loads((REPOSITORY / f"experiments/{name}/results.json").read_text())
+        for key, form in figures.items():
+            value = min((seed[f"eval/{key}"] for seed in results["seeds"].values()), key=abs)
+            assert f" {value:{form}}" in row
