@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.conftest import REPOSITORY
+from tvae.artifacts import ledger
 
 # All commands in one process: importing JAX for each would take most of the time.
 DRIVER = """
@@ -103,8 +104,9 @@ def test_commands(folder, ask):
         "raw tiny/1.0: intact",
         "raw tiny/2.0: intact",
         "validated tiny/1.0: intact",
+        f"ledger: 4 lines, seal {ledger.seals(folder / 'artifacts')[-1]}",
     ]
-    assert one == "production tiny/1.0: intact\n"
+    assert one.splitlines()[0] == "production tiny/1.0: intact"
 
 
 def test_a_life_by_commands(folder, ask):
@@ -163,6 +165,7 @@ MISTAKES = [
     (["promote", "--name=tiny/1.0"], "production tiny/1.0: exists already"),
     (["show", "--name=tiny/9"], "artifact tiny/9: no such artifact"),
     (["verify", "--name=tiny/9"], "artifact tiny/9: no such artifact"),
+    (["verify", "--seal=0123"], "verify: the ledger never had the seal 0123"),
     (["rollback", "--name=tiny"], "no version of tiny came before 1.0"),
     (["rollback"], "rollback: needs --name"),
 ]
@@ -182,7 +185,8 @@ def test_damage_is_named_and_gives_a_status(folder, ask):
     card = folder / "artifacts" / "production" / "tiny" / "1.0" / "README.md"
     card.chmod(0o644)
     card.write_text("# Better than it is\n")
-    [(code, out, err)] = ask(["verify", "--stage=production"])
+    kept = ledger.seals(folder / "artifacts")[-1]
+    [(code, out, err)] = ask(["verify", "--stage=production", f"--seal={kept}"])
     assert code == 2
     assert out.startswith("production tiny/1.0: changed: README.md has 20 bytes, not ")
     assert err == "error: verify: 1 of 1 artifacts are not what was recorded\n"

@@ -128,9 +128,13 @@ def test_every_change_inside_the_ledger_is_found(repository):
         path.write_bytes(b"".join(wrong))
         with pytest.raises(UserError, match=r"changed since|not an event"):
             repository.events()
-    # The newest line cut off is no broken chain, but its artifact is no longer known.
+    # The newest line cut off is no broken chain, but its artifact and its seal are no longer known.
+    kept = json.loads(lines[-1])["seal"]
     path.write_bytes(b"".join(lines[:2]))
     assert repository.verify("production", name("v6/3")) == ["not in the ledger"]
+    assert kept not in ledger.seals(repository.root)
+    path.write_bytes(original)
+    assert ledger.seals(repository.root)[-1] == kept
 
 
 def test_rollback_goes_back_and_deletes_nothing(repository):
