@@ -72,7 +72,7 @@ def _list() -> None:
         raise UserError(f"--stage: expected one of {', '.join(known)}; got {_STAGE.value!r}")
     found = [runs.find_artifacts(_repository()), runs.find_runs(pathlib.Path(_RUNS.value))]
     for line in (line for part in found for line in part.damaged):
-        sys.stderr.write(f"skipped: {line}\n")
+        sys.stderr.write(f"skipped: {table.printable(line)}\n")
     rows = [row for part in found for row in part.rows if _STAGE.value in (None, row["stage"])]
     chosen = table.select(
         rows, columns=_COLUMNS.value, where=_WHERE.value, sort=_SORT.value, limit=_LIMIT.value
@@ -104,7 +104,7 @@ def _verify() -> None:
     if wanted is not None and not found:
         raise UserError(f"{_STAGE.value or 'artifact'} {wanted}: no such artifact")
     for (stage, name), lines in found.items():
-        sys.stdout.write(f"{stage} {name}: {'; '.join(lines) or 'intact'}\n")
+        sys.stdout.write(table.printable(f"{stage} {name}: {'; '.join(lines) or 'intact'}") + "\n")
     if seals:
         sys.stdout.write(f"ledger: {len(seals)} lines, seal {seals[-1]}\n")
     if damaged := sum(map(bool, found.values())):
