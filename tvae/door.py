@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import signal
 import sys
 from collections.abc import Callable, Sequence
 
@@ -9,7 +10,7 @@ import jax
 from absl import app, flags, logging
 
 from tvae.training import memory
-from tvae.types import UserError
+from tvae.types import StoppedError, UserError
 
 COMPILATION_CACHE = flags.DEFINE_string(
     "compilation_cache",
@@ -19,6 +20,8 @@ COMPILATION_CACHE = flags.DEFINE_string(
 )
 
 USER_ERROR_STATUS = 2
+SIGNAL_STATUS = 128
+"""Added to a signal's number, as shells do."""
 
 
 def cache_folder(choice: str | None) -> pathlib.Path | None:
@@ -81,6 +84,9 @@ def _check_arguments(argv: Sequence[str], commands: Sequence[str]) -> None:
 def run(main: Callable[[Sequence[str]], None], *, commands: Sequence[str] = ()) -> None:
     """Run a door: parse flags, set the cache, call ``main``, turn a UserError into one line.
 
+    The exit status is 0, or 2 after a user's mistake, or 128 + the signal's number after a signal:
+    143 for SIGTERM, 130 for SIGINT.
+
     Args:
       main: takes the arguments that are no flags, the program's name first.
       commands: words of which the door needs one, before or between its flags.
@@ -95,6 +101,12 @@ def run(main: Callable[[Sequence[str]], None], *, commands: Sequence[str] = ()) 
             main(argv)
         except UserError as error:
             _refuse(error)
+        except StoppedError as stopped:
+            sys.stderr.write(f"{stopped}\n")
+            sys.exit(SIGNAL_STATUS + stopped.signal_number)
+        except KeyboardInterrupt:
+            sys.stderr.write("stopped by SIGINT\n")
+            sys.exit(SIGNAL_STATUS + signal.SIGINT)
 
     # Otherwise the command would end the flags.
     flags.FLAGS.set_gnu_getopt(bool(commands))

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from tvae import config as config_lib
 from tvae.tasks import dual_vae, dual_vae_evaluation, registry
-from tvae.training import optim, step
+from tvae.training import checkpoint, optim, step
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 
@@ -119,6 +119,43 @@ def measure_v5_12(repeats):
     return {"v5_12_epoch_s": times(epoch, repeats), "metrics_s": times(evaluate, repeats)}
 
 
+def measure_saving(repeats):
+    """What saving costs the v5.5 recipe, as shares of the time of the epochs between two saves.
+
+    Intervals of ``checkpoint.every_epochs`` epochs, with a save at the start and without, alternate
+    in one process. ``async_save_epoch_share`` is the ratio of their medians less one: the copy to
+    the host and what the writing thread takes from the epochs while it works.
+    ``async_save_blocked_share`` is the copy alone, the time in which training stands still.
+    """
+    config = config_lib.default()
+    every = config.checkpoint.every_epochs
+    task = registry.make_task(config)
+    engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+    key = jax.random.key(0)
+    state, _ = engine.train_epoch(engine.init(key), key)
+    seconds, blocked = {True: [], False: []}, []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        checkpoint.RunCheckpoints(pathlib.Path(folder) / "checkpoints") as store,
+    ):
+        for i in range(2 * repeats):
+            saves = i % 2 == 0
+            start = time.perf_counter()
+            if saves:
+                store.save(int(state.step), state, {}, score=None)
+                blocked.append(time.perf_counter() - start)
+            for _ in range(every):
+                state, _ = engine.train_epoch(state, key)
+            jax.block_until_ready(state)
+            seconds[saves].append(time.perf_counter() - start)
+            store.wait()
+    with_saves, without = (statistics.median(seconds[saves]) for saves in (True, False))
+    return {
+        "async_save_epoch_share": with_saves / without - 1.0,
+        "async_save_blocked_share": statistics.median(blocked) / without,
+    }
+
+
 # A fresh interpreter starts the run: a child of this process would inherit its memory as a peak.
 LAUNCHER = """
 import resource, subprocess, sys
@@ -160,18 +197,19 @@ def main():
     figures = {name: statistics.median(values) for name, values in seconds.items()}
     figures |= {
         "v5_5_compile_s": compile_seconds,
+        **measure_saving(arguments.repeats),
         "matmul_share": flops / figures["v5_5_epoch_s"] / rate,
         "peak_rss_mb": run_door("--config=configs/v5_5.py", "--config.epochs=3")[1],
         "v6_total_s": run_door("--config=configs/v6.py")[0],
     }
     device = jax.devices()[0]
     print(f"{device.device_kind}, jax {jax.__version__}, matmul {rate / 1e9:.0f} GFLOP/s float32")
-    print(f"{'figure':<20}{'median':>10}{'min':>10}{'max':>10}{'original':>10}{'ratio':>8}")
+    print(f"{'figure':<26}{'median':>10}{'min':>10}{'max':>10}{'original':>10}{'ratio':>8}")
     for name, value in figures.items():
         low, high = (f(seconds.get(name, [value])) for f in (min, max))
         original = ORIGINAL.get(name)
         beside = f"{original:>10.2f}{original / value:>7.1f}x" if original else ""
-        print(f"{name:<20}{value:>10.4f}{low:>10.4f}{high:>10.4f}{beside}")
+        print(f"{name:<26}{value:>10.4f}{low:>10.4f}{high:>10.4f}{beside}")
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
 

@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from tests.conftest import load_config
 from tvae.config import default
@@ -16,8 +17,9 @@ from tvae.training import checkpoint, loop, optim, step, workdir, writers
 def small_configs():
     """One configuration a task, small enough to initialise in a second."""
     dual = load_config("fast")
-    dual.targets.at_least["eval/coverage_mu_a"] = 0.9
+    dual.targets.at_least = ConfigDict({"eval/coverage_mu_a": 0.9})
     hyperbolic = load_config("v6")
+    hyperbolic.targets.at_least = ConfigDict({"eval/tree_fidelity": 0.83, "eval/absent": 1.0})
     ternary = default("ternary_vae")
     ternary.base_checkpoint = ""
     for model in (hyperbolic.model, ternary.model):

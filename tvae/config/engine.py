@@ -26,6 +26,8 @@ def fields() -> ConfigDict:
     optimizer.b2 = 0.999  # decay of the second moment, per step
     optimizer.eps = 1e-8  # added to the root of the second moment
     optimizer.grad_clip = 1.0  # global gradient norm over the groups that learn
+    # A step whose loss or gradient is not finite is skipped; more than this many in a row stop.
+    optimizer.max_nonfinite_steps = 10
 
     config.learning_rate = rate = ConfigDict()
     rate.kind = "piecewise"  # "piecewise", "cosine" or "warm_restarts"; see the fields of each
@@ -79,8 +81,9 @@ CHECKS: dict[str, Check] = {
     "optimizer.weight_decay": at_least(0.0),
     "optimizer.b1": within(0.0, 0.9999999),
     "optimizer.b2": within(0.0, 0.9999999),
-    "optimizer.eps": above(0.0),
+    "optimizer.eps": at_least(1e-30),  # less is 0 in float32, and 0 / 0 is no update
     "optimizer.grad_clip": above(0.0),
+    "optimizer.max_nonfinite_steps": at_least(0),
     "learning_rate.kind": one_of("piecewise", "cosine", "warm_restarts"),
     "learning_rate.boundaries": (
         lambda b: len(b) > 0 and b[0] == 0 and all(x < y for x, y in itertools.pairwise(b)),

@@ -1,157 +1,291 @@
-"""Orbax checkpoints: the state of a run, and parameters alone as they are shipped.
+"""Checkpoints: those of a run, written in the background, and parameters alone as they ship."""
 
-Every checkpoint carries a SHA-256 digest of its arrays, so that a file that rotted is refused
-instead of silently used.
-"""
-
-import hashlib
 import json
 import pathlib
+import re
+import shutil
+import sys
+import threading
+from concurrent import futures
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from tvae.training import optim
+import tvae
+from tvae.training import archive
+from tvae.training.archive import DamagedError, digest, first_line
 from tvae.types import UserError
 
-_STATE, _PROGRESS = "state", "progress"
+FORMAT = 2
+"""Number of the layout of a run's checkpoints; raised with every change of it."""
+
 _MARKER = "commit_success.txt"
 PARAMS_FOLDER = "params"
 METADATA_FILE = "metadata.json"
-
-
-def digest(tree: Any) -> str:
-    """SHA-256 over the names, dtypes, shapes and bytes of a tree of arrays."""
-    sha = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_flatten_with_path(tree)[0]:
-        array = np.asarray(leaf)
-        sha.update(f"{optim.path_name(path)} {array.dtype} {array.shape}".encode())
-        sha.update(np.ascontiguousarray(array).tobytes())
-    return sha.hexdigest()
+_LEFT_BY_A_KILL = (archive.PARTIAL, archive.REMOVED)
+DAMAGED = ".damaged"
+"""Ending of the name under which a damaged checkpoint is kept aside."""
 
 
 def _on_host(tree: Any) -> Any:
-    """A copy in host memory: the device buffers are donated to the next step."""
-    return jax.tree.map(np.array, jax.device_get(tree))
+    """A copy in host memory: the device buffers are donated to the next step.
+
+    ``device_get`` alone would not do: on the CPU it returns views of these very buffers.
+    """
+    return jax.tree.map(lambda leaf: np.array(leaf, copy=True), jax.device_get(tree))
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
+def version() -> dict[str, Any]:
+    """What has to be equal for a run to go on: the layout's number and the package's version."""
+    return {"format": FORMAT, "tvae": tvae.__version__}
 
 
-def _check_same_layout(tree: Any, target: Any, where: pathlib.Path) -> None:
-    """Refuse a restored tree whose dtypes or shapes differ from the target's."""
-    for (path, leaf), wanted in zip(
-        jax.tree_util.tree_flatten_with_path(tree)[0], jax.tree.leaves(target), strict=True
-    ):
-        if leaf.shape != wanted.shape or leaf.dtype != wanted.dtype:
-            raise UserError(
-                f"checkpoint {where}: {optim.path_name(path)} is {leaf.dtype}{list(leaf.shape)}, "
-                f"expected {wanted.dtype}{list(wanted.shape)}"
-            )
+def to_keep(scores: dict[int, float | None]) -> set[int]:
+    """Steps of the newest checkpoint and of the best, the earliest of equals.
+
+    >>> sorted(to_keep({1: 0.5, 2: 0.9, 3: 0.9, 4: 0.1, 5: None}))
+    [2, 5]
+    """
+    scored = {step: score for step, score in scores.items() if score is not None}
+    best = sorted(scored, key=lambda step: (-scored[step], step))[:1]
+    return {max(scores), *best} if scores else set()
+
+
+def _describe(leaf: Any) -> str:
+    return "absent" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def _check_same_layout(found: dict[str, Any], wanted: dict[str, Any], where: pathlib.Path) -> None:
+    """Refuse arrays whose names, dtypes or shapes differ from the target's."""
+    for name in sorted(found.keys() | wanted.keys()):
+        old, new = (_describe(tree.get(name)) for tree in (found, wanted))
+        if old != new:
+            raise UserError(f"checkpoint {where}: {name} is {old}, expected {new}")
+
+
+def _check_version(record: dict[str, Any], where: pathlib.Path) -> None:
+    """Refuse what another version wrote."""
+    for name, ours in version().items():
+        theirs = record.get(name, "(absent)")
+        if theirs != ours:
+            raise UserError(f"checkpoint {where} is of another version: {name} {theirs} -> {ours}")
+
+
+def _check_format(where: pathlib.Path) -> None:
+    """Refuse, as of another version, what only looks damaged because its layout is another."""
+    # Format 1 had this folder in place of the record.
+    old = (where / "progress").is_dir() and not (where / archive.RECORD).exists()
+    record = {"format": 1} if old else archive.read_record(where)
+    if record.get("format") != FORMAT:
+        _check_version(record, where)
 
 
 class RunCheckpoints:
     """The checkpoints of one run: the latest and the best are kept.
 
+    A save copies the state to host memory and returns; a thread does the rest. One that is waiting
+    is dropped as soon as it is neither the latest nor the best, so that saves never queue up. The
+    names of folders, not their times, say which is newer.
+
     Attributes:
-      folder: where they lie.
+      folder: where they lie, one folder each, named by its step.
     """
 
-    def __init__(self, folder: pathlib.Path) -> None:
+    def __init__(self, folder: pathlib.Path, *, read_only: bool = False) -> None:
+        """Open a folder of checkpoints; without ``read_only``, clear what a kill left there."""
         self.folder = folder
-        policies = ocp.checkpoint_managers
-        self._manager = ocp.CheckpointManager(
-            folder,
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=policies.AnyPreservationPolicy(
-                    [
-                        policies.LatestN(1),
-                        policies.BestN(get_metric_fn=lambda metrics: metrics["score"], n=1),
-                    ]
-                ),
-                enable_async_checkpointing=False,
-            ),
-        )
+        self._read_only = read_only
+        self._lock = threading.Lock()
+        self._waiting: dict[int, tuple[dict[str, np.ndarray], dict[str, Any]]] = {}
+        self._writes: list[futures.Future[None]] = []
+        self._thread = futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        if not read_only:
+            folder.mkdir(parents=True, exist_ok=True)
+            for path in folder.iterdir():
+                if path.suffix in _LEFT_BY_A_KILL:
+                    shutil.rmtree(path)
+        self._written = {step: self._score(step) for step in self._steps()}
+
+    def _steps(self) -> list[int]:
+        names = [path.name for path in self.folder.glob("*")]
+        return sorted(int(name) for name in names if re.fullmatch(r"\d+", name))
+
+    def _score(self, step: int) -> float | None:
+        """The score of a checkpoint; none where it was saved without, or is damaged."""
+        try:
+            score = archive.read_record(self.folder / str(step)).get("score")
+        except DamagedError:
+            return None
+        return score if isinstance(score, float) else None
 
     def latest(self) -> int | None:
-        """Step of the newest checkpoint, or None."""
-        return self._manager.latest_step()
+        """Step of the newest checkpoint, written or waiting, or None."""
+        with self._lock:
+            return max([*self._written, *self._waiting], default=None)
 
-    def save(self, step: int, state: Any, progress: dict[str, Any], *, score: float) -> None:
-        """Write a checkpoint; the folder appears only when it is complete.
+    def newest(self) -> str:
+        """Where the newest checkpoint is, for people."""
+        step = self.latest()
+        return "none" if step is None else str(self.folder / str(step))
+
+    def save(self, step: int, state: Any, progress: dict[str, Any], *, score: float | None) -> None:
+        """Take a copy of a state and write it in the background.
+
+        The folder appears only when it is complete, and older ones go only after that.
 
         Args:
           step: steps taken; a checkpoint of this step may exist already and is kept.
           state: training state.
           progress: JSON-compatible values that the loop needs to go on.
-          score: larger is better.
+          score: larger is better; None for a state that was not evaluated.
 
         Raises:
-          UserError: if the folder cannot be written.
+          UserError: if an earlier write failed.
         """
-        if step in self._manager.all_steps():
-            return
-        state = _on_host(state)
+        self.check()
+        with self._lock:
+            if step in self._written or step in self._waiting:
+                return
+        arrays = archive.flatten(_on_host(state))
+        record = version() | {"score": score, "progress": progress}
+        with self._lock:
+            self._waiting[step] = (arrays, record)
+            keep = to_keep({s: r["score"] for s, (_, r) in self._waiting.items()} | self._written)
+            self._waiting = {s: w for s, w in self._waiting.items() if s in keep}
+        self._writes.append(self._thread.submit(self._write_next))
+
+    def _write_next(self) -> None:
+        """Write the oldest waiting checkpoint, then delete what need not be kept any more."""
+        with self._lock:
+            if not self._waiting:
+                return
+            step = min(self._waiting)
+            arrays, record = self._waiting[step]
+        where = self.folder / str(step)
         try:
-            saved = self._manager.save(
-                step,
-                args=ocp.args.Composite(
-                    **{
-                        _STATE: ocp.args.StandardSave(state),
-                        _PROGRESS: ocp.args.JsonSave(progress | {"sha256": digest(state)}),
-                    }
-                ),
-                metrics={"score": score},
-            )
-        except OSError as error:
+            archive.write(where, arrays, record)
+            with self._lock:
+                self._waiting.pop(step, None)  # a newer and better one may have replaced it there
+                self._written[step] = record["score"]
+                dropped = self._written.keys() - to_keep(self._written)
+                for old in dropped:
+                    del self._written[old]
+            for old in dropped:
+                archive.remove(self.folder / str(old))
+        # The disk is full, or gone: OSError from here, ValueError from TensorStore.
+        except Exception as error:
             raise UserError(
-                f"checkpoint {self.folder / str(step)}: {_first_line(error)}"
+                f"checkpoint {where} could not be saved: {first_line(error)}; earlier ones are "
+                "intact"
             ) from error
-        if not saved:
-            raise UserError(f"checkpoint {self.folder / str(step)}: Orbax declined to save it")
+
+    def check(self) -> None:
+        """Raise the error of a write that failed since.
+
+        Raises:
+          UserError: naming the checkpoint.
+        """
+        done = [write for write in self._writes if write.done()]
+        self._writes = [write for write in self._writes if write not in done]
+        for write in done:
+            write.result()
+
+    def wait(self) -> None:
+        """Wait until everything is written.
+
+        Raises:
+          UserError: if something could not be.
+        """
+        futures.wait(self._writes)
+        self.check()
 
     def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
-        """Read a checkpoint.
+        """Read a checkpoint, after waiting for what is still being written.
 
         Args:
           step: which one.
           target: a tree of the same structure as the saved state.
 
         Returns:
-          ``(state, progress)``.
+          ``(state, progress)``; arrays are NumPy arrays.
 
         Raises:
-          UserError: if it is damaged or of another shape.
+          DamagedError: if it is not what was written.
+          UserError: if it is of another version, or of another structure, shape or dtype.
         """
+        self.wait()
         where = self.folder / str(step)
-        shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, target)
         try:
-            restored = self._manager.restore(
-                step,
-                args=ocp.args.Composite(
-                    **{
-                        _STATE: ocp.args.StandardRestore(shapes),
-                        _PROGRESS: ocp.args.JsonRestore(),
-                    }
-                ),
-            )
-            state, progress = restored[_STATE], restored[_PROGRESS]
-            intact = progress.pop("sha256") == digest(state)
-        # Orbax and TensorStore report damage by many types, and none of them is ours to handle.
-        except Exception as error:
-            raise UserError(f"checkpoint {where} cannot be read: {_first_line(error)}") from error
-        _check_same_layout(state, target, where)
-        if not intact:
-            raise UserError(f"checkpoint {where} is damaged: its content does not match its digest")
-        return state, progress
+            arrays, record = archive.read(where)
+        except DamagedError:
+            _check_format(where)
+            raise
+        _check_version(record, where)
+        wanted = archive.flatten(target)
+        _check_same_layout(arrays, wanted, where)
+        leaves = [arrays[name] for name in wanted]
+        return jax.tree.unflatten(jax.tree.structure(target), leaves), record["progress"]
+
+    def restore_newest(self, target: Any) -> tuple[Any, dict[str, Any]] | None:
+        """Read the newest intact checkpoint and name the damaged ones before it.
+
+        Those are set aside under another name, so that the run can save their steps again.
+
+        Args:
+          target: a tree of the same structure as the saved state.
+
+        Returns:
+          ``(state, progress)``, or None where there is no checkpoint at all.
+
+        Raises:
+          UserError: if all are damaged, or the newest intact one is of another version or layout.
+        """
+        self.wait()
+        damaged: dict[int, str] = {}
+        for step in reversed(self._steps()):
+            try:
+                restored = self.restore(step, target)
+            except DamagedError as error:
+                damaged[step] = str(error)
+                continue
+            for bad, message in damaged.items():
+                self._set_aside(bad)
+                sys.stderr.write(f"warning: {message}; going back to step {step}\n")
+            return restored
+        if damaged:
+            raise UserError(f"no intact checkpoint: {'; '.join(damaged.values())}")
+        return None
+
+    def _set_aside(self, step: int) -> None:
+        if not self._read_only:
+            path = self.folder / str(step)
+            aside = path.with_name(path.name + DAMAGED)
+            if aside.exists():
+                shutil.rmtree(aside)
+            path.rename(aside)
+        del self._written[step]
+
+    def __enter__(self) -> "RunCheckpoints":
+        """Open for the length of a block."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Finish the writes; an error in the block is worth more than theirs."""
+        if kind is None:
+            self.close()
+        else:
+            self._thread.shutdown(wait=True)
 
     def close(self) -> None:
-        """Release the manager."""
-        self._manager.close()
+        """Finish what is waiting and release the thread.
+
+        Raises:
+          UserError: if something could not be written.
+        """
+        self._thread.shutdown(wait=True)
+        self.check()
 
 
 def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> None:
@@ -177,7 +311,7 @@ def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> 
         text = json.dumps(metadata | {"sha256": digest(params)}, indent=2)
         (folder / METADATA_FILE).write_text(text + "\n")
     except OSError as error:
-        raise UserError(f"output folder {folder}: {_first_line(error)}") from error
+        raise UserError(f"output folder {folder}: {first_line(error)}") from error
 
 
 def load_params(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
@@ -197,15 +331,11 @@ def load_params(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
             raise UserError(f"checkpoint {folder}: {needed.name} is missing")
     try:
         metadata = json.loads((folder / METADATA_FILE).read_text())
-        with ocp.StandardCheckpointer() as checkpointer:
-            source = folder.absolute() / PARAMS_FOLDER
-            shapes = checkpointer.metadata(source).item_metadata.tree
-            target = jax.tree.map(lambda m: np.empty(m.shape, m.dtype), shapes)
-            params = checkpointer.restore(source, target)
+        params = archive.read_arrays(folder.absolute() / PARAMS_FOLDER)
         intact = metadata["sha256"] == digest(params)
-    # As in RunCheckpoints.restore: damage shows by many types.
+    # As in archive.read: damage shows by many types.
     except Exception as error:
-        raise UserError(f"checkpoint {folder} cannot be read: {_first_line(error)}") from error
+        raise UserError(f"checkpoint {folder} cannot be read: {first_line(error)}") from error
     if not intact:
         raise UserError(f"checkpoint {folder} is damaged: its content does not match its digest")
     return params, metadata

@@ -1,19 +1,28 @@
 """The training loop: epochs, evaluations, reports, checkpoints, early stop, resume."""
 
-import contextlib
 import dataclasses
 import json
 import math
 import pathlib
-from typing import Any
+import signal
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.task import Task
-from tvae.training import checkpoint, diagnostics, memory, optim, step, writers
-from tvae.types import UserError
+from tvae.training import (
+    checkpoint,
+    diagnostics,
+    interruption,
+    lock,
+    memory,
+    optim,
+    step,
+    writers,
+)
+from tvae.types import StoppedError, UserError
 
 CHECKPOINTS = "checkpoints"
 """Folder of a working directory."""
@@ -37,16 +46,38 @@ class Progress:
     watched: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
 
-def _fetch(rows: list[tuple[int, dict[str, Any]]], steps: int) -> list[tuple[int, dict[str, Any]]]:
-    """Bring pending metrics to the host in one transfer and refuse non-finite ones."""
-    fetched = jax.device_get(rows)
+Rows = list[tuple[int, dict[str, Any]]]
+
+
+def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_good: str) -> Rows:
+    """Bring pending metrics to the host in one transfer and refuse non-finite ones.
+
+    Args:
+      rows: epoch and metrics on the device.
+      nonfinite: of the state after the last row.
+      steps: per epoch.
+      limit: how many steps in a row may be skipped.
+      last_good: the newest checkpoint, for the message.
+    """
+    fetched, in_a_row = jax.device_get((rows, nonfinite))
+    halted = in_a_row > limit
     for epoch, metrics in fetched:
-        for name, value in metrics.items():
-            if not math.isfinite(value):
-                raise UserError(
-                    f"{name} is {value} in epoch {epoch} (steps {epoch * steps} to "
-                    f"{(epoch + 1) * steps - 1}): training has diverged; lower the learning rate"
-                )
+        first, last = epoch * steps, (epoch + 1) * steps - 1
+        if halted:
+            last = (fetched[-1][0] + 1) * steps - 1
+            first = last - int(in_a_row) + 1
+        elif metrics["train/skipped_updates"] == steps:
+            for name in [n for n, v in metrics.items() if n[:6] == "train/" and math.isnan(v)]:
+                del metrics[name]  # the mean of no step at all
+        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
+        if bad:
+            some = ", ".join(f"{name} is {metrics[name]}" for name in bad[:3])
+            more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+            raise UserError(
+                f"{some}{more} in epoch {epoch} (steps {first} to {last}): training has diverged"
+                + (f" for more than {limit} steps in a row" if halted else "")
+                + f"; lower the learning rate. Last good checkpoint: {last_good}"
+            )
     return fetched
 
 
@@ -103,17 +134,19 @@ def _is_finished(config: ConfigDict, progress: Progress) -> bool:
 def _start(
     engine: step.Engine, run_key: jax.Array, store: checkpoint.RunCheckpoints
 ) -> tuple[step.TrainState, Progress]:
-    """The initial state, or that of the newest checkpoint."""
-    state, progress = engine.init(run_key), Progress()
-    newest = store.latest()
-    if newest is not None:
-        restored, saved = store.restore(newest, state)
-        state, progress = jax.device_put(restored), Progress(**saved)
-    return state, progress
+    """The initial state, or that of the newest intact checkpoint."""
+    state = engine.init(run_key)
+    found = store.restore_newest(state)
+    if found is None:
+        return state, Progress()
+    restored, saved = found
+    return jax.device_put(restored), Progress(**saved)
 
 
 def restore_latest(config: ConfigDict, task: Task, workdir: pathlib.Path) -> step.TrainState:
-    """The state of the newest checkpoint of a run, arrays in host memory.
+    """The state of the newest intact checkpoint of a run, arrays in host memory.
+
+    Reads only: the run may still be going on. Damaged checkpoints are named on standard error.
 
     Args:
       config: of the run.
@@ -124,15 +157,15 @@ def restore_latest(config: ConfigDict, task: Task, workdir: pathlib.Path) -> ste
       The training state.
 
     Raises:
-      UserError: if there is no checkpoint or it is damaged.
+      UserError: if there is no intact checkpoint, or it is of another version or layout.
     """
     engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
     shapes = jax.eval_shape(engine.init, jax.random.key(0))
-    with contextlib.closing(checkpoint.RunCheckpoints(workdir / CHECKPOINTS)) as store:
-        newest = store.latest()
-        if newest is None:
-            raise UserError(f"workdir {workdir}: holds no checkpoint")
-        return store.restore(newest, shapes)[0]
+    with checkpoint.RunCheckpoints(workdir / CHECKPOINTS, read_only=True) as store:
+        found = store.restore_newest(shapes)
+    if found is None:
+        raise UserError(f"workdir {workdir}: holds no checkpoint")
+    return found[0]
 
 
 def _block_end(config: ConfigDict, epoch: int) -> tuple[int, bool]:
@@ -152,7 +185,7 @@ def _block_end(config: ConfigDict, epoch: int) -> tuple[int, bool]:
 
 
 def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, Any]:
-    """Train a task, or go on from the newest checkpoint of the working directory.
+    """Train a task, or go on from the newest intact checkpoint of the working directory.
 
     Args:
       config: validated configuration.
@@ -163,43 +196,100 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
       The final metrics as plain numbers and lists; also written to ``metrics.json``.
 
     Raises:
-      UserError: on divergence, a damaged checkpoint, or an early-stop metric that does not exist.
+      UserError: on divergence, if no checkpoint is intact, if the folder cannot be written or
+        another process trains there, or for an early-stop metric that does not exist.
+      StoppedError: after SIGTERM or SIGINT, with everything saved.
     """
-    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-    engine = step.make_engine(task, settings)
-    run_key = jax.random.key(config.seed)
-    store = checkpoint.RunCheckpoints(workdir / CHECKPOINTS)
-    state, progress = _start(engine, run_key, store)
-    memory.forget_programs()
-    with (
-        contextlib.closing(store),
-        writers.open_writers(workdir, first_epoch=progress.epoch) as out,
-        writers.progress_bar(epochs=config.epochs, first_epoch=progress.epoch) as bar,
-    ):
-        while not _is_finished(config, progress):
-            end, evaluate = _block_end(config, progress.epoch)
-            rows = []
-            for epoch in range(progress.epoch, end):
-                state, metrics = engine.train_epoch(state, run_key)
-                rows.append((epoch, metrics))
-            memory.return_freed_pages()
-            if evaluate:
-                state, measured = engine.evaluate(state, run_key)
-                rows[-1] = (end - 1, metrics | measured)
-            rows = _fetch(rows, task.steps_per_epoch)
-            memory.return_freed_pages()
-            for epoch, row in rows:
-                out.write(epoch, row)
-            bar.set_postfix_str(writers.describe(rows[-1][1]), refresh=False)
-            bar.update(end - progress.epoch)
-            progress.epoch = end
-            if evaluate:
-                _keep(config, progress, rows[-1][1], store, state)
-    memory.forget_programs()
-    final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
-    final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
-    writers.write_atomically(workdir / writers.FINAL_FILE, json.dumps(final, indent=2) + "\n")
+    with lock.hold(workdir):
+        engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+        run_key = jax.random.key(config.seed)
+        state, progress = _epochs(config, task, engine, run_key, workdir)
+        memory.forget_programs()
+        final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
+        final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
+        writers.write_atomically(workdir / writers.FINAL_FILE, json.dumps(final, indent=2) + "\n")
     return final
+
+
+def _epochs(
+    config: ConfigDict, task: Task, engine: step.Engine, run_key: jax.Array, workdir: pathlib.Path
+) -> tuple[step.TrainState, Progress]:
+    """All epochs that are left, with their rows and checkpoints."""
+    with (
+        interruption.watch() as signals,
+        checkpoint.RunCheckpoints(workdir / CHECKPOINTS) as store,
+    ):
+        state, progress = _start(engine, run_key, store)
+        memory.forget_programs()
+        with (
+            writers.open_writers(workdir, first_epoch=progress.epoch) as out,
+            writers.progress_bar(epochs=config.epochs, first_epoch=progress.epoch) as bar,
+        ):
+            while not _is_finished(config, progress):
+                store.check()
+                state, rows, evaluated = _block(config, engine, run_key, state, progress, signals)
+                rows = _fetch(
+                    rows,
+                    state.nonfinite,
+                    steps=task.steps_per_epoch,
+                    limit=config.optimizer.max_nonfinite_steps,
+                    last_good=store.newest(),
+                )
+                memory.return_freed_pages()
+                for epoch, row in rows:
+                    out.write(epoch, row)
+                bar.set_postfix_str(writers.describe(rows[-1][1]), refresh=False)
+                bar.update(len(rows))
+                progress.epoch += len(rows)
+                if evaluated:
+                    _keep(config, progress, rows[-1][1], store, state)
+                if signals.received is not None:
+                    _stop(signals.received, store, state, progress)
+    return state, progress
+
+
+def _block(
+    config: ConfigDict,
+    engine: step.Engine,
+    run_key: jax.Array,
+    state: step.TrainState,
+    progress: Progress,
+    signals: interruption.Watch,
+) -> tuple[step.TrainState, Rows, bool]:
+    """Epochs up to the next host transfer, or to the first after a signal.
+
+    Returns:
+      The state, the rows of the epochs that were run, and whether the last was evaluated.
+    """
+    end, evaluate = _block_end(config, progress.epoch)
+    rows = []
+    for epoch in range(progress.epoch, end):
+        state, metrics = engine.train_epoch(state, run_key)
+        rows.append((epoch, metrics))
+        if signals.received is not None:
+            break
+    memory.return_freed_pages()
+    evaluate = evaluate and len(rows) == end - progress.epoch
+    if evaluate:
+        state, measured = engine.evaluate(state, run_key)
+        rows[-1] = (end - 1, metrics | measured)
+    return state, rows, evaluate
+
+
+def _stop(
+    received: signal.Signals,
+    store: checkpoint.RunCheckpoints,
+    state: step.TrainState,
+    progress: Progress,
+) -> NoReturn:
+    """Save, unscored where no evaluation was due, and leave the loop."""
+    store.save(int(state.step), state, dataclasses.asdict(progress), score=None)
+    store.wait()
+    raise StoppedError(
+        f"stopped by {received.name} after {progress.epoch} epochs, saved in {store.newest()}; "
+        "--resume goes on",
+        received,
+    )
 
 
 def _keep(

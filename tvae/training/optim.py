@@ -97,7 +97,7 @@ def global_norms(tree: Any, labels: Any) -> dict[str, jax.Array]:
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSettings:
-    """Adam's settings; fields as in ``config.optimizer``.
+    """Adam's settings and its guard; fields as in ``config.optimizer``.
 
     Attributes:
       kind: "adamw" (decoupled decay), "adam_l2" (decay added to the gradient: torch's Adam), or
@@ -107,6 +107,8 @@ class OptimizerSettings:
       b2: decay of the second moment.
       eps: added to the root of the second moment.
       grad_clip: largest global norm of the open groups' gradient.
+      max_nonfinite_steps: steps in a row that may be skipped because their loss or gradient is not
+        finite, before the run stops.
     """
 
     kind: str = "adamw"
@@ -115,6 +117,7 @@ class OptimizerSettings:
     b2: float = 0.999
     eps: float = 1e-8
     grad_clip: float = 1.0
+    max_nonfinite_steps: int = 10
 
 
 def _descend(settings: OptimizerSettings, factor: float) -> optax.GradientTransformationExtraArgs:

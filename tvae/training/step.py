@@ -38,12 +38,14 @@ class TrainState:
       params: parameters.
       opt_state: optimizer state.
       aux: the task's untrained state.
+      nonfinite: steps in a row, up to the last, whose loss or gradient was not finite, int32.
     """
 
     step: jax.Array
     params: Params
     opt_state: Any
     aux: Aux
+    nonfinite: jax.Array = flax.struct.field(default_factory=lambda: jnp.int32(0))
 
 
 class Engine(NamedTuple):
@@ -53,8 +55,9 @@ class Engine(NamedTuple):
       init: ``run_key -> state``.
       step: ``(state, batch, run_key) -> (state, metrics)``, one gradient step.
       train_epoch: ``(state, run_key) -> (state, metrics)``, one epoch as one program; metrics are
-        means over its steps and, at its end, ``weight_norm`` (all that learn) and
-        ``weight_norm/<group>``, all prefixed ``train/``, and the task's monitor values.
+        means over its steps that were not skipped, the number that were, and at its end
+        ``weight_norm`` (all that learn) and ``weight_norm/<group>``, all prefixed ``train/``, and
+        the task's monitor values.
       evaluate: ``(state, run_key) -> (state, metrics)``, the periodic evaluation.
       final_evaluate: ``(state, run_key) -> metrics``; the task compiles it in parts.
     """
@@ -72,21 +75,27 @@ def make_train_step(
     labels: Any,
     *,
     grad_clip: float,
+    max_nonfinite: int,
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
     """The step ``(state, batch, run_key) -> (state, metrics)`` of a task.
 
     The objective is the sum of the task's terms, each times its weight, which is traced: changing
     a weight or a schedule value recompiles nothing. The noise key is folded from the step.
 
+    A step whose loss or gradient is not finite changes nothing but the count of steps: parameters,
+    moments and aux stay as they were. After more than ``max_nonfinite`` such steps in a row all
+    later ones are skipped too, until the loop sees it and stops.
+
     Args:
       task: the domain.
       tx: from :func:`tvae.training.optim.make_optimizer`.
       labels: the optimizer group of each parameter.
       grad_clip: the clipping norm of ``tx``, for the reported norms.
+      max_nonfinite: how many steps in a row may be skipped.
 
     Returns:
       A traceable function; metrics hold ``loss``, each term, ``grad_norm`` (all groups, before
-      clipping) and ``grad_norm/<group>`` (after clipping).
+      clipping), ``grad_norm/<group>`` (after clipping) and ``skipped_updates`` (bool).
     """
 
     def step(state: TrainState, batch: Batch, run_key: jax.Array) -> tuple[TrainState, Metrics]:
@@ -116,9 +125,21 @@ def make_train_step(
             gates=task.gates(state.aux),
         )
         params = optax.apply_updates(state.params, updates)
-        return TrainState(state.step + 1, params, opt_state, aux), metrics
+        halted = state.nonfinite > max_nonfinite
+        # The norm sums all squares, so it is finite only if every entry of the gradient is.
+        learns = jnp.isfinite(loss) & jnp.isfinite(total) & ~halted
+        new, old = (params, opt_state, aux), (state.params, state.opt_state, state.aux)
+        params, opt_state, aux = jax.tree.map(lambda a, b: jnp.where(learns, a, b), new, old)
+        nonfinite = jnp.where(learns, 0, state.nonfinite + 1)
+        metrics["skipped_updates"] = ~learns
+        return TrainState(state.step + 1, params, opt_state, aux, nonfinite), metrics
 
     return step
+
+
+def _mean(values: jax.Array, counted: jax.Array) -> jax.Array:
+    """Mean over the entries that count; NaN where none does."""
+    return jnp.where(counted, values, 0.0).sum() / counted.sum()
 
 
 def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
@@ -140,7 +161,8 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
     gated = set(jax.eval_shape(task.gates, aux_shape))
     balls = optim.label_balls(params_shape, task.ball_of)
     tx = optim.make_optimizer(labels, task.groups, gated, settings, balls)
-    step = make_train_step(task, tx, labels, grad_clip=settings.grad_clip)
+    limit = settings.max_nonfinite_steps
+    step = make_train_step(task, tx, labels, grad_clip=settings.grad_clip, max_nonfinite=limit)
 
     def init(run_key: jax.Array) -> TrainState:
         params, aux = task.init(purpose_key(run_key, Purpose.INIT))
@@ -153,7 +175,11 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
         state, metrics = jax.lax.scan(
             lambda state, batch: step(state, batch, run_key), state, batches
         )
-        means = {f"train/{name}": value.mean() for name, value in metrics.items()}
+        skipped = metrics.pop("skipped_updates")
+        # Once halted nothing is masked: what is not finite shows under its name.
+        counted = ~skipped | (state.nonfinite > limit)
+        means = {f"train/{name}": _mean(value, counted) for name, value in metrics.items()}
+        means["train/skipped_updates"] = skipped.sum(dtype=jnp.int32)
         norms = optim.global_norms(state.params, labels)
         means["train/weight_norm"] = norms.pop("total")
         means |= {f"train/weight_norm/{group}": norm for group, norm in norms.items()}
@@ -167,7 +193,7 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
         if reset is not None:
             fresh = tx.init(params)
             opt_state = jax.tree.map(lambda new, old: jnp.where(reset, new, old), fresh, opt_state)
-        return TrainState(state.step, params, opt_state, aux), metrics
+        return TrainState(state.step, params, opt_state, aux, state.nonfinite), metrics
 
     def final_evaluate(state: TrainState, run_key: jax.Array) -> Metrics:
         key = purpose_key(run_key, Purpose.FINAL_EVALUATE)

@@ -12,11 +12,13 @@ import jax
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from tvae.training import writers
+from tvae.training import lock, writers
 from tvae.types import UserError
 
 CONFIG_FILE = "config.json"
 RUN_FILE = "run.json"
+# What a start that was killed may leave in a folder that holds no run yet.
+_OF_A_START = {lock.LOCK_FILE, RUN_FILE, f"{RUN_FILE}.tmp", f"{CONFIG_FILE}.tmp"}
 
 
 def _git(*arguments: str) -> str | None:
@@ -77,21 +79,22 @@ def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
       resume: go on with the run that the folder holds, if any.
 
     Raises:
-      UserError: if the folder cannot be written, holds a run and ``resume`` is off, or holds a run
-        of another configuration.
+      UserError: if the folder cannot be written, is in use, holds a run and ``resume`` is off, or
+        holds a run of another configuration.
     """
     stored = folder / CONFIG_FILE
     try:
-        if stored.exists():
-            _check_same_run(folder, config, resume=resume)
-            return
         folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
+        if not stored.exists() and {path.name for path in folder.iterdir()} - _OF_A_START:
             raise UserError(f"workdir {folder}: expected an empty folder or a run to resume")
-        writers.write_atomically(folder / RUN_FILE, json.dumps(provenance(), indent=2) + "\n")
-        # Written last: its presence says that the folder holds a run.
-        text = json.dumps(json.loads(config.to_json()), indent=2) + "\n"
-        writers.write_atomically(stored, text)
+        with lock.hold(folder):
+            if stored.exists():
+                _check_same_run(folder, config, resume=resume)
+                return
+            writers.write_atomically(folder / RUN_FILE, json.dumps(provenance(), indent=2) + "\n")
+            # Written last: its presence says that the folder holds a run.
+            text = json.dumps(json.loads(config.to_json()), indent=2) + "\n"
+            writers.write_atomically(stored, text)
     except OSError as error:
         raise UserError(f"workdir {folder}: cannot be written ({error.strerror})") from error
 
@@ -125,3 +128,6 @@ def _check_same_run(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -
         raise UserError(f"workdir {folder} holds a run of another config: {'; '.join(changes)}")
     if not resume:
         raise UserError(f"workdir {folder} holds a run already: give --resume or another --workdir")
+    began, now = read_provenance(folder).get("git_commit"), _git("rev-parse", "HEAD")
+    if began != now:
+        sys.stderr.write(f"warning: the run began at commit {began}, and goes on at {now}\n")

@@ -6,11 +6,14 @@ import json
 import os
 import pathlib
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
+
+from tvae.types import UserError
 
 METRICS_FILE = "metrics.jsonl"
 FINAL_FILE = "metrics.json"
@@ -33,11 +36,52 @@ def keep_rows_before(path: pathlib.Path, epoch: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         with contextlib.suppress(json.JSONDecodeError):
             if json.loads(line)["epoch"] < epoch:
                 kept.append(line + "\n")
     write_atomically(path, "".join(kept))
+
+
+class TensorBoard:
+    """An event file of scalars.
+
+    It writes in the caller's thread: tensorboardX's own thread dies of a full disk, and the run
+    then waits for it forever.
+
+    Attributes:
+      FLUSH_SECONDS: how often events must reach the disk, for those who watch.
+    """
+
+    FLUSH_SECONDS = 30.0
+
+    def __init__(self, folder: pathlib.Path, *, first_epoch: int) -> None:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2, summary_pb2
+
+        self._event, self._summary = event_pb2, summary_pb2.Summary
+        folder.mkdir(exist_ok=True)
+        # The suffix: two starts within a second must not share a file.
+        self._file = EventsWriter(str(folder / "events"), f".{first_epoch}")
+        self._flushed = time.monotonic()
+        # Says that what older files hold of these epochs is void.
+        start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+        self._file.write_event(event_pb2.Event(step=first_epoch, session_log=start))
+
+    def write(self, epoch: int, scalars: Mapping[str, float]) -> None:
+        """Write the scalars of an epoch as one event."""
+        values = [self._summary.Value(tag=k, simple_value=v) for k, v in scalars.items()]
+        summary = self._summary(value=values)
+        self._file.write_event(
+            self._event.Event(step=epoch, wall_time=time.time(), summary=summary)
+        )
+        if time.monotonic() - self._flushed > self.FLUSH_SECONDS:
+            self._file.flush()
+            self._flushed = time.monotonic()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._file.close()
 
 
 class Writers:
@@ -52,11 +96,7 @@ class Writers:
         self._file = (workdir / METRICS_FILE).open("a")
         self._tensorboard = None
         if importlib.util.find_spec("tensorboardX"):
-            import tensorboardX
-
-            self._tensorboard = tensorboardX.SummaryWriter(
-                str(workdir / "tensorboard"), purge_step=first_epoch
-            )
+            self._tensorboard = TensorBoard(workdir / "tensorboard", first_epoch=first_epoch)
 
     def write(self, epoch: int, metrics: Mapping[str, Any]) -> None:
         """Write the metrics of an epoch (0-based)."""
@@ -64,9 +104,8 @@ class Writers:
         self._file.write(json.dumps({"epoch": epoch} | row) + "\n")
         self._file.flush()
         if self._tensorboard is not None:
-            for name, value in row.items():
-                if not isinstance(value, list):
-                    self._tensorboard.add_scalar(name, value, epoch)
+            scalars = {name: value for name, value in row.items() if not isinstance(value, list)}
+            self._tensorboard.write(epoch, scalars)
 
     def close(self) -> None:
         """Flush and close all."""
@@ -77,12 +116,16 @@ class Writers:
 
 @contextlib.contextmanager
 def open_writers(workdir: pathlib.Path, *, first_epoch: int) -> Iterator[Writers]:
-    """Writers that are closed at the end of the block."""
-    writers = Writers(workdir, first_epoch=first_epoch)
+    """Writers that are closed at the end of the block.
+
+    Raises:
+      UserError: if they cannot write, as on a full disk.
+    """
     try:
-        yield writers
-    finally:
-        writers.close()
+        with contextlib.closing(Writers(workdir, first_epoch=first_epoch)) as writers:
+            yield writers
+    except OSError as error:
+        raise UserError(f"workdir {workdir}: cannot be written ({error.strerror})") from error
 
 
 def progress_bar(*, epochs: int, first_epoch: int) -> tqdm:

@@ -1,0 +1,140 @@
+"""Disks that are full or cannot be written: one clear line, earlier checkpoints intact."""
+
+import os
+import re
+import shutil
+import subprocess
+
+import jax
+import numpy as np
+import pytest
+
+from tests.training import toy
+from tvae import door
+from tvae.training import checkpoint, loop
+
+CONFIG = {"epochs": 12}
+REPEATS = 3
+
+
+@pytest.fixture(scope="module")
+def reference(trainers, tmp_path_factory):
+    """The last state of a run on a good disk."""
+    workdir = tmp_path_factory.mktemp("disk") / "run"
+    assert trainers.run(workdir, CONFIG) == (0, [])
+    return last_state(workdir)
+
+
+def last_state(workdir):
+    return loop.restore_latest(toy.make_config(), toy.make_task(), workdir)
+
+
+def assert_one_line(messages, *parts):
+    assert len(messages) == 1, messages
+    assert messages[0].startswith("error: ")
+    for part in parts:
+        assert part in messages[0]
+
+
+def assert_goes_on(trainers, workdir, reference):
+    """With the fault gone, the run ends as if there had been none."""
+    status, _ = trainers.run(workdir, CONFIG)
+    assert status == 0
+    jax.tree.map(np.testing.assert_array_equal, last_state(workdir), reference)
+    assert not [p for p in (workdir / "checkpoints").iterdir() if not p.name.isdigit()]
+
+
+@pytest.mark.parametrize("repeat", range(REPEATS))
+def test_no_space_for_a_checkpoint(trainers, tmp_path, reference, repeat):
+    workdir = tmp_path / "run"
+    limit = 6 + 6 * repeat
+    status, messages = trainers.run(workdir, CONFIG, pace=0.05, full_disk=limit)
+    assert status == door.USER_ERROR_STATUS
+    assert_one_line(messages, "could not be saved", "No space left on device", "are intact")
+    kept = int(last_state(workdir).step)
+    assert 0 < kept < limit
+    assert_goes_on(trainers, workdir, reference)
+
+
+@pytest.mark.parametrize("size", [0, 200, 2000])
+def test_files_that_may_not_grow(trainers, tmp_path, reference, size):
+    """The kernel's own refusal, at the lock, the metrics, the arrays: whichever comes first."""
+    workdir = tmp_path / "run"
+    status, _ = trainers.run(workdir, {"epochs": 4})
+    assert status == 0
+    before = (workdir / "metrics.jsonl").read_text()
+    status, messages = trainers.run(workdir, CONFIG, small_files=size)
+    assert status == door.USER_ERROR_STATUS
+    assert_one_line(messages, "File too large")
+    assert int(last_state(workdir).step) >= 4 * toy.STEPS
+    assert (workdir / "metrics.jsonl").read_text().startswith(before)
+    assert_goes_on(trainers, workdir, reference)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 2 MB, or None where the system does not let us mount one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    command = ["-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if not mount or subprocess.run([mount, *command], capture_output=True).returncode:
+        yield None
+        return
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up(trainers, small_disk, tmp_path, reference):
+    """A real one; where mounting is not allowed, a limit on the size of files stands for it."""
+    workdir = (small_disk or tmp_path) / "run"
+    status, _ = trainers.run(workdir, {"epochs": 4})
+    assert status == 0
+    if small_disk is None:
+        status, messages = trainers.run(workdir, CONFIG, small_files=3000)
+    else:
+        space = os.statvfs(small_disk)
+        with (small_disk / "other").open("wb") as file:
+            os.posix_fallocate(file.fileno(), 0, (space.f_bavail - 8) * space.f_frsize)
+        status, messages = trainers.run(workdir, CONFIG)
+        os.remove(small_disk / "other")
+    assert status == door.USER_ERROR_STATUS
+    assert_one_line(messages, "File too large" if small_disk is None else "No space left on device")
+    assert int(last_state(workdir).step) >= 4 * toy.STEPS
+    assert_goes_on(trainers, workdir, reference)
+
+
+def test_a_folder_that_cannot_be_written(trainers, tmp_path):
+    """One line, and nothing touched: a new run, and one to resume."""
+    tmp_path.chmod(0o755)
+    for parent in list(tmp_path.parents)[:2]:
+        parent.chmod(parent.stat().st_mode | 0o055)
+    workdir = tmp_path / "run"
+    workdir.mkdir()
+    for name in ("new", "run"):
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        if name == "run":
+            assert trainers.run(folder, {"epochs": 2}) == (0, [])
+        before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+        folder.chmod(0o555)
+        status, messages = trainers.run(folder, CONFIG, nobody=None)
+        folder.chmod(0o755)
+        assert status == door.USER_ERROR_STATUS
+        assert_one_line(messages, f"workdir {folder}: cannot be written (Permission denied)")
+        assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+def test_a_failed_write_is_told_once_and_by_every_way_out(tmp_path, monkeypatch):
+    def refuse(folder, arrays, record):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tvae.training.archive.write", refuse)
+    store = checkpoint.RunCheckpoints(tmp_path)
+    store.save(1, {"x": np.ones(3)}, {}, score=0.0)
+    with pytest.raises(checkpoint.UserError, match=re.escape(str(tmp_path / "1"))):
+        store.wait()
+    store.check()
+    store.save(2, {"x": np.ones(3)}, {}, score=0.0)
+    with pytest.raises(checkpoint.UserError, match="No space left on device"):
+        store.close()

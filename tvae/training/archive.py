@@ -1,0 +1,193 @@
+"""A folder of named arrays and a record: written in one instant, checked whole when read.
+
+The arrays are in Orbax format (TensorStore), the record is JSON; one SHA-256 digest covers both, so
+that what rotted is refused instead of silently used. Reading runs no code from the files.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import absl.logging
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from tvae.types import UserError
+
+ARRAYS = "state"
+RECORD = "progress.json"
+PARTIAL = ".partial"
+"""Ending of a folder that is being written."""
+
+_OVERHEAD = 1 << 16
+"""Bytes that a folder takes beside its arrays, at most."""
+
+REMOVED = ".removed"
+"""Ending of a folder that is being deleted."""
+
+
+class DamagedError(UserError):
+    """A folder whose content is not what was written."""
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """The leaves of a tree by name, such as "opt_state/1/mu/encoder/kernel".
+
+    >>> flatten({"a": [1, {"b": 2}]})
+    {'a/0': 1, 'a/1/b': 2}
+    """
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in leaves}
+
+
+def digest(tree: Any) -> str:
+    """SHA-256 over the names, dtypes, shapes and bytes of a tree of arrays."""
+    sha = hashlib.sha256()
+    for name, leaf in flatten(tree).items():
+        array = np.asarray(leaf)
+        sha.update(f"{name} {array.dtype} {array.shape}".encode())
+        sha.update(np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()
+
+
+def _seal(arrays: dict[str, Any], record: dict[str, Any]) -> str:
+    """One digest of arrays and record."""
+    text = json.dumps(record, sort_keys=True)
+    return hashlib.sha256(f"{digest(arrays)} {text}".encode()).hexdigest()
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in at most one line.
+
+    >>> first_line(ValueError("Error writing 'w/0' in file 'f': No space [os_error_code=28]"))
+    'No space'
+    """
+    lines = str(error).strip().splitlines()
+    # TensorStore puts the system's reason behind the names of all the files it was about.
+    system = re.search(r"([^:\[\]]+) \[os_error_code=", lines[0] if lines else "")
+    if system:
+        return system[1].strip()
+    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
+
+
+@contextlib.contextmanager
+def _without_tracebacks() -> Iterator[None]:
+    """Keep Orbax from logging what it raises as well, hundreds of lines for a full disk."""
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "orbax" not in record.pathname or record.levelno < logging.ERROR
+
+    logger = absl.logging.get_absl_logger()
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
+
+
+def read_arrays(folder: pathlib.Path) -> Any:
+    """The tree of arrays in an Orbax folder, as NumPy arrays; damage shows by many exceptions."""
+    with ocp.StandardCheckpointer() as checkpointer:
+        shapes = checkpointer.metadata(folder).item_metadata.tree
+        target = jax.tree.map(lambda m: np.empty(m.shape, m.dtype), shapes)
+        return checkpointer.restore(folder, target)
+
+
+def _sync(path: pathlib.Path) -> None:
+    """Let a file or folder reach the disk before what follows."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reserve(folder: pathlib.Path, size: int) -> None:
+    """Have the system say in plain words that so many bytes are too many, where it can.
+
+    TensorStore finds out as well, but half-way, and its callbacks then outlive their event loop.
+    """
+    path = folder / "reserve"
+    with path.open("wb") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)
+        except (OSError, AttributeError) as error:  # macOS does not have it, some disks neither
+            if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+    path.unlink()
+
+
+def write(folder: pathlib.Path, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
+    """Write a folder that appears only when it is complete.
+
+    Args:
+      folder: must not exist.
+      arrays: name -> array in host memory, which nobody changes meanwhile.
+      record: JSON-compatible.
+
+    Raises:
+      OSError: where the system says why it cannot be written; TensorStore has types of its own.
+    """
+    partial = folder.with_name(folder.name + PARTIAL)
+    try:
+        partial.mkdir(parents=True)
+        _reserve(partial, sum(array.nbytes for array in arrays.values()) + _OVERHEAD)
+        handler = ocp.StandardCheckpointHandler()
+        with _without_tracebacks(), ocp.Checkpointer(handler) as checkpointer:
+            checkpointer.save(partial.absolute() / ARRAYS, args=ocp.args.StandardSave(arrays))
+        text = json.dumps(record | {"sha256": _seal(arrays, record)}, indent=2)
+        (partial / RECORD).write_text(text + "\n")
+        _sync(partial / RECORD)
+        partial.rename(folder)
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def read_record(folder: pathlib.Path) -> dict[str, Any]:
+    """The record alone, not compared with its digest.
+
+    Raises:
+      DamagedError: if it is missing or not readable.
+    """
+    try:
+        record = json.loads((folder / RECORD).read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedError(f"checkpoint {folder} cannot be read: {first_line(error)}") from error
+    if not isinstance(record, dict):
+        raise DamagedError(f"checkpoint {folder} cannot be read: {RECORD} holds no fields")
+    return record
+
+
+def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and record of a folder.
+
+    Raises:
+      DamagedError: unless both are exactly what :func:`write` was given.
+    """
+    record = read_record(folder)
+    try:
+        arrays = read_arrays(folder.absolute() / ARRAYS)
+        intact = record.pop("sha256") == _seal(arrays, record)
+    # Orbax and TensorStore report damage by many types, and none of them is ours to handle.
+    except Exception as error:
+        raise DamagedError(f"checkpoint {folder} cannot be read: {first_line(error)}") from error
+    if not intact:
+        raise DamagedError(f"checkpoint {folder} is damaged: its content does not match its digest")
+    return arrays, record
+
+
+def remove(folder: pathlib.Path) -> None:
+    """Delete a folder; under its name it is there whole or not at all."""
+    doomed = folder.with_name(folder.name + REMOVED)
+    folder.rename(doomed)
+    shutil.rmtree(doomed)
