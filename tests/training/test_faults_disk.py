@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 
@@ -11,7 +12,7 @@ import pytest
 
 from tests.training import toy
 from tvae import door
-from tvae.training import checkpoint, loop
+from tvae.training import archive, checkpoint, loop
 
 CONFIG = {"epochs": 12}
 REPEATS = 3
@@ -125,16 +126,36 @@ def test_a_folder_that_cannot_be_written(trainers, tmp_path):
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def test_a_failed_write_is_told_once_and_by_every_way_out(tmp_path, monkeypatch):
-    def refuse(folder, arrays, record):
+def test_a_write_that_fails_in_the_background(tmp_path, monkeypatch):
+    """Past the check beforehand, TensorStore's own error becomes the same line."""
+    monkeypatch.setattr(archive, "reserve", lambda folder, size: None)
+    noise = {"x": np.random.default_rng(0).random(100_000)}
+    store = checkpoint.RunCheckpoints(tmp_path)
+    store.save(1, noise, {"epoch": 1}, score=0.0)
+    store.wait()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        store.save(2, noise, {"epoch": 2}, score=1.0)
+        with pytest.raises(checkpoint.UserError, match=r"/2 could not be saved: File too large"):
+            store.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    store.close()
+    with checkpoint.RunCheckpoints(tmp_path) as again:
+        assert again.restore_newest(noise)[1] == {"epoch": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+def test_a_failed_write_is_told_by_every_way_out(tmp_path, monkeypatch):
+    def refuse(self):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tvae.training.archive.write", refuse)
-    store = checkpoint.RunCheckpoints(tmp_path)
-    store.save(1, {"x": np.ones(3)}, {}, score=0.0)
-    with pytest.raises(checkpoint.UserError, match=re.escape(str(tmp_path / "1"))):
-        store.wait()
-    store.check()
-    store.save(2, {"x": np.ones(3)}, {}, score=0.0)
-    with pytest.raises(checkpoint.UserError, match="No space left on device"):
-        store.close()
+    for way in (checkpoint.RunCheckpoints.wait, checkpoint.RunCheckpoints.close):
+        store = checkpoint.RunCheckpoints(tmp_path)
+        store.save(1, {"x": np.ones(3)}, {}, score=0.0)
+        with monkeypatch.context() as patch:
+            patch.setattr("orbax.checkpoint.CheckpointManager.wait_until_finished", refuse)
+            with pytest.raises(checkpoint.UserError, match=re.escape(str(tmp_path / "1"))):
+                way(store)
+        shutil.rmtree(tmp_path / "1", ignore_errors=True)

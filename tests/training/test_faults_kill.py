@@ -62,7 +62,7 @@ def test_killed_at_random_instants(trainers, tmp_path, uninterrupted):
             if trainers.wait(pid)[0] != -signal.SIGKILL:
                 break  # it was done before
             kills += 1
-            inside_a_save += any(workdir.glob("checkpoints/*.partial"))
+            inside_a_save += any(workdir.glob("checkpoints/*.orbax-checkpoint-tmp"))
         status, messages = trainers.run(workdir, EPOCHS)
         assert (status, messages) == (0, [])
         assert_same_run(workdir, uninterrupted)
@@ -71,9 +71,9 @@ def test_killed_at_random_instants(trainers, tmp_path, uninterrupted):
 
 
 def test_killed_at_each_change_that_a_save_makes(trainers, tmp_path, uninterrupted):
-    """Before each sync, rename and deletion of a save, one after the other in one run."""
+    """Before each folder made, renamed or deleted by saves, one after the other in one run."""
     workdir = tmp_path / "run"
-    for call in range(1, 11):
+    for call in range(1, 21):
         status, messages = trainers.run(workdir, EPOCHS, pace=0.01, die_at=call)
         assert (status, messages) == (-signal.SIGKILL, [])
     assert trainers.run(workdir, EPOCHS) == (0, [])
