@@ -8,6 +8,7 @@ import subprocess
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from tests.training import toy
@@ -147,15 +148,18 @@ def test_a_write_that_fails_in_the_background(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
-def test_a_failed_write_is_told_by_every_way_out(tmp_path, monkeypatch):
-    def refuse(self):
+@pytest.mark.parametrize("way", ["wait", "close"])
+def test_a_failed_write_is_told_by_every_way_out(tmp_path, monkeypatch, way):
+    wait = ocp.CheckpointManager.wait_until_finished
+
+    def fail_late(self):
+        wait(self)
         raise OSError(28, "No space left on device")
 
-    for way in (checkpoint.RunCheckpoints.wait, checkpoint.RunCheckpoints.close):
-        store = checkpoint.RunCheckpoints(tmp_path)
-        store.save(1, {"x": np.ones(3)}, {}, score=0.0)
-        with monkeypatch.context() as patch:
-            patch.setattr("orbax.checkpoint.CheckpointManager.wait_until_finished", refuse)
-            with pytest.raises(checkpoint.UserError, match=re.escape(str(tmp_path / "1"))):
-                way(store)
-        shutil.rmtree(tmp_path / "1", ignore_errors=True)
+    store = checkpoint.RunCheckpoints(tmp_path)
+    store.save(1, {"x": np.ones(3)}, {}, score=0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.CheckpointManager, "wait_until_finished", fail_late)
+        with pytest.raises(checkpoint.UserError, match=re.escape(str(tmp_path / "1"))):
+            getattr(store, way)()
+    store.close()

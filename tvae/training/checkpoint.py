@@ -120,7 +120,9 @@ class RunCheckpoints:
         self._scores: dict[int, float | None] = {}
         for step in self._steps():
             with contextlib.suppress(DamagedError):  # named by restore_newest
-                self._scores[step] = archive.read_record(folder / str(step)).get("score")
+                score = archive.read_record(folder / str(step)).get("score")
+                self._scores[step] = score if isinstance(score, float) else None
+        self._last_saved = -1  # none yet
         self._quiet = contextlib.ExitStack()
         if not read_only:
             for path in [*folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"), folder / _REMOVED]:
@@ -163,9 +165,8 @@ class RunCheckpoints:
             return
         arrays = archive.flatten(_on_host(state))
         record = archive.seal(arrays, version() | {"score": score, "progress": progress})
-        where = self.folder / str(step)
-        self._scores[step] = score
-        with self._told(where):
+        self._scores[step], self._last_saved = score, step
+        with self._told():
             manager = self._manager
             archive.reserve(self.folder, sum(array.nbytes for array in arrays.values()))
             saved = manager.save(
@@ -178,19 +179,19 @@ class RunCheckpoints:
                 ),
             )
         if not saved:
-            raise UserError(f"checkpoint {where}: Orbax declined to save it")
+            raise UserError(f"checkpoint {self.folder / str(step)}: Orbax declined to save it")
 
     @contextlib.contextmanager
-    def _told(self, where: pathlib.Path) -> Iterator[None]:
-        """Turn a failed write into one line."""
+    def _told(self) -> Iterator[None]:
+        """Turn a failed write of the last checkpoint into one line."""
         try:
             yield
         # The disk is full, or gone: OSError from here, ValueError from TensorStore.
         except Exception as error:
-            self._scores.pop(int(where.name), None)
+            self._scores.pop(self._last_saved, None)
             raise UserError(
-                f"checkpoint {where} could not be saved: {first_line(error)}; earlier ones are "
-                "intact"
+                f"checkpoint {self.folder / str(self._last_saved)} could not be saved: "
+                f"{first_line(error)}; earlier ones are intact"
             ) from error
 
     def check(self) -> None:
@@ -199,8 +200,8 @@ class RunCheckpoints:
         Raises:
           UserError: naming the checkpoint.
         """
-        if "_manager" in self.__dict__:
-            with self._told(self.folder / str(max(self._scores))):
+        if self._last_saved >= 0:
+            with self._told():
                 self._manager.check_for_errors()
 
     def wait(self) -> None:
@@ -209,8 +210,8 @@ class RunCheckpoints:
         Raises:
           UserError: if something could not be.
         """
-        if "_manager" in self.__dict__:
-            with self._told(self.folder / str(max(self._scores))):
+        if self._last_saved >= 0:
+            with self._told():
                 self._manager.wait_until_finished()
             shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
 
@@ -311,10 +312,9 @@ class RunCheckpoints:
         try:
             self.wait()
         finally:
-            manager = self.__dict__.pop("_manager", None)
-            if manager is not None:
+            if "_manager" in self.__dict__:
                 with contextlib.suppress(Exception):  # what failed has been told by wait()
-                    manager.close()
+                    self._manager.close()
             shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
             self._quiet.close()
 
