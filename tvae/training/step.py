@@ -75,7 +75,7 @@ def make_train_step(
     labels: Any,
     *,
     grad_clip: float,
-    max_nonfinite: int,
+    max_nonfinite: int = optim.OptimizerSettings.max_nonfinite_steps,
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
     """The step ``(state, batch, run_key) -> (state, metrics)`` of a task.
 
