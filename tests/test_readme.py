@@ -2,7 +2,10 @@
 
 import re
 
+import numpy as np
+
 from tests.conftest import REPOSITORY
+from tvae.geometry import ternary
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -23,3 +26,12 @@ def test_every_file_that_readme_names_exists():
     paths = re.findall(r"(?:configs|experiments|checkpoints|tvae)/[\w./-]+\w", README)
     assert paths
     assert [path for path in paths if not (REPOSITORY / path).exists()] == []
+
+
+def test_the_python_block_gives_the_operations_back(monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    block = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+    names = {}
+    exec(block, names)
+    expected = ternary.values(np.array([0, 1, 9841]), n_digits=9)
+    np.testing.assert_array_equal(names["digits"], expected)

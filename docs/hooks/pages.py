@@ -64,7 +64,7 @@ def _result_rows(results: list[dict[str, Any]], name: str = "") -> Iterator[tupl
             yield path, _range(values)
 
 
-def result_table(results: dict[str, Any]) -> str:
+def result_tables(results: dict[str, Any]) -> str:
     """The numbers of a ``results.json``, over seeds their smallest and largest."""
     header = "value"
     if "seeds" in json.dumps(results):
@@ -72,25 +72,36 @@ def result_table(results: dict[str, Any]) -> str:
     if "seeds" in results:  # worst and spread are made of the seeds
         results = {key: results[key] for key in results if key not in ("worst", "spread")}
     rows = [f"| {name} | {value} |" for name, value in _result_rows([results])]
-    return "\n".join([f"| figure | {header} |", "|---|---|", *rows])
+    tables = ["\n".join([f"| figure | {header} |", "|---|---|", *rows])]
+    for name, entries in results.items():
+        if isinstance(entries, list) and isinstance(entries[0], dict):
+            lines = [entries[0], ["---"] * len(entries[0])]
+            lines += [[_shown(value) for value in entry.values()] for entry in entries]
+            tables += [f"### {name}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
+    return "\n\n".join(tables)
 
 
 def experiment_pages() -> Pages:
-    """README, pictures and figures of each experiment."""
+    """README, pictures and figures of each experiment, and what its script says of its cost."""
     pages: Pages = {}
     for folder in sorted(path.parent for path in REPOSITORY.glob("experiments/*/run.py")):
-        text = (folder / "README.md").read_text()
-        script = ast.get_docstring(ast.parse((folder / "run.py").read_text()))
-        text += f"\n## run.py\n\n{script}\n"
+        parts = [(folder / "README.md").read_text()]
+        for picture in sorted(folder.glob("*.png")):
+            place = f"{folder.name}/{picture.name}"
+            pages[f"experiments/{place}"] = picture.read_bytes()
+            if f"]({picture.name})" in parts[0]:
+                parts[0] = parts[0].replace(f"]({picture.name})", f"]({place})")
+            else:
+                parts.append(f"![{picture.stem}]({place})")
+        docstring = ast.get_docstring(ast.parse((folder / "run.py").read_text())) or ""
+        # Summary and command come first, and the README has both.
+        parts += ["## The run", *docstring.split("\n\n")[2:]]
         if (folder / "results.json").exists():
-            table = result_table(json.loads((folder / "results.json").read_text()))
-            text += f"\n## results.json\n\n{table}\n"
-        pages[f"experiments/{folder.name}.md"] = text
-        for picture in folder.glob("*.png"):
-            pages[f"experiments/{folder.name}/{picture.name}"] = picture.read_bytes()
-            pages[f"experiments/{folder.name}.md"] = str(
-                pages[f"experiments/{folder.name}.md"]
-            ).replace(f"({picture.name})", f"({folder.name}/{picture.name})")
+            parts += [
+                "## Figures",
+                result_tables(json.loads((folder / "results.json").read_text())),
+            ]
+        pages[f"experiments/{folder.name}.md"] = "\n\n".join(parts)
     return pages
 
 

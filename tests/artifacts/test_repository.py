@@ -128,9 +128,13 @@ def test_every_change_inside_the_ledger_is_found(repository):
         path.write_bytes(b"".join(wrong))
         with pytest.raises(UserError, match=r"changed since|not an event"):
             repository.events()
-    # The newest line cut off is no broken chain, but its artifact is no longer known.
+    # The newest line cut off is no broken chain, but its artifact and its seal are no longer known.
+    kept = json.loads(lines[-1])["seal"]
     path.write_bytes(b"".join(lines[:2]))
     assert repository.verify("production", name("v6/3")) == ["not in the ledger"]
+    assert kept not in ledger.seals(repository.root)
+    path.write_bytes(original)
+    assert ledger.seals(repository.root)[-1] == kept
 
 
 def test_rollback_goes_back_and_deletes_nothing(repository):
@@ -342,9 +346,12 @@ def test_links_are_not_followed(repository, tmp_path):
     (repository.root / "production" / "v7").symlink_to(outside)
     with pytest.raises(UserError, match="v7: is a symbolic link"):
         promote(repository, "v7/1")
-    with pytest.raises(UserError, match="is a symbolic link"):
-        repository.verify("production", name("v7/1"))
+    assert repository.verify("production", name("v7/1")) == ["not in the ledger"]
     assert not list(outside.iterdir())
+    shutil.move(repository.root / "production" / "v6", outside / "v6")
+    (repository.root / "production" / "v6").symlink_to(outside / "v6")
+    [line] = repository.verify("production", name("v6/1"))
+    assert line.endswith("production/v6: is a symbolic link; links are not followed")
     source = tmp_path / "run"
     source.mkdir()
     (source / "config.json").symlink_to("/etc/hostname")
@@ -353,6 +360,26 @@ def test_links_are_not_followed(repository, tmp_path):
     (tmp_path / "link").symlink_to(source)
     with pytest.raises(UserError, match="cannot be read"):
         places.read_json(source / "config.json")
+
+
+def test_strangers_where_artifacts_lie_are_named_and_not_touched(repository, tmp_path):
+    promote(repository, "v6/1")
+    (repository.root / "production" / "v6" / "Notes\x1b[2J").mkdir()
+    (repository.root / "raw" / "x").mkdir(parents=True)
+    (repository.root / "raw" / "x" / "file").write_text("")
+    found = repository.verify_all()
+    assert {str(key[1]): lines for key, lines in found.items() if lines} == {
+        "v6/Notes\x1b[2J": ["not in the ledger"],
+        "x/file": ["not in the ledger"],
+    }
+    assert found["production", name("v6/1")] == []
+    # Nor is what a link in the staging folder leads to.
+    (tmp_path / "mine").mkdir(mode=0o700)
+    (repository.root / ".staging").mkdir()
+    (repository.root / ".staging" / "link").symlink_to(tmp_path / "mine")
+    repository.settle()
+    assert stat.S_IMODE((tmp_path / "mine").stat().st_mode) == 0o700
+    assert not (repository.root / ".staging").exists()
 
 
 def test_a_pipe_cannot_stop_a_reader(tmp_path):

@@ -9,6 +9,7 @@ import pytest
 
 import tvae
 from tests.conftest import REPOSITORY
+from tvae.geometry import ternary
 from tvae.metrics.definitions import definition
 from tvae.tasks import latent_use
 
@@ -33,7 +34,7 @@ def test_every_dimension_of_v6_speaks():
     norm = float(jnp.linalg.norm(point))
     mean = 2.0 * math.atanh(norm) / norm * point / scale
     views = model.description.views
-    x = model.values(one)
+    x = ternary.values(one)
     [(mean_here, logvar_here)] = latent_use.POSTERIORS["hyperbolic_vae"](
         views, model.params, x, model.config
     ).values()

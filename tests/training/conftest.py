@@ -33,7 +33,7 @@ class Trainers:
         """``(exit status, or minus the signal that ended it; what it said, line by line)``."""
         status, said = self._ask(wait=pid)
         lines = said.replace("\r", "\n").splitlines()
-        return status, [line for line in lines if line and "epoch/s" not in line]
+        return status, [line for line in lines if line and "%|" not in line]
 
     def run(self, workdir, config=None, **trouble):
         """Start one and wait."""

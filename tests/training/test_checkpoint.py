@@ -1,10 +1,12 @@
 """Checkpoints: what is kept, what is refused, and that saving is no obstacle to training."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
-from tvae.training import checkpoint
+from tvae.training import archive, checkpoint
 from tvae.types import UserError
 
 STATE = {"w": np.arange(600, dtype=np.float32).reshape(20, 30), "n": np.array(3, np.int32)}
@@ -55,11 +57,32 @@ def test_another_shape_or_dtype_is_refused(store):
             store.restore(1, STATE | {"w": other})
 
 
-def test_device_arrays_are_copied_before_they_are_donated(store):
-    x = jnp.ones(5)
-    store.save(1, {"x": x}, {}, score=0.0)
-    x.delete()
-    np.testing.assert_array_equal(store.restore(1, {"x": np.ones(5, np.float32)})[0]["x"], 1.0)
+def test_what_is_written_is_the_state_when_it_was_saved(store, monkeypatch):
+    """Training goes on meanwhile, in the same memory: each step donates its state to the next."""
+    given = []
+    save = ocp.CheckpointManager.save
+    monkeypatch.setattr(
+        ocp.CheckpointManager,
+        "save",
+        lambda self, step, args: given.append(args) or save(self, step, args=args),
+    )
+    advance = jax.jit(lambda state: {"x": state["x"] * 1.01 + 1.0}, donate_argnums=0)
+    state = {"x": jnp.arange(100_000, dtype=jnp.float32)}
+    address = state["x"].unsafe_buffer_pointer()
+    store.save(1, state, {}, score=0.0)
+    expected = np.arange(100_000, dtype=np.float32)
+    for _ in range(50):
+        state = advance(state)
+    assert state["x"].unsafe_buffer_pointer() == address  # else this would show nothing
+    np.testing.assert_array_equal(given[0][archive.ARRAYS].item["x"], expected)
+    np.testing.assert_array_equal(store.restore(1, {"x": expected})[0]["x"], expected)
+
+
+def test_an_unevaluated_state_is_never_the_best(store):
+    store.save(1, STATE, {}, score=-3.0)
+    store.save(2, STATE, {}, score=None)
+    store.wait()
+    assert sorted(int(path.name) for path in store.folder.iterdir()) == [1, 2]
 
 
 def test_parameters_round_trip_with_their_metadata(tmp_path):

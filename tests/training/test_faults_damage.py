@@ -79,13 +79,13 @@ def test_each_file_in_turn(saved, tmp_path, capsys, damage):
         assert found == (1, 1)
         assert warning.startswith(f"warning: checkpoint {folder / '2'} ")
         assert warning.count("\n") == 1
-        stepped_over.append(name.name)
+        stepped_over.append(str(name))
         shutil.rmtree(folder / "1")
         with pytest.raises(UserError, match="no intact checkpoint") as refusal:
             restore(folder, state(0))
         assert str(folder / "2") in str(refusal.value)
         assert "\n" not in str(refusal.value)
-    assert archive.RECORD in stepped_over
+    assert archive.RECORD_FILE in stepped_over
     assert len(stepped_over) >= 3
 
 
@@ -94,12 +94,12 @@ def test_a_changed_record_is_damage(saved, tmp_path, field, capsys):
     """The digest covers what the loop goes on from, not the arrays alone."""
     folder = tmp_path / "checkpoints"
     shutil.copytree(saved, folder)
-    record = json.loads((folder / "2" / archive.RECORD).read_text())
+    record = json.loads((folder / "2" / archive.RECORD_FILE).read_text())
     record[field] = {"epoch": 7} if field == "progress" else "other"
-    (folder / "2" / archive.RECORD).write_text(json.dumps(record))
+    (folder / "2" / archive.RECORD_FILE).write_text(json.dumps(record))
     assert restore(folder, state(0)) == (1, 1)
     assert "does not match its digest" in capsys.readouterr().err
-    (folder / "2" / archive.RECORD).write_text("[]")
+    (folder / "2" / archive.RECORD_FILE).write_text("[]")
     assert restore(folder, state(0)) == (1, 1)
 
 
@@ -170,7 +170,7 @@ def test_with_nothing_intact_a_run_refuses_and_changes_nothing(tmp_path):
     folder = tmp_path / "checkpoints"
     with checkpoint.RunCheckpoints(folder) as store:
         store.save(3, state(3), {}, score=0.0)
-    truncate(folder / "3" / archive.RECORD)
+    truncate(folder / "3" / archive.RECORD_FILE)
     with pytest.raises(UserError, match=r"no intact checkpoint: .*checkpoints/3"):
         loop.train(toy.make_config(), toy.make_task(), tmp_path)
     assert [path.name for path in folder.iterdir()] == ["3"]

@@ -2,16 +2,18 @@
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from tests.training import toy
 from tvae import door
-from tvae.training import checkpoint, loop
+from tvae.training import archive, checkpoint, loop
 
 CONFIG = {"epochs": 12}
 REPEATS = 3
@@ -125,16 +127,39 @@ def test_a_folder_that_cannot_be_written(trainers, tmp_path):
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
-def test_a_failed_write_is_told_once_and_by_every_way_out(tmp_path, monkeypatch):
-    def refuse(folder, arrays, record):
+def test_a_write_that_fails_in_the_background(tmp_path, monkeypatch):
+    """Past the check beforehand, TensorStore's own error becomes the same line."""
+    monkeypatch.setattr(archive, "reserve", lambda folder, size: None)
+    noise = {"x": np.random.default_rng(0).random(100_000)}
+    store = checkpoint.RunCheckpoints(tmp_path)
+    store.save(1, noise, {"epoch": 1}, score=0.0)
+    store.wait()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        store.save(2, noise, {"epoch": 2}, score=1.0)
+        with pytest.raises(checkpoint.UserError, match=r"/2 could not be saved: File too large"):
+            store.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    store.close()
+    with checkpoint.RunCheckpoints(tmp_path) as again:
+        assert again.restore_newest(noise)[1] == {"epoch": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
+
+
+@pytest.mark.parametrize("way", ["wait", "close"])
+def test_a_failed_write_is_told_by_every_way_out(tmp_path, monkeypatch, way):
+    wait = ocp.CheckpointManager.wait_until_finished
+
+    def fail_late(self):
+        wait(self)
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tvae.training.archive.write", refuse)
     store = checkpoint.RunCheckpoints(tmp_path)
     store.save(1, {"x": np.ones(3)}, {}, score=0.0)
-    with pytest.raises(checkpoint.UserError, match=re.escape(str(tmp_path / "1"))):
-        store.wait()
-    store.check()
-    store.save(2, {"x": np.ones(3)}, {}, score=0.0)
-    with pytest.raises(checkpoint.UserError, match="No space left on device"):
-        store.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(ocp.CheckpointManager, "wait_until_finished", fail_late)
+        with pytest.raises(checkpoint.UserError, match=re.escape(str(tmp_path / "1"))):
+            getattr(store, way)()
+    store.close()

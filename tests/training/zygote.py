@@ -15,16 +15,16 @@ import json
 import os
 import pathlib
 import resource
-import shutil
 import signal
 import sys
 import time
 
 import jax
+import orbax.checkpoint as ocp
 
 from tests.training import toy
 from tvae import door
-from tvae.training import archive, loop, step, writers
+from tvae.training import loop, step, writers
 from tvae.types import StoppedError, UserError
 
 
@@ -53,9 +53,8 @@ def die_at(call):
 
         return wrapper
 
-    os.fsync = counted(os.fsync)
-    pathlib.Path.rename = counted(pathlib.Path.rename)
-    shutil.rmtree = counted(shutil.rmtree)
+    for name in ("mkdir", "rename", "replace", "rmdir", "posix_fallocate"):
+        setattr(os, name, counted(getattr(os, name)))
 
 
 def signal_at(number_and_call):
@@ -81,14 +80,14 @@ def signal_at(number_and_call):
 
 def full_disk(first):
     """No space for a checkpoint of this step or later."""
-    write = archive.write
+    save = ocp.CheckpointManager.save
 
-    def refuse(folder, arrays, record):
-        if int(folder.name) >= first:
+    def refuse(self, step, **options):
+        if step >= first:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        write(folder, arrays, record)
+        return save(self, step, **options)
 
-    archive.write = refuse
+    ocp.CheckpointManager.save = refuse
 
 
 def small_files(size):
@@ -117,7 +116,16 @@ def other_clock(seconds):
     time.time = lambda: now() + seconds
 
 
-TROUBLES = (pace, die_at, signal_at, full_disk, small_files, nobody, poison, other_clock)
+TROUBLES = (
+    pace,
+    die_at,
+    signal_at,
+    full_disk,
+    small_files,
+    nobody,
+    poison,
+    other_clock,
+)
 TROUBLE = {trouble.__name__: trouble for trouble in TROUBLES}
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from absl import flags
 
 from tvae import door
-from tvae.artifacts import places, production, raw, runs, table, validated
+from tvae.artifacts import ledger, places, production, raw, runs, table, validated
 from tvae.artifacts.repository import STAGES, Repository
 from tvae.artifacts.validation import FAILED, Check
 from tvae.types import UserError
@@ -23,6 +23,7 @@ _SORT = flags.DEFINE_string("sort", "", "list: column, such as eval/hierarchy; -
 _WHERE = flags.DEFINE_string("where", "", "list: SQL condition over the columns.")
 _COLUMNS = flags.DEFINE_list("columns", [], "list: columns, such as name,eval/hierarchy.")
 _LIMIT = flags.DEFINE_integer("limit", None, "list: rows at most.", lower_bound=0)
+_SEAL = flags.DEFINE_string("seal", None, "verify: seal that the ledger had, kept elsewhere.")
 _FORMAT = flags.DEFINE_enum("format", "table", table.FORMATS, "list, show: how to print.")
 
 
@@ -71,7 +72,7 @@ def _list() -> None:
         raise UserError(f"--stage: expected one of {', '.join(known)}; got {_STAGE.value!r}")
     found = [runs.find_artifacts(_repository()), runs.find_runs(pathlib.Path(_RUNS.value))]
     for line in (line for part in found for line in part.damaged):
-        sys.stderr.write(f"skipped: {line}\n")
+        sys.stderr.write(f"skipped: {table.printable(line)}\n")
     rows = [row for part in found for row in part.rows if _STAGE.value in (None, row["stage"])]
     chosen = table.select(
         rows, columns=_COLUMNS.value, where=_WHERE.value, sort=_SORT.value, limit=_LIMIT.value
@@ -96,11 +97,16 @@ def _show() -> None:
 def _verify() -> None:
     repository = _repository()
     wanted = None if _NAME.value is None else places.parse_name(_NAME.value)
+    seals = ledger.seals(repository.root)
+    if _SEAL.value is not None and _SEAL.value not in seals:
+        raise UserError(f"verify: the ledger never had the seal {_SEAL.value}")
     found = repository.verify_all(stage=_STAGE.value, name=wanted)
     if wanted is not None and not found:
         raise UserError(f"{_STAGE.value or 'artifact'} {wanted}: no such artifact")
     for (stage, name), lines in found.items():
-        sys.stdout.write(f"{stage} {name}: {'; '.join(lines) or 'intact'}\n")
+        sys.stdout.write(table.printable(f"{stage} {name}: {'; '.join(lines) or 'intact'}") + "\n")
+    if seals:
+        sys.stdout.write(f"ledger: {len(seals)} lines, seal {seals[-1]}\n")
     if damaged := sum(map(bool, found.values())):
         raise UserError(f"verify: {damaged} of {len(found)} artifacts are not what was recorded")
 

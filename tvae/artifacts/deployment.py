@@ -16,7 +16,7 @@ _PYTHON = "3.12"
 _USER = 65534
 """Nobody: the image runs without any right that it does not need."""
 _CPU, _MEMORY = "1", "1Gi"
-"""Of the job; the largest model takes some 300 MiB with a batch of the whole space."""
+"""Of the job; the largest model takes some 400 MiB with a batch of the whole space."""
 
 
 def command() -> list[str]:

@@ -17,8 +17,8 @@ from tvae.model import Model
 BATCHES = (1, 64)
 """Batch sizes that are measured beside the whole space."""
 SUFFIX = ".jax_export"
-_LEAST_CALLS, _MOST_CALLS = 20, 200
-_SECONDS = 1.0
+_LEAST_CALLS, _MOST_CALLS = 30, 300
+_SECONDS = 2.0
 """Time for the calls of one program and batch size, once the least number is reached."""
 
 

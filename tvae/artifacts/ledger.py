@@ -1,7 +1,8 @@
 """The ledger: what became of which artifact, one line each, every line sealed over those before.
 
 It lies outside the artifacts and holds the digest of each manifest, so that a manifest cannot be
-changed together with its files. A change inside the ledger breaks the chain of digests.
+changed together with its files. A change inside the ledger breaks the chain of digests. A ledger
+written anew as a whole is found by whoever has kept one of its seals elsewhere.
 """
 
 import datetime
@@ -61,12 +62,21 @@ def read(root: pathlib.Path) -> list[Event]:
     return _read(root)[0]
 
 
-def _read(root: pathlib.Path) -> tuple[list[Event], str, str]:
-    """Events, the text that holds them and the last seal."""
+def seals(root: pathlib.Path) -> list[str]:
+    """The seal of each line, oldest first: each says what the ledger was until then.
+
+    Raises:
+      UserError: as :func:`read`.
+    """
+    return _read(root)[2]
+
+
+def _read(root: pathlib.Path) -> tuple[list[Event], str, list[str]]:
+    """Events, the text that holds them and their seals."""
     path = root / LEDGER_FILE
     if not path.exists():
-        return [], "", _START
-    events, text, seal = [], "", _START
+        return [], "", []
+    events, text, found = [], "", [_START]
     for number, line in enumerate(places.read_bytes(path).splitlines(keepends=True), start=1):
         fields = places.parse_json(line, f"{path}:{number}")
         fields.pop("seal", None)
@@ -74,13 +84,14 @@ def _read(root: pathlib.Path) -> tuple[list[Event], str, str]:
             event = Event(**fields)
         except TypeError as error:
             raise UserError(f"{path}:{number}: not an event") from error
-        expected, seal = _line(event, seal)
+        expected, seal = _line(event, found[-1])
         # Compared as text: a change that means the same in JSON is a change.
         if expected.encode() != line:
             raise UserError(f"{path}:{number}: changed since it was written")
         events.append(event)
+        found.append(seal)
         text += expected
-    return events, text, seal
+    return events, text, found[1:]
 
 
 def append(root: pathlib.Path, event: Event) -> None:
@@ -90,9 +101,9 @@ def append(root: pathlib.Path, event: Event) -> None:
       UserError: if the ledger is damaged.
       OSError: if it cannot be written.
     """
-    _, text, seal = _read(root)
+    _, text, found = _read(root)
     path, temporary = root / LEDGER_FILE, root / (LEDGER_FILE + ".tmp")
-    temporary.write_text(text + _line(event, seal)[0])
+    temporary.write_text(text + _line(event, found[-1] if found else _START)[0])
     manifest.flush(temporary)
     os.replace(temporary, path)
     manifest.flush(root)

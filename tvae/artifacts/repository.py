@@ -115,16 +115,16 @@ class Repository:
         self, *, stage: str | None = None, name: Name | None = None
     ) -> list[tuple[str, Name]]:
         """Stage and name of all that is recorded, and of all that lies where an artifact would."""
-        recorded = {(event.stage, event.name) for event in self.events()}
+        recorded = {(event.stage, places.parse_name(event.name)) for event in self.events()}
+        # Whatever it is called: it is only compared with what is recorded.
         on_disk = {
-            (path.parts[-3], f"{path.parts[-2]}/{path.parts[-1]}")
+            (each, Name(*path.parts[-2:]))
             for each in STAGES
             for path in (self.root / each).glob("*/*")
         }
-        named = [(where, places.parse_name(text)) for where, text in sorted(recorded | on_disk)]
         return [
             (where, found)
-            for where, found in named
+            for where, found in sorted(recorded | on_disk)
             if stage in (None, where) and name in (None, found)
         ]
 
@@ -213,9 +213,12 @@ class Repository:
 
     def _verify_against(self, event: Event | None, stage: str, name: Name) -> list[str]:
         """:meth:`verify`, where the event that added the artifact is known already."""
-        folder = self.folder(stage, name)
         if event is None:
             return ["not in the ledger"]
+        try:
+            folder = self.folder(stage, name)
+        except UserError as error:
+            return [str(error)]
         if not folder.is_dir():
             return ["missing: the whole folder"]
         return manifest.problems(folder, event.manifest_sha256)
@@ -236,13 +239,14 @@ class Repository:
     def _settle(self) -> None:
         """Move recorded artifacts to their places, drop other staging, point to what is current."""
         staging = self.root / _STAGING
+        places.refuse_links(self.root, staging)
         if not staging.exists():
             return
         events = ledger.read(self.root)
         recorded = {event.manifest_sha256: event for event in _added(events).values()}
         for left in list(staging.iterdir()):
             event = recorded.get(left.name)
-            if event is None:
+            if event is None or left.is_symlink():
                 _remove(left)
                 continue
             target = self.folder(event.stage, places.parse_name(event.name))
@@ -277,6 +281,9 @@ def current_versions(events: list[Event]) -> dict[str, str]:
 
 
 def _remove(folder: pathlib.Path) -> None:
-    """Remove unfinished work."""
+    """Remove unfinished work; of a link, the link."""
+    if folder.is_symlink():
+        folder.unlink()
+        return
     manifest.unseal(folder)
     shutil.rmtree(folder)

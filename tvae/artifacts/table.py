@@ -134,12 +134,20 @@ def select(
     return [dict(zip(columns, row, strict=True)) for row in found]
 
 
+def printable(text: str) -> str:
+    """A text without signs that steer a terminal: names on disk may hold any.
+
+    >>> printable("a" + chr(27) + "[2J")
+    'a?[2J'
+    """
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def _shown(value: Any) -> str:
-    """A value in a table; nothing from disk may steer a terminal."""
+    """A value in a table."""
     if value is None:
         return "-"
-    text = f"{value:.6g}" if isinstance(value, float) else str(value)
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
 
 
 def render(rows: Sequence[Row], style: str) -> str:

@@ -102,6 +102,7 @@ def _write(
     card = metadata(
         places.read_json(folder / checkpoint.METADATA_FILE), name, source, examined.checks
     )
+    card["checkpoint"] = {"step": raw.newest_step(repository.folder("raw", name))}
     raw.write_json(folder / checkpoint.METADATA_FILE, card)
     (folder / raw.CONFIG_FILE).write_text(raw.as_yaml(card["config"]))
     text = cards.text(str(name), card, shipped_by="python -m tvae.artifacts validate")

@@ -178,8 +178,9 @@ def judge(aspect: Aspect, metrics: Mapping[str, Any], targets: ConfigDict) -> Ch
 def _other_targets(
     aspects: list[Aspect], metrics: Mapping[str, Any], targets: ConfigDict
 ) -> list[Check]:
-    """The targets that belong to no aspect, as one check, if there are any."""
-    judged = {(side, key) for a in aspects for side in targets for key in getattr(a, side)}
+    """The targets that no aspect has looked at, as one check, if there are any."""
+    asked = [aspect for aspect in aspects if not aspect.reason]
+    judged = {(side, key) for a in asked for side in targets for key in getattr(a, side)}
     left = [(side, key) for side in targets for key in targets[side] if (side, key) not in judged]
     if not left:
         return []
@@ -218,13 +219,16 @@ def _against_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -
     keys = [key for key in recorded if key in metrics]
     apart = []
     for key in keys:
-        new, old = np.asarray(metrics[key], np.float64), np.asarray(recorded[key], np.float64)
+        new, old = (np.atleast_1d(np.float64(each[key])) for each in (metrics, recorded))
         if new.shape != old.shape:
             apart.append((math.inf, key))
             continue
-        gap = np.abs(new - old) / np.maximum(1.0, np.abs(old))
-        # A NaN that was recorded as one is the same figure.
-        apart.append((float(np.where(np.isnan(new) & np.isnan(old), 0.0, gap).max(initial=0)), key))
+        with np.errstate(invalid="ignore"):
+            gap = np.abs(new - old) / np.maximum(1.0, np.abs(old))
+        # Equal infinities and NaN that was recorded as such are the same figure; nothing else is.
+        gap[~np.isfinite(gap)] = math.inf
+        gap[(new == old) | (np.isnan(new) & np.isnan(old))] = 0.0
+        apart.append((float(gap.max(initial=0.0)), key))
     worst, where = max(apart, default=(math.inf, "no figure in common"))
     good = worst <= RECORDED_TOLERANCE
     at = f" ({where})" if worst else ""

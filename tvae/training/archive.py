@@ -1,4 +1,4 @@
-"""A folder of named arrays and a record: written in one instant, checked whole when read.
+"""What one checkpoint holds: named arrays and a sealed record, checked whole when read.
 
 The arrays are in Orbax format (TensorStore), the record is JSON; one SHA-256 digest covers both, so
 that what rotted is refused instead of silently used. Reading runs no code from the files.
@@ -12,7 +12,6 @@ import logging
 import os
 import pathlib
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,19 +19,18 @@ import absl.logging
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from etils import epath
 
 from tvae.types import UserError
 
-ARRAYS = "state"
-RECORD = "progress.json"
-PARTIAL = ".partial"
-"""Ending of a folder that is being written."""
+ARRAYS, RECORD = "state", "record"
+"""Names of the two items of a checkpoint, each an Orbax folder."""
+
+RECORD_FILE = f"{RECORD}/metadata"
+"""Where Orbax's JSON handler puts the record."""
 
 _OVERHEAD = 1 << 16
 """Bytes that a folder takes beside its arrays, at most."""
-
-REMOVED = ".removed"
-"""Ending of a folder that is being deleted."""
 
 
 class DamagedError(UserError):
@@ -59,10 +57,11 @@ def digest(tree: Any) -> str:
     return sha.hexdigest()
 
 
-def _seal(arrays: dict[str, Any], record: dict[str, Any]) -> str:
-    """One digest of arrays and record."""
+def seal(arrays: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
+    """The record with one digest, ``sha256``, of the arrays and of itself."""
     text = json.dumps(record, sort_keys=True)
-    return hashlib.sha256(f"{digest(arrays)} {text}".encode()).hexdigest()
+    sha = hashlib.sha256(f"{digest(arrays)} {text}".encode())
+    return record | {"sha256": sha.hexdigest()}
 
 
 def first_line(error: BaseException) -> str:
@@ -80,7 +79,7 @@ def first_line(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _without_tracebacks() -> Iterator[None]:
+def without_tracebacks() -> Iterator[None]:
     """Keep Orbax from logging what it raises as well, hundreds of lines for a full disk."""
 
     def is_other(record: logging.LogRecord) -> bool:
@@ -97,60 +96,33 @@ def _without_tracebacks() -> Iterator[None]:
 def read_arrays(folder: pathlib.Path) -> Any:
     """The tree of arrays in an Orbax folder, as NumPy arrays; damage shows by many exceptions."""
     with ocp.StandardCheckpointer() as checkpointer:
-        shapes = checkpointer.metadata(folder).item_metadata.tree
+        # Of the handler: the checkpointer's own asks for a file that items of a run do not have.
+        shapes = ocp.StandardCheckpointHandler().metadata(epath.Path(folder)).tree
         target = jax.tree.map(lambda m: np.empty(m.shape, m.dtype), shapes)
         return checkpointer.restore(folder, target)
 
 
-def _sync(path: pathlib.Path) -> None:
-    """Let a file or folder reach the disk before what follows."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _reserve(folder: pathlib.Path, size: int) -> None:
+def reserve(folder: pathlib.Path, size: int) -> None:
     """Have the system say in plain words that so many bytes are too many, where it can.
 
     TensorStore finds out as well, but half-way, and its callbacks then outlive their event loop.
+
+    Args:
+      folder: existing one, on the disk in question.
+      size: bytes of all arrays.
+
+    Raises:
+      OSError: if there is no space for them.
     """
     path = folder / "reserve"
     with path.open("wb") as file:
         try:
-            os.posix_fallocate(file.fileno(), 0, size)
+            os.posix_fallocate(file.fileno(), 0, size + _OVERHEAD)
         except (OSError, AttributeError) as error:  # macOS does not have it, some disks neither
             if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
-    path.unlink()
-
-
-def write(folder: pathlib.Path, arrays: dict[str, np.ndarray], record: dict[str, Any]) -> None:
-    """Write a folder that appears only when it is complete.
-
-    Args:
-      folder: must not exist.
-      arrays: name -> array in host memory, which nobody changes meanwhile.
-      record: JSON-compatible.
-
-    Raises:
-      OSError: where the system says why it cannot be written; TensorStore has types of its own.
-    """
-    partial = folder.with_name(folder.name + PARTIAL)
-    try:
-        partial.mkdir(parents=True)
-        _reserve(partial, sum(array.nbytes for array in arrays.values()) + _OVERHEAD)
-        handler = ocp.StandardCheckpointHandler()
-        with _without_tracebacks(), ocp.Checkpointer(handler) as checkpointer:
-            checkpointer.save(partial.absolute() / ARRAYS, args=ocp.args.StandardSave(arrays))
-        text = json.dumps(record | {"sha256": _seal(arrays, record)}, indent=2)
-        (partial / RECORD).write_text(text + "\n")
-        _sync(partial / RECORD)
-        partial.rename(folder)
-        _sync(folder.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        finally:
+            path.unlink()
 
 
 def read_record(folder: pathlib.Path) -> dict[str, Any]:
@@ -160,11 +132,11 @@ def read_record(folder: pathlib.Path) -> dict[str, Any]:
       DamagedError: if it is missing or not readable.
     """
     try:
-        record = json.loads((folder / RECORD).read_text())
+        record = json.loads((folder / RECORD_FILE).read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise DamagedError(f"checkpoint {folder} cannot be read: {first_line(error)}") from error
     if not isinstance(record, dict):
-        raise DamagedError(f"checkpoint {folder} cannot be read: {RECORD} holds no fields")
+        raise DamagedError(f"checkpoint {folder} cannot be read: {RECORD_FILE} holds no fields")
     return record
 
 
@@ -172,22 +144,16 @@ def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Arrays and record of a folder.
 
     Raises:
-      DamagedError: unless both are exactly what :func:`write` was given.
+      DamagedError: unless both are exactly what was saved.
     """
     record = read_record(folder)
     try:
         arrays = read_arrays(folder.absolute() / ARRAYS)
-        intact = record.pop("sha256") == _seal(arrays, record)
+        sealed = record.pop("sha256")
+        intact = seal(arrays, record)["sha256"] == sealed
     # Orbax and TensorStore report damage by many types, and none of them is ours to handle.
     except Exception as error:
         raise DamagedError(f"checkpoint {folder} cannot be read: {first_line(error)}") from error
     if not intact:
         raise DamagedError(f"checkpoint {folder} is damaged: its content does not match its digest")
     return arrays, record
-
-
-def remove(folder: pathlib.Path) -> None:
-    """Delete a folder; under its name it is there whole or not at all."""
-    doomed = folder.with_name(folder.name + REMOVED)
-    folder.rename(doomed)
-    shutil.rmtree(doomed)

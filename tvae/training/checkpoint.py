@@ -1,17 +1,19 @@
-"""Checkpoints: those of a run, written in the background, and parameters alone as they ship."""
+"""Checkpoints: those of a run, saved by Orbax in the background, and parameters as they ship."""
 
+import contextlib
+import dataclasses
+import functools
 import json
 import pathlib
-import re
 import shutil
 import sys
-import threading
-from concurrent import futures
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
 
 import tvae
 from tvae.training import archive
@@ -24,9 +26,11 @@ FORMAT = 2
 _MARKER = "commit_success.txt"
 PARAMS_FOLDER = "params"
 METADATA_FILE = "metadata.json"
-_LEFT_BY_A_KILL = (archive.PARTIAL, archive.REMOVED)
 DAMAGED = ".damaged"
 """Ending of the name under which a damaged checkpoint is kept aside."""
+
+_REMOVED = ".removed"
+"""Subfolder that a checkpoint is moved to, in one instant, before its files are deleted."""
 
 
 def _on_host(tree: Any) -> Any:
@@ -82,12 +86,28 @@ def _check_format(where: pathlib.Path) -> None:
         _check_version(record, where)
 
 
-class RunCheckpoints:
-    """The checkpoints of one run: the latest and the best are kept.
+@dataclasses.dataclass(frozen=True)
+class _LatestAndBest(checkpoint_managers.PreservationPolicy):
+    """Orbax's question which checkpoints to keep, answered by :func:`to_keep`.
 
-    A save copies the state to host memory and returns; a thread does the rest. One that is waiting
-    is dropped as soon as it is neither the latest nor the best, so that saves never queue up. The
-    names of folders, not their times, say which is newer.
+    The scores come from the sealed records: Orbax's own policy forgets them at a restart.
+    """
+
+    scores: dict[int, float | None]
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+        """One answer for each of Orbax's checkpoint infos."""
+        del context
+        keep = to_keep({info.step: self.scores.get(info.step) for info in checkpoints})
+        return [info.step in keep for info in checkpoints]
+
+
+class RunCheckpoints:
+    """The checkpoints of one run, in the hands of Orbax: the latest and the best are kept.
+
+    A save copies the state to host memory and returns; Orbax writes it in the background, gives the
+    folder its name when it is complete, and then moves older ones out of the way. The names of
+    folders, not their times, say which is newer.
 
     Attributes:
       folder: where they lie, one folder each, named by its step.
@@ -97,43 +117,39 @@ class RunCheckpoints:
         """Open a folder of checkpoints; without ``read_only``, clear what a kill left there."""
         self.folder = folder
         self._read_only = read_only
-        self._lock = threading.Lock()
-        self._waiting: dict[int, tuple[dict[str, np.ndarray], dict[str, Any]]] = {}
-        self._writes: list[futures.Future[None]] = []
-        self._thread = futures.ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._scores: dict[int, float | None] = {}
+        for step in self._steps():
+            with contextlib.suppress(DamagedError):  # named by restore_newest
+                score = archive.read_record(folder / str(step)).get("score")
+                self._scores[step] = score if isinstance(score, float) else None
+        self._last_saved = -1  # none yet
+        self._quiet = contextlib.ExitStack()
         if not read_only:
-            folder.mkdir(parents=True, exist_ok=True)
-            for path in folder.iterdir():
-                if path.suffix in _LEFT_BY_A_KILL:
-                    shutil.rmtree(path)
-        self._written = {step: self._score(step) for step in self._steps()}
+            for path in [*folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"), folder / _REMOVED]:
+                shutil.rmtree(path, ignore_errors=True)
+            self._quiet.enter_context(archive.without_tracebacks())
+
+    @functools.cached_property
+    def _manager(self) -> ocp.CheckpointManager:
+        """Orbax's manager, opened by the first save: only then must every folder be intact."""
+        return ocp.CheckpointManager(
+            self.folder.absolute(),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=_LatestAndBest(self._scores),
+                enable_async_checkpointing=True,
+                todelete_subdir=_REMOVED,
+            ),
+        )
 
     def _steps(self) -> list[int]:
-        names = [path.name for path in self.folder.glob("*")]
-        return sorted(int(name) for name in names if re.fullmatch(r"\d+", name))
-
-    def _score(self, step: int) -> float | None:
-        """The score of a checkpoint; none where it was saved without, or is damaged."""
-        try:
-            score = archive.read_record(self.folder / str(step)).get("score")
-        except DamagedError:
-            return None
-        return score if isinstance(score, float) else None
-
-    def latest(self) -> int | None:
-        """Step of the newest checkpoint, written or waiting, or None."""
-        with self._lock:
-            return max([*self._written, *self._waiting], default=None)
+        return sorted(int(path.name) for path in self.folder.glob("*") if path.name.isdecimal())
 
     def newest(self) -> str:
-        """Where the newest checkpoint is, for people."""
-        step = self.latest()
-        return "none" if step is None else str(self.folder / str(step))
+        """Where the newest checkpoint is, written or being written, for people."""
+        return str(self.folder / str(max(self._scores))) if self._scores else "none"
 
     def save(self, step: int, state: Any, progress: dict[str, Any], *, score: float | None) -> None:
-        """Take a copy of a state and write it in the background.
-
-        The folder appears only when it is complete, and older ones go only after that.
+        """Take a copy of a state and let Orbax write it in the background.
 
         Args:
           step: steps taken; a checkpoint of this step may exist already and is kept.
@@ -142,55 +158,51 @@ class RunCheckpoints:
           score: larger is better; None for a state that was not evaluated.
 
         Raises:
-          UserError: if an earlier write failed.
+          UserError: if it cannot be written, or an earlier one could not.
         """
-        self.check()
-        with self._lock:
-            if step in self._written or step in self._waiting:
-                return
+        self.wait()
+        if step in self._scores:
+            return
         arrays = archive.flatten(_on_host(state))
-        record = version() | {"score": score, "progress": progress}
-        with self._lock:
-            self._waiting[step] = (arrays, record)
-            keep = to_keep({s: r["score"] for s, (_, r) in self._waiting.items()} | self._written)
-            self._waiting = {s: w for s, w in self._waiting.items() if s in keep}
-        self._writes.append(self._thread.submit(self._write_next))
+        record = archive.seal(arrays, version() | {"score": score, "progress": progress})
+        self._scores[step], self._last_saved = score, step
+        with self._told():
+            manager = self._manager
+            archive.reserve(self.folder, sum(array.nbytes for array in arrays.values()))
+            saved = manager.save(
+                step,
+                args=ocp.args.Composite(
+                    **{
+                        archive.ARRAYS: ocp.args.StandardSave(arrays),
+                        archive.RECORD: ocp.args.JsonSave(record),
+                    }
+                ),
+            )
+        if not saved:
+            raise UserError(f"checkpoint {self.folder / str(step)}: Orbax declined to save it")
 
-    def _write_next(self) -> None:
-        """Write the oldest waiting checkpoint, then delete what need not be kept any more."""
-        with self._lock:
-            if not self._waiting:
-                return
-            step = min(self._waiting)
-            arrays, record = self._waiting[step]
-        where = self.folder / str(step)
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn a failed write of the last checkpoint into one line."""
         try:
-            archive.write(where, arrays, record)
-            with self._lock:
-                self._waiting.pop(step, None)  # a newer and better one may have replaced it there
-                self._written[step] = record["score"]
-                dropped = self._written.keys() - to_keep(self._written)
-                for old in dropped:
-                    del self._written[old]
-            for old in dropped:
-                archive.remove(self.folder / str(old))
+            yield
         # The disk is full, or gone: OSError from here, ValueError from TensorStore.
         except Exception as error:
+            self._scores.pop(self._last_saved, None)
             raise UserError(
-                f"checkpoint {where} could not be saved: {first_line(error)}; earlier ones are "
-                "intact"
+                f"checkpoint {self.folder / str(self._last_saved)} could not be saved: "
+                f"{first_line(error)}; earlier ones are intact"
             ) from error
 
     def check(self) -> None:
-        """Raise the error of a write that failed since.
+        """Raise the error of a write that failed since, without waiting for one that goes on.
 
         Raises:
           UserError: naming the checkpoint.
         """
-        done = [write for write in self._writes if write.done()]
-        self._writes = [write for write in self._writes if write not in done]
-        for write in done:
-            write.result()
+        if self._last_saved >= 0:
+            with self._told():
+                self._manager.check_for_errors()
 
     def wait(self) -> None:
         """Wait until everything is written.
@@ -198,8 +210,10 @@ class RunCheckpoints:
         Raises:
           UserError: if something could not be.
         """
-        futures.wait(self._writes)
-        self.check()
+        if self._last_saved >= 0:
+            with self._told():
+                self._manager.wait_until_finished()
+            shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
 
     def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
         """Read a checkpoint, after waiting for what is still being written.
@@ -251,21 +265,34 @@ class RunCheckpoints:
                 damaged[step] = str(error)
                 continue
             for bad, message in damaged.items():
-                self._set_aside(bad)
                 sys.stderr.write(f"warning: {message}; going back to step {step}\n")
+                self._set_aside(bad)
+            self._tidy()
             return restored
         if damaged:
             raise UserError(f"no intact checkpoint: {'; '.join(damaged.values())}")
         return None
 
     def _set_aside(self, step: int) -> None:
+        self._scores.pop(step, None)
         if not self._read_only:
             path = self.folder / str(step)
             aside = path.with_name(path.name + DAMAGED)
             if aside.exists():
                 shutil.rmtree(aside)
             path.rename(aside)
-        del self._written[step]
+
+    def _tidy(self) -> None:
+        """Delete what a killed run had no time to, and set aside what is damaged beside."""
+        if self._read_only:
+            return
+        for step in self._steps():
+            if step not in self._scores:
+                sys.stderr.write(f"warning: checkpoint {self.folder / str(step)} cannot be read\n")
+                self._set_aside(step)
+        for step in self._scores.keys() - to_keep(self._scores):
+            self._manager.delete(step)
+            del self._scores[step]
 
     def __enter__(self) -> "RunCheckpoints":
         """Open for the length of a block."""
@@ -273,19 +300,23 @@ class RunCheckpoints:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Finish the writes; an error in the block is worth more than theirs."""
-        if kind is None:
+        with contextlib.suppress(*([UserError] if kind else [])):
             self.close()
-        else:
-            self._thread.shutdown(wait=True)
 
     def close(self) -> None:
-        """Finish what is waiting and release the thread.
+        """Finish what is being written and release the manager.
 
         Raises:
           UserError: if something could not be written.
         """
-        self._thread.shutdown(wait=True)
-        self.check()
+        try:
+            self.wait()
+        finally:
+            if "_manager" in self.__dict__:
+                with contextlib.suppress(Exception):  # what failed has been told by wait()
+                    self._manager.close()
+            shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
+            self._quiet.close()
 
 
 def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> None:

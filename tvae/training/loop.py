@@ -1,7 +1,6 @@
 """The training loop: epochs, evaluations, reports, checkpoints, early stop, resume."""
 
 import dataclasses
-import json
 import math
 import pathlib
 import signal
@@ -207,7 +206,7 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
         memory.forget_programs()
         final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
         final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
-        writers.write_atomically(workdir / writers.FINAL_FILE, json.dumps(final, indent=2) + "\n")
+        writers.write_final(workdir, final)
     return final
 
 

@@ -75,7 +75,7 @@ def make_train_step(
     labels: Any,
     *,
     grad_clip: float,
-    max_nonfinite: int,
+    max_nonfinite: int = optim.OptimizerSettings.max_nonfinite_steps,
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
     """The step ``(state, batch, run_key) -> (state, metrics)`` of a task.
 
@@ -84,7 +84,9 @@ def make_train_step(
 
     A step whose loss or gradient is not finite changes nothing but the count of steps: parameters,
     moments and aux stay as they were. After more than ``max_nonfinite`` such steps in a row all
-    later ones are skipped too, until the loop sees it and stops.
+    later ones are skipped too, until the loop sees it and stops. ``optax.apply_if_finite`` would
+    guard parameters and moments, not the task's aux, and would let the first bad update pass after
+    the last allowed one.
 
     Args:
       task: the domain.

@@ -115,17 +115,36 @@ class Writers:
 
 
 @contextlib.contextmanager
+def _refusals(workdir: pathlib.Path) -> Iterator[None]:
+    """Say in one line that a folder cannot be written, as on a full disk."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"workdir {workdir}: cannot be written ({error.strerror})") from error
+
+
+@contextlib.contextmanager
 def open_writers(workdir: pathlib.Path, *, first_epoch: int) -> Iterator[Writers]:
     """Writers that are closed at the end of the block.
 
     Raises:
       UserError: if they cannot write, as on a full disk.
     """
-    try:
-        with contextlib.closing(Writers(workdir, first_epoch=first_epoch)) as writers:
-            yield writers
-    except OSError as error:
-        raise UserError(f"workdir {workdir}: cannot be written ({error.strerror})") from error
+    with (
+        _refusals(workdir),
+        contextlib.closing(Writers(workdir, first_epoch=first_epoch)) as writers,
+    ):
+        yield writers
+
+
+def write_final(workdir: pathlib.Path, metrics: Mapping[str, Any]) -> None:
+    """Write the final metrics, plain values, in one instant.
+
+    Raises:
+      UserError: if the folder cannot be written.
+    """
+    with _refusals(workdir):
+        write_atomically(workdir / FINAL_FILE, json.dumps(metrics, indent=2) + "\n")
 
 
 def progress_bar(*, epochs: int, first_epoch: int) -> tqdm:
