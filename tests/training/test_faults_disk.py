@@ -163,3 +163,21 @@ def test_a_failed_write_is_told_by_every_way_out(tmp_path, monkeypatch, way):
         with pytest.raises(checkpoint.UserError, match=re.escape(str(tmp_path / "1"))):
             getattr(store, way)()
     store.close()
+
+
+@pytest.mark.parametrize(("number", "saved"), [(95, True), (28, False), (122, False), (27, False)])
+def test_space_is_asked_for_where_the_disk_can_tell(tmp_path, monkeypatch, number, saved):
+    """A disk that cannot reserve (EOPNOTSUPP) is written to; one without space is not begun."""
+
+    def refuse(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    store = checkpoint.RunCheckpoints(tmp_path)
+    store.save(1, {"x": np.ones(3)}, {}, score=0.0)
+    if saved:
+        store.close()
+    else:
+        with pytest.raises(checkpoint.UserError, match=os.strerror(number)):
+            store.close()
+    assert [path.name for path in tmp_path.iterdir()] == (["1"] if saved else [])

@@ -133,3 +133,15 @@ def test_the_lock_is_free_again_after_the_block(tmp_path):
             assert (tmp_path / lock.LOCK_FILE).read_text() == f"{os.getpid()}\n"
             with pytest.raises(UserError, match="in use"), lock.hold(tmp_path):
                 pass
+
+
+def test_a_folder_that_refuses_the_lock_is_named(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(lock.os, "open", refuse)
+    with (
+        pytest.raises(UserError, match=r"run: cannot be written \(Permission denied\)"),
+        lock.hold(tmp_path / "run"),
+    ):
+        pass

@@ -226,7 +226,7 @@ _EMBEDDING: dict[str, Entry] = {
         "256 queries against all points",
         "higher",
         lambda n: neighbourhood.neighbour_valuation_consistency_ceiling(N_NEIGHBOURS, n_digits=n),
-        note="Chance is about 1/2. The ceiling is that of all points: a sample may pass it by a little.",
+        note="Chance is about 1/2. The ceiling is that of all points: a sample may pass it.",
     ),
     "eval/intrinsic_dimension": Entry(
         "dimension estimated from the two nearest neighbours",
