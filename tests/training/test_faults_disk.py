@@ -173,11 +173,10 @@ def test_space_is_asked_for_where_the_disk_can_tell(tmp_path, monkeypatch, numbe
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "posix_fallocate", refuse)
-    store = checkpoint.RunCheckpoints(tmp_path)
-    store.save(1, {"x": np.ones(3)}, {}, score=0.0)
-    if saved:
-        store.close()
-    else:
-        with pytest.raises(checkpoint.UserError, match=os.strerror(number)):
-            store.close()
+    with checkpoint.RunCheckpoints(tmp_path) as store:
+        if saved:
+            store.save(1, {"x": np.ones(3)}, {}, score=0.0)
+        else:
+            with pytest.raises(checkpoint.UserError, match=os.strerror(number)):
+                store.save(1, {"x": np.ones(3)}, {}, score=0.0)
     assert [path.name for path in tmp_path.iterdir()] == (["1"] if saved else [])
