@@ -1,10 +1,12 @@
 """What richness and tree fidelity cost: short runs of the v6 recipe with one or two knobs moved.
 
-    python experiments/frontier/run.py
+    python experiments/frontier/run.py [--draw]
 
-Takes about four minutes on two CPU cores and writes ``results.json`` and ``frontier.png``.
+Takes about four minutes on two CPU cores and writes ``results.json`` and ``frontier.png``; with
+``--draw`` only the picture, from ``results.json``.
 """
 
+import argparse
 import functools
 import importlib.util
 import json
@@ -77,6 +79,20 @@ def measure(knobs, evaluate):
     return row
 
 
+def annotate(axes, name, point, spot):
+    """A name beside a point; ``spot`` is where, in points, with a thin line if that is far."""
+    axes.annotate(
+        name,
+        point,
+        xytext=spot,
+        textcoords="offset points",
+        fontsize=8,
+        ha="right" if spot[0] < 0 else "left",
+        va="center",
+        arrowprops={"arrowstyle": "-", "lw": 0.4, "color": "grey", "shrinkA": 0, "shrinkB": 3},
+    )
+
+
 def draw(rows):
     """Both frontiers, with the published points on the first."""
     mpl.use("Agg")
@@ -86,9 +102,10 @@ def draw(rows):
     spread = rows["spread"]
     line = [[-row["hierarchy"], row["richness"]] for row in spread]
     left.plot(*zip(*line, strict=True), "o-", label="v6, 20 epochs")
-    for row, point in zip(spread, line, strict=True):
-        name = f"{row['radius.gap']:g}, {row['radius.margin']:g}"
-        left.annotate(name, point, xytext=(-5, 4), textcoords="offset points", ha="right")
+    # Four points lie together at the ceiling: their names are drawn apart.
+    spots = [(10, 0), (10, 0), (10, 0), (10, -11), (10, 4), (-8, -11), (8, 9)]
+    for row, point, spot in zip(spread, line, spots, strict=True):
+        annotate(left, f"{row['radius.gap']:g}, {row['radius.margin']:g}", point, spot)
     for name, (hierarchy, richness) in PUBLISHED.items():
         left.plot(-hierarchy, richness, "x", label=name)
     left.axvline(0.83205, color="grey", lw=0.5)
@@ -98,21 +115,23 @@ def draw(rows):
         xlabel="|hierarchy|, ceiling 0.83205",
         ylabel=f"richness; {LARGEST_RICHNESS:.4f} fills the bands",
         yscale="log",
+        xlim=(0.645, 0.87),
     )
     left.legend(fontsize=8, loc="lower left")
     for key, label in (("spread", "spread inside the levels"), ("pull", "tree and chord weights")):
         line = [[row["tree_fidelity"], row["dist_corr_comprehensive"]] for row in rows[key]]
         right.plot(*zip(*line, strict=True), "o-", label=label)
-    for row in rows["pull"]:
+    spots = [(0, -12), (0, -12), (-14, -22), (10, 8), (-10, 0), (-10, 0)]
+    for row, spot in zip(rows["pull"], spots, strict=True):
         name = f"{row['weights.tree']:g}, {row['weights.chord']:g}"
-        point = row["tree_fidelity"], row["dist_corr_comprehensive"]
-        right.annotate(name, point, xytext=(-5, -10), textcoords="offset points", ha="right")
+        annotate(right, name, (row["tree_fidelity"], row["dist_corr_comprehensive"]), spot)
     right.axvline(0.83202, color="grey", lw=0.5)
     right.axhline(0.91461, color="grey", lw=0.5)
     right.set(
         title="pull of the pairs (weights of tree, chord)",
         xlabel="tree fidelity, ceiling 0.83202",
         ylabel="dist_corr_comprehensive, ceiling 0.9146",
+        xlim=(0.5, 0.88),
     )
     right.legend(fontsize=8, loc="lower left")
     figure.savefig(HERE / "frontier.png", dpi=90)
@@ -120,6 +139,11 @@ def draw(rows):
 
 def main():
     """Sweep, write, draw."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--draw", action="store_true", help="draw results.json again")
+    if parser.parse_args().draw:
+        draw(json.loads((HERE / "results.json").read_text()))
+        return
     # One compiled evaluation for all: it depends on the model and not on the knobs.
     domain = hyperbolic_vae.make_domain(load_recipe())
     evaluate = jax.jit(
