@@ -12,6 +12,7 @@ import argparse
 import collections
 import json
 import math
+import multiprocessing
 import os
 import pathlib
 import tempfile
@@ -116,29 +117,35 @@ def outcome(config, folder):
     return ("finite" if all(map(math.isfinite, numbers)) else "non-finite"), ""
 
 
+def run(seed):
+    """One run: its seed, how it ended, and the line that says so."""
+    with tempfile.TemporaryDirectory() as folder:
+        return seed, *outcome(draw(np.random.default_rng(seed)), pathlib.Path(folder))
+
+
 def main():
     """Run all, count the ways they end."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=200)
+    parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     counts, lines = collections.Counter(), {}
-    for i in range(arguments.runs):
-        with tempfile.TemporaryDirectory() as folder:
-            kind, line = outcome(draw(np.random.default_rng(i)), pathlib.Path(folder))
-        counts[kind] += 1
-        if line:
-            lines[i] = line
-        print(f"{i} {kind} {line}", flush=True)
-        results = {
-            "command": f"python experiments/v5_12_robustness/run.py --runs={arguments.runs}",
-            "runs": i + 1,
-            "counts": counts,
-            "errors": lines,
-        }
-        # After every run: what was done counts, even if the rest is not waited for.
-        (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-        if kind == "non-finite":
-            raise SystemExit(f"run {i} ended non-finite without an error")
+    with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
+        for done, (seed, kind, line) in enumerate(pool.imap(run, range(arguments.runs)), start=1):
+            counts[kind] += 1
+            if line:
+                lines[seed] = line
+            print(f"{seed} {kind} {line}", flush=True)
+            results = {
+                "command": f"python experiments/v5_12_robustness/run.py --runs={arguments.runs}",
+                "runs": done,
+                "counts": counts,
+                "errors": lines,
+            }
+            # After every run: what was done counts, even if the rest is not waited for.
+            (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+            if kind == "non-finite":
+                raise SystemExit(f"run {seed} ended non-finite without an error")
 
 
 if __name__ == "__main__":
