@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -12,6 +13,9 @@ import pytest
 REPOSITORY = pathlib.Path(__file__).parent.parent
 GOLDEN = REPOSITORY / "tests" / "golden"
 REFERENCE = REPOSITORY.parent / "shared" / "reference"
+
+# A shell that starts the suite in the background has it ignore SIGINT, and so would all children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.conftest import load_config
 from tvae.tasks import dual_vae
-from tvae.training import checkpoint
+from tvae.training import parameters
 
 
 def write_untrained(folder: pathlib.Path) -> pathlib.Path:
@@ -18,5 +18,5 @@ def write_untrained(folder: pathlib.Path) -> pathlib.Path:
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda s: (0.1 * rng.normal(size=s.shape)).astype(s.dtype), shapes)
     metadata = {"config": json.loads(config.to_json()), "metrics": {"eval/rho": 0.5}}
-    checkpoint.save_params(folder, params, metadata)
+    parameters.save_params(folder, params, metadata)
     return folder

@@ -25,7 +25,7 @@ from tvae.convert.exporter import export_checkpoint
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file import read_torch_file
 from tvae.tasks import dual_vae, dual_vae_schedules, registry
-from tvae.training import checkpoint, optim, step
+from tvae.training import optim, parameters, step
 from tvae.types import UserError
 
 
@@ -56,7 +56,7 @@ def test_the_command_converts_quickly(tmp_path) -> None:
     assert done.stdout == f"v5_5: 48 tensors, 168,770 numbers -> {target}\n"
     # 2 s on one quiet core; the acceptance limit, with room for a loaded one.
     assert elapsed < 20
-    params, metadata = checkpoint.load_params(target)
+    params, metadata = parameters.load_params(target)
     assert metadata["source"]["file"] == "golden.pt"
     expected = import_checkpoint(read_torch_file(source), include_optimizer=True)
     assert jax.tree.all(jax.tree.map(np.array_equal, params, expected.params))
@@ -135,14 +135,14 @@ def test_wrong_requests_are_refused(tmp_path) -> None:
 
 def test_an_interrupted_write_leaves_nothing_behind(tmp_path, monkeypatch) -> None:
     found = import_checkpoint(read_torch_file(GOLDEN_FILE), include_optimizer=True)
-    save_params = checkpoint.save_params
+    save_params = parameters.save_params
 
     def fails_at_the_optimizer(folder: pathlib.Path, *rest: Any) -> None:
         if folder.name == folders.OPTIMIZER_FOLDER:
             raise KeyboardInterrupt
         save_params(folder, *rest)
 
-    monkeypatch.setattr(checkpoint, "save_params", fails_at_the_optimizer)
+    monkeypatch.setattr(parameters, "save_params", fails_at_the_optimizer)
     with pytest.raises(KeyboardInterrupt):
         folders.write_folder(tmp_path / "converted", found)
     assert not list(tmp_path.iterdir())
@@ -162,7 +162,7 @@ def test_a_folder_gives_the_file_back_to_the_bit(tmp_path) -> None:
 
 
 def test_a_foreign_folder_is_not_exported(tmp_path) -> None:
-    checkpoint.save_params(tmp_path / "native", {"w": np.zeros(2)}, {"config": {}})
+    parameters.save_params(tmp_path / "native", {"w": np.zeros(2)}, {"config": {}})
     with pytest.raises(UserError, match="does not say which PyTorch model"):
         folders.folder_to_torch(tmp_path / "native", tmp_path / "x.pt")
     found = import_checkpoint(GOLDEN)

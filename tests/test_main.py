@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import load_config
 from tvae.tasks import registry
-from tvae.training import checkpoint, loop
+from tvae.training import loop, parameters
 
 CONFIG = "--config=configs/fast.py"
 FAST = (CONFIG, "--config.report=False")  # but for the tests of the report
@@ -245,7 +245,7 @@ def test_a_shipped_run_is_small_and_loads_back(door, finished_run, tmp_path):
     target = tmp_path / "shipped"
     code, _, err = finish(door("ship", f"--workdir={workdir}", f"--output={target}"))
     assert code == 0, err
-    params, metadata = checkpoint.load_params(target)
+    params, metadata = parameters.load_params(target)
     jax.tree.map(np.testing.assert_array_equal, params, last_params(workdir, load_config("fast")))
     assert metadata["config"]["seed"] == 0
     assert metadata["command"] == " ".join(["python -m tvae.main", *FAST])

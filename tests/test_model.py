@@ -22,7 +22,7 @@ from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file import read_torch_file
 from tvae.geometry import poincare, ternary
 from tvae.tasks import registry
-from tvae.training import checkpoint, loop, optim, step, workdir
+from tvae.training import checkpoint, loop, optim, parameters, step, workdir
 from tvae.types import UserError
 
 SHIPPED = ("v5_12_4", "v5_5", "v5_5_faithful", "v6")
@@ -259,14 +259,14 @@ def test_damage_and_strangers_are_refused_in_one_line(tmp_path):
         tvae.load(tmp_path / "absent")
     with pytest.raises(UserError, match="params is missing"):
         tvae.load(tmp_path)
-    checkpoint.save_params(tmp_path / "stranger", {"w": np.zeros(2)}, {"note": "?"})
+    parameters.save_params(tmp_path / "stranger", {"w": np.zeros(2)}, {"note": "?"})
     with pytest.raises(UserError, match="neither a configuration nor"):
         tvae.load(tmp_path / "stranger")
     config = json.loads((REPOSITORY / "checkpoints" / "v6" / "metadata.json").read_text())["config"]
-    checkpoint.save_params(tmp_path / "unfit", {"w": np.zeros(2)}, {"config": config})
+    parameters.save_params(tmp_path / "unfit", {"w": np.zeros(2)}, {"config": config})
     with pytest.raises(UserError, match="parameters are not those of its model"):
         tvae.load(tmp_path / "unfit")
-    checkpoint.save_params(tmp_path / "new", {"w": np.zeros(2)}, {"config": config | {"new": 1}})
+    parameters.save_params(tmp_path / "new", {"w": np.zeros(2)}, {"config": config | {"new": 1}})
     with pytest.raises(UserError, match=r"config.new: unknown field"):
         tvae.load(tmp_path / "new")
     listed = [info.name for info in tvae.list_checkpoints(tmp_path)]

@@ -15,7 +15,7 @@ from tvae import config as config_lib
 from tvae.convert import modules
 from tvae.model import Description, Model
 from tvae.tasks import registry
-from tvae.training import checkpoint, loop, workdir, writers
+from tvae.training import loop, parameters, workdir, writers
 from tvae.types import UserError
 
 SHIPPED = pathlib.Path(__file__).parent.parent / "checkpoints"
@@ -77,10 +77,10 @@ def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[Check
         raise UserError(f"checkpoints {home}: no such folder")
     found = []
     for path in sorted(home.iterdir()):
-        if not (path / checkpoint.METADATA_FILE).is_file():
+        if not (path / parameters.METADATA_FILE).is_file():
             continue
         try:
-            metadata = json.loads((path / checkpoint.METADATA_FILE).read_text())
+            metadata = json.loads((path / parameters.METADATA_FILE).read_text())
         except ValueError:
             raise UserError(f"checkpoint {path}: metadata.json is damaged") from None
         task = metadata.get("config", {}).get("task")
@@ -144,14 +144,14 @@ def _from_workdir(folder: pathlib.Path) -> Model:
 
 
 def _from_parameters(folder: pathlib.Path) -> Model:
-    """What :func:`tvae.training.checkpoint.save_params` wrote, natively or converted."""
-    params, metadata = checkpoint.load_params(folder)
+    """What :func:`tvae.training.parameters.save_params` wrote, natively or converted."""
+    params, metadata = parameters.load_params(folder)
     if "config" in metadata:
         return _native(folder, params, metadata, complete_config(metadata["config"]))
     if "kind" in metadata and "state" in metadata:
         return _converted(folder, params, metadata)
     raise UserError(
-        f"checkpoint {folder}: {checkpoint.METADATA_FILE} has neither a configuration nor what a "
+        f"checkpoint {folder}: {parameters.METADATA_FILE} has neither a configuration nor what a "
         "conversion from PyTorch leaves there, so its model is unknown"
     )
 

@@ -11,7 +11,7 @@ from absl import flags
 
 from tvae import door, loading
 from tvae.artifacts import cards
-from tvae.training import checkpoint, writers
+from tvae.training import parameters, writers
 from tvae.types import UserError
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run.")
@@ -30,7 +30,7 @@ def main(argv: Sequence[str]) -> None:
         raise UserError(f"workdir {source}: {final.name} is missing; the run has not finished")
     model = loading.load(source)
     metadata = dict(model.card)
-    checkpoint.save_params(target, model.params, metadata)
+    parameters.save_params(target, model.params, metadata)
     card = cards.text(target.name, metadata, shipped_by="python -m tvae.ship")
     (target / "README.md").write_text(card)
     sys.stdout.write(f"{source} -> {target}\n")

@@ -15,7 +15,7 @@ from tvae import config as config_lib
 from tvae.geometry import ternary
 from tvae.tasks import registry, ternary_vae
 from tvae.tasks.ternary_vae_model import load_base
-from tvae.training import checkpoint, loop, optim, step
+from tvae.training import loop, optim, parameters, step
 from tvae.types import UserError
 
 
@@ -187,7 +187,7 @@ def test_tuning_opens_encoder_and_decoder_then_closes_them():
 def test_a_base_of_plain_networks_fits_improved_ones(tmp_path):
     source = ternary_vae.make_domain(small())
     params, _ = state_of(source)
-    checkpoint.save_params(tmp_path / "base", params, {})
+    parameters.save_params(tmp_path / "base", params, {})
     improved = small(**{"model.encoder": "improved", "model.decoder": "improved"})
     improved.base_checkpoint = str(tmp_path / "base")
     domain = ternary_vae.make_domain(improved)
@@ -196,13 +196,13 @@ def test_a_base_of_plain_networks_fits_improved_ones(tmp_path):
     np.testing.assert_array_equal(leaf(placed, kernel), leaf(params, kernel))
     np.testing.assert_array_equal(placed["encoder_a"]["norm_0"]["scale"], np.ones(8))
     # The other way round the norms have no place.
-    checkpoint.save_params(tmp_path / "improved", placed, {})
+    parameters.save_params(tmp_path / "improved", placed, {})
     with pytest.raises(UserError, match="encoder_a/norm_0/bias unexpected"):
         load_base(str(tmp_path / "improved"), source.model)
     wide = ternary_vae.make_model(small(**{"model.latent_dim": 5}))
     with pytest.raises(UserError, match=r"encoder_a/mu/bias \[4\] instead of \[5\]"):
         load_base(str(tmp_path / "base"), wide)
-    checkpoint.save_params(tmp_path / "half", {"encoder_a": params["encoder_a"]}, {})
+    parameters.save_params(tmp_path / "half", {"encoder_a": params["encoder_a"]}, {})
     with pytest.raises(UserError, match="lacks encoder_b, decoder_a"):
         load_base(str(tmp_path / "half"), source.model)
     with pytest.raises(UserError, match="nowhere"):
@@ -297,6 +297,7 @@ def test_every_field_is_read_by_training(tmp_path):
     recorder = Recorder(config, seen)
     loop.train(recorder, registry.make_task(recorder), tmp_path)
     unread = {f"learning_rate.{n}" for n in ("boundaries", "rates", "end", "warmup_epochs")}
+    unread.add("report")  # the door's
     assert {path for path, _ in config_lib.leaves(config)} - seen == unread
     final = json.loads((tmp_path / "metrics.json").read_text())
     for name in ("coverage_mu_a", "coverage_ball", "hierarchy_a", "q_comprehensive_b"):

@@ -6,7 +6,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from tvae.training import archive, checkpoint
+from tvae.training import archive, checkpoint, parameters
 from tvae.types import UserError
 
 STATE = {"w": np.arange(600, dtype=np.float32).reshape(20, 30), "n": np.array(3, np.int32)}
@@ -86,30 +86,30 @@ def test_an_unevaluated_state_is_never_the_best(store):
 
 
 def test_parameters_round_trip_with_their_metadata(tmp_path):
-    checkpoint.save_params(tmp_path / "p", STATE, {"note": "x"})
-    params, metadata = checkpoint.load_params(tmp_path / "p")
+    parameters.save_params(tmp_path / "p", STATE, {"note": "x"})
+    params, metadata = parameters.load_params(tmp_path / "p")
     np.testing.assert_array_equal(params["w"], STATE["w"])
     assert metadata["note"] == "x"
     # What is shipped must not name the folder of the machine that made it.
     assert not any(str(tmp_path).encode() in path.read_bytes() for path in files_of(tmp_path))
     with pytest.raises(UserError, match="exists already"):
-        checkpoint.save_params(tmp_path / "p", STATE, {})
+        parameters.save_params(tmp_path / "p", STATE, {})
 
 
 def test_missing_and_damaged_parameters_are_refused(tmp_path):
     with pytest.raises(UserError, match="params is missing"):
-        checkpoint.load_params(tmp_path)
-    checkpoint.save_params(tmp_path / "p", STATE, {})
-    metadata = tmp_path / "p" / checkpoint.METADATA_FILE
+        parameters.load_params(tmp_path)
+    parameters.save_params(tmp_path / "p", STATE, {})
+    metadata = tmp_path / "p" / parameters.METADATA_FILE
     metadata.write_text(metadata.read_text().replace('"sha256": "', '"sha256": "0'))
     with pytest.raises(UserError, match="does not match its digest"):
-        checkpoint.load_params(tmp_path / "p")
+        parameters.load_params(tmp_path / "p")
     metadata.write_text("{")
     with pytest.raises(UserError, match="cannot be read"):
-        checkpoint.load_params(tmp_path / "p")
+        parameters.load_params(tmp_path / "p")
 
 
 def test_an_unwritable_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="output folder"):
-        checkpoint.save_params(tmp_path / "file" / "p", STATE, {})
+        parameters.save_params(tmp_path / "file" / "p", STATE, {})

@@ -14,7 +14,7 @@ import pytest
 from tests import torch_files
 from tests.training import toy
 from tvae.convert import torch_file
-from tvae.training import archive, checkpoint, loop
+from tvae.training import archive, checkpoint, loop, parameters
 from tvae.types import UserError
 
 # A failed restore leaves Orbax's half-done coroutines to the garbage collector, which complains.
@@ -199,11 +199,11 @@ def no_pickles(monkeypatch):
 
 
 def test_reading_checkpoints_runs_no_pickle(saved, tmp_path, monkeypatch):
-    checkpoint.save_params(tmp_path / "p", state(1), {})
+    parameters.save_params(tmp_path / "p", state(1), {})
     torch = torch_files.save({"epoch": 3})
     with no_pickles(monkeypatch):
         assert restore(saved, state(0)) == (2, 2)
-        checkpoint.load_params(tmp_path / "p")
+        parameters.load_params(tmp_path / "p")
         assert torch_file.read_torch_file(torch) == {"epoch": 3}
     with pytest.raises(AssertionError), no_pickles(monkeypatch):
         pickle.loads(pickle.dumps(UserError))

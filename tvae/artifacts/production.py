@@ -21,7 +21,7 @@ from tvae.artifacts.places import Name
 from tvae.artifacts.repository import Repository
 from tvae.exports import folder as exported
 from tvae.model import Model
-from tvae.training import checkpoint
+from tvae.training import parameters
 from tvae.types import UserError
 
 CHANGELOG = "CHANGELOG.md"
@@ -120,7 +120,7 @@ def _complete(
     source = validated.origin(repository, "validated", name)
     checks = validated.read_checks(folder)
     card = validated.metadata(model.card, name, source, checks)
-    raw.write_json(folder / checkpoint.METADATA_FILE, card)
+    raw.write_json(folder / parameters.METADATA_FILE, card)
     export = folder / deployment.EXPORT
     exported.write(model, export)
     deployment.write(folder, name)
@@ -148,6 +148,6 @@ def _changelog(repository: Repository, name: Name, metrics: Mapping[str, Any], n
         entry = entry._replace(note=f"{note} {previous} is damaged: {damage[0]}".strip())
         return cards.changelog(entry, metrics, {}, "")
     before = repository.folder("production", old)
-    card = places.read_json(before / checkpoint.METADATA_FILE)
+    card = places.read_json(before / parameters.METADATA_FILE)
     history = places.read_bytes(before / CHANGELOG).decode()
     return cards.changelog(entry, metrics, card["metrics"], history)

@@ -10,7 +10,7 @@ from flax.traverse_util import flatten_dict
 
 from tvae.artifacts import places
 from tvae.artifacts.repository import ADDED_BY, Repository, current_versions
-from tvae.training import checkpoint, workdir, writers
+from tvae.training import parameters, workdir, writers
 from tvae.types import UserError
 
 MAX_DEPTH = 4
@@ -89,7 +89,7 @@ def read_run(folder: pathlib.Path) -> Row:
 
 def _read_shipped(folder: pathlib.Path) -> Row:
     """The row of a validated or production artifact."""
-    card = places.read_json(folder / checkpoint.METADATA_FILE)
+    card = places.read_json(folder / parameters.METADATA_FILE)
     parts = [card.get(part) for part in ("config", "metrics", "run")]
     config, metrics, run = (part if isinstance(part, dict) else {} for part in parts)
     about = {"state": "finished", "epochs": _scalar(metrics.get("train/epochs"))}

@@ -16,7 +16,7 @@ from typing import Any
 from tvae.artifacts import cards, ledger, places, raw, validation
 from tvae.artifacts.places import Name
 from tvae.artifacts.repository import Repository
-from tvae.training import checkpoint
+from tvae.training import parameters
 from tvae.types import UserError
 
 REPORTS = {
@@ -100,10 +100,10 @@ def _write(
     """Complete the shipped parameters to an artifact."""
     source = origin(repository, "raw", name)
     card = metadata(
-        places.read_json(folder / checkpoint.METADATA_FILE), name, source, examined.checks
+        places.read_json(folder / parameters.METADATA_FILE), name, source, examined.checks
     )
     card["checkpoint"] = {"step": raw.newest_step(repository.folder("raw", name))}
-    raw.write_json(folder / checkpoint.METADATA_FILE, card)
+    raw.write_json(folder / parameters.METADATA_FILE, card)
     (folder / raw.CONFIG_FILE).write_text(raw.as_yaml(card["config"]))
     text = cards.text(str(name), card, shipped_by="python -m tvae.artifacts validate")
     (folder / raw.README).write_text(text + cards.validation_section(examined.checks))

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from tvae import loading
 from tvae.model import Model
 from tvae.tasks import latent_use
-from tvae.training import checkpoint, writers
+from tvae.training import archive, parameters, writers
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 RECORDED_TOLERANCE = 1e-6
@@ -206,7 +206,7 @@ def hold_against_targets(metrics: Mapping[str, Any], config: ConfigDict) -> list
 
 def _same_bits(x: Any, y: Any) -> bool:
     """Whether two trees of arrays or numbers are the same to the bit, NaN included."""
-    return checkpoint.digest(x) == checkpoint.digest(y)
+    return archive.digest(x) == archive.digest(y)
 
 
 def _exact(aspect: str, same: bool, what: str) -> Check:
@@ -260,7 +260,7 @@ def examine(run: pathlib.Path, copy: pathlib.Path) -> Examination:
     metrics = measure(model)
     recorded = dict(model.card["metrics"])
     card = dict(model.card) | {"metrics": recorded | metrics}
-    checkpoint.save_params(copy, model.params, card)
+    parameters.save_params(copy, model.params, card)
     again = loading.load(copy)
     checks = hold_against_targets(metrics, loading.complete_config(model.card["config"]))
     checks += [

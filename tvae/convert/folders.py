@@ -7,7 +7,7 @@ import tempfile
 
 from tvae.convert.exporter import export_checkpoint, write_torch_file
 from tvae.convert.importer import Imported
-from tvae.training import checkpoint
+from tvae.training import parameters
 from tvae.types import UserError
 
 OPTIMIZER_FOLDER = "optimizer"
@@ -20,7 +20,7 @@ def check_absent(path: pathlib.Path) -> None:
 
 
 def write_folder(folder: pathlib.Path, imported: Imported) -> None:
-    """Write a converted checkpoint as :func:`tvae.training.checkpoint.save_params` does.
+    """Write a converted checkpoint as :func:`tvae.training.parameters.save_params` does.
 
     Moments go to the folder ``optimizer`` inside, in the same format. The folder appears at once
     and whole, or not at all.
@@ -40,10 +40,10 @@ def write_folder(folder: pathlib.Path, imported: Imported) -> None:
         raise UserError(f"output {folder}: {error.strerror}") from None
     try:
         draft = workspace / folder.name
-        checkpoint.save_params(draft, imported.params, imported.metadata)
+        parameters.save_params(draft, imported.params, imported.metadata)
         if imported.moments is not None:
             settings = imported.metadata["optimizer"]
-            checkpoint.save_params(draft / OPTIMIZER_FOLDER, imported.moments, settings)
+            parameters.save_params(draft / OPTIMIZER_FOLDER, imported.moments, settings)
         check_absent(folder)
         draft.rename(folder)
     except OSError as error:
@@ -58,10 +58,10 @@ def read_folder(folder: pathlib.Path) -> Imported:
     Raises:
       UserError: if it is missing or damaged.
     """
-    params, metadata = checkpoint.load_params(folder)
+    params, metadata = parameters.load_params(folder)
     moments = None
     if (folder / OPTIMIZER_FOLDER).exists():
-        moments, _ = checkpoint.load_params(folder / OPTIMIZER_FOLDER)
+        moments, _ = parameters.load_params(folder / OPTIMIZER_FOLDER)
     return Imported(params, metadata, moments)
 
 

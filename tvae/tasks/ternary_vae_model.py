@@ -14,7 +14,7 @@ from tvae.models.encoders import Encoder
 from tvae.models.projections import HyperbolicProjection
 from tvae.models.ternary_vae import PARTS, TernaryVAE
 from tvae.task import Params
-from tvae.training import checkpoint, optim
+from tvae.training import optim, parameters
 from tvae.types import UserError
 
 NEEDED = ("encoder_a", "encoder_b", "decoder_a")
@@ -66,7 +66,7 @@ def load_base(folder: str, model: TernaryVAE) -> dict[str, Any]:
     Linear layers of a plain network fit the improved one, whose layer norms then stay fresh.
 
     Args:
-      folder: as :func:`tvae.training.checkpoint.save_params` wrote it; "" for no base.
+      folder: as :func:`tvae.training.parameters.save_params` wrote it; "" for no base.
       model: the module that is to take them.
 
     Returns:
@@ -78,7 +78,7 @@ def load_base(folder: str, model: TernaryVAE) -> dict[str, Any]:
     """
     if not folder:
         return {}
-    found, _ = checkpoint.load_params(pathlib.Path(folder))
+    found, _ = parameters.load_params(pathlib.Path(folder))
     shapes = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
     if absent := [part for part in NEEDED if part not in found]:
         raise UserError(f"config.base_checkpoint {folder}: lacks {', '.join(absent)}")

@@ -37,6 +37,14 @@ class DamagedError(UserError):
     """A folder whose content is not what was written."""
 
 
+def on_host(tree: Any) -> Any:
+    """A copy in host memory: the device buffers are donated to the next step.
+
+    ``device_get`` alone would not do: on the CPU it returns views of these very buffers.
+    """
+    return jax.tree.map(lambda leaf: np.array(leaf, copy=True), jax.device_get(tree))
+
+
 def flatten(tree: Any) -> dict[str, Any]:
     """The leaves of a tree by name, such as "opt_state/1/mu/encoder/kernel".
 

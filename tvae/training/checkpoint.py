@@ -1,9 +1,8 @@
-"""Checkpoints: those of a run, saved by Orbax in the background, and parameters as they ship."""
+"""The checkpoints of a run: saved by Orbax in the background, checked whole when read."""
 
 import contextlib
 import dataclasses
 import functools
-import json
 import pathlib
 import shutil
 import sys
@@ -11,34 +10,22 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
 import tvae
 from tvae.training import archive
-from tvae.training.archive import DamagedError, digest, first_line
+from tvae.training.archive import DamagedError, first_line
 from tvae.types import UserError
 
 FORMAT = 2
 """Number of the layout of a run's checkpoints; raised with every change of it."""
 
-_MARKER = "commit_success.txt"
-PARAMS_FOLDER = "params"
-METADATA_FILE = "metadata.json"
 DAMAGED = ".damaged"
 """Ending of the name under which a damaged checkpoint is kept aside."""
 
 _REMOVED = ".removed"
 """Subfolder that a checkpoint is moved to, in one instant, before its files are deleted."""
-
-
-def _on_host(tree: Any) -> Any:
-    """A copy in host memory: the device buffers are donated to the next step.
-
-    ``device_get`` alone would not do: on the CPU it returns views of these very buffers.
-    """
-    return jax.tree.map(lambda leaf: np.array(leaf, copy=True), jax.device_get(tree))
 
 
 def version() -> dict[str, Any]:
@@ -163,7 +150,7 @@ class RunCheckpoints:
         self.wait()
         if step in self._scores:
             return
-        arrays = archive.flatten(_on_host(state))
+        arrays = archive.flatten(archive.on_host(state))
         record = archive.seal(arrays, version() | {"score": score, "progress": progress})
         self._scores[step], self._last_saved = score, step
         with self._told():
@@ -317,56 +304,3 @@ class RunCheckpoints:
                     self._manager.close()
             shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
             self._quiet.close()
-
-
-def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> None:
-    """Write parameters and what is known about them, as ``checkpoints/`` ships them.
-
-    Args:
-      folder: must not exist; gets ``params/`` (Orbax) and ``metadata.json``.
-      params: parameter tree.
-      metadata: JSON-compatible; the digest of the parameters is added as ``sha256``.
-
-    Raises:
-      UserError: if the folder exists or cannot be written.
-    """
-    if folder.exists():
-        raise UserError(f"output folder {folder}: exists already")
-    params = _on_host(params)
-    try:
-        folder.mkdir(parents=True)
-        with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(folder.absolute() / PARAMS_FOLDER, params)
-        # Orbax writes the folder's absolute path into its marker: not for others to read.
-        (folder / PARAMS_FOLDER / _MARKER).write_text("Checkpoint commit was successful\n")
-        text = json.dumps(metadata | {"sha256": digest(params)}, indent=2)
-        (folder / METADATA_FILE).write_text(text + "\n")
-    except OSError as error:
-        raise UserError(f"output folder {folder}: {first_line(error)}") from error
-
-
-def load_params(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
-    """Read what :func:`save_params` wrote.
-
-    Args:
-      folder: with ``params/`` and ``metadata.json``.
-
-    Returns:
-      ``(params, metadata)``; arrays are NumPy arrays.
-
-    Raises:
-      UserError: if it is missing or damaged.
-    """
-    for needed in (folder / PARAMS_FOLDER, folder / METADATA_FILE):
-        if not needed.exists():
-            raise UserError(f"checkpoint {folder}: {needed.name} is missing")
-    try:
-        metadata = json.loads((folder / METADATA_FILE).read_text())
-        params = archive.read_arrays(folder.absolute() / PARAMS_FOLDER)
-        intact = metadata["sha256"] == digest(params)
-    # As in archive.read: damage shows by many types.
-    except Exception as error:
-        raise UserError(f"checkpoint {folder} cannot be read: {first_line(error)}") from error
-    if not intact:
-        raise UserError(f"checkpoint {folder} is damaged: its content does not match its digest")
-    return params, metadata
