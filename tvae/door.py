@@ -110,6 +110,6 @@ def run(main: Callable[[Sequence[str]], None], *, commands: Sequence[str] = ()) 
 
     # Otherwise the command would end the flags.
     flags.FLAGS.set_gnu_getopt(bool(commands))
-    memory.share_one_arena()
+    memory.limit_arenas()
     jax.config.config_with_absl()
     app.run(guarded, flags_parser=_parse_flags)
