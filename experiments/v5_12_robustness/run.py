@@ -1,6 +1,6 @@
 """Training runs with random configurations: none may end non-finite without saying so.
 
-    python experiments/v5_12_robustness/run.py [--runs=200]
+    python experiments/v5_12_robustness/run.py [--runs=200] [--resume]
 
 Each run draws every numeric field of the task from its documented range, trains a tiny model for
 two epochs through the public loop and ends in one of three ways: finite, refused by name before it
@@ -128,10 +128,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=200)
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--resume", action="store_true", help="go on from results.json")
     arguments = parser.parse_args()
-    counts, lines = collections.Counter(), {}
+    output = HERE / "results.json"
+    before = json.loads(output.read_text()) if arguments.resume else {}
+    first = before.get("runs", 0)
+    counts, lines = collections.Counter(before.get("counts")), before.get("errors", {})
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
-        for done, (seed, kind, line) in enumerate(pool.imap(run, range(arguments.runs)), start=1):
+        rest = pool.imap(run, range(first, arguments.runs))
+        for done, (seed, kind, line) in enumerate(rest, start=first + 1):
             counts[kind] += 1
             if line:
                 lines[seed] = line
@@ -143,7 +148,7 @@ def main():
                 "errors": lines,
             }
             # After every run: what was done counts, even if the rest is not waited for.
-            (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+            output.write_text(json.dumps(results, indent=2) + "\n")
             if kind == "non-finite":
                 raise SystemExit(f"run {seed} ended non-finite without an error")
 
