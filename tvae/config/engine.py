@@ -59,7 +59,7 @@ def fields() -> ConfigDict:
     drop.patience_epochs = 0  # epochs that it stays so low before stopping; 0 = off
 
     config.checkpoint = checkpoint = ConfigDict()
-    checkpoint.every_epochs = 20  # epochs between saves; the last epoch is always saved
+    checkpoint.every_epochs = 30  # epochs between saves; the last epoch is always saved
 
     # What the final metrics of a good run reach: bounds by metric key, for the report and
     # for the validation of artifacts.
