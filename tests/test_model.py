@@ -22,7 +22,7 @@ from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file import read_torch_file
 from tvae.geometry import poincare, ternary
 from tvae.tasks import registry
-from tvae.training import checkpoint, loop, optim, parameters, step, workdir
+from tvae.training import checkpoint, loop, optim, parameters, step, stopping, workdir
 from tvae.types import UserError
 
 SHIPPED = ("v5_12_4", "v5_5", "v5_5_faithful", "v6")
@@ -41,7 +41,7 @@ def write_run(folder, config):
     engine = step.make_engine(registry.make_task(config), settings)
     shapes = jax.eval_shape(engine.init, jax.random.key(0))
     state = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5).astype(leaf.dtype), shapes)
-    progress = dataclasses.asdict(loop.Progress(epoch=1, best_score=0.0, best_epoch=1))
+    progress = dataclasses.asdict(stopping.Progress(epoch=1, best_score=0.0, best_epoch=1))
     with contextlib.closing(checkpoint.RunCheckpoints(folder / loop.CHECKPOINTS)) as store:
         store.save(7, state, progress, score=0.0)
     return state.params

@@ -17,7 +17,7 @@ from tvae.convert.importer import Imported
 from tvae.geometry import ternary
 from tvae.task import Task
 from tvae.tasks.dual_vae_dynamics import Dynamics
-from tvae.training import loop
+from tvae.training import loop, stopping
 from tvae.training.checkpoint import RunCheckpoints
 from tvae.training.optim import OptimizerSettings
 from tvae.training.step import TrainState, make_engine
@@ -94,7 +94,7 @@ def write_start(state: TrainState, *, steps_per_epoch: int, workdir: pathlib.Pat
     epoch = int(state.step) // steps_per_epoch
     # Any measured score is better than this one: the first evaluation replaces it.
     worst = -sys.float_info.max
-    progress = loop.Progress(epoch=epoch, best_score=worst, best_epoch=epoch)
+    progress = stopping.Progress(epoch=epoch, best_score=worst, best_epoch=epoch)
     with contextlib.closing(RunCheckpoints(workdir / loop.CHECKPOINTS)) as store:
         store.save(int(state.step), state, dataclasses.asdict(progress), score=worst)
 

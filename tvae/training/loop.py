@@ -7,42 +7,23 @@ import signal
 from typing import Any, NoReturn
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.task import Task
 from tvae.training import (
     checkpoint,
-    diagnostics,
     interruption,
     lock,
     memory,
     optim,
     step,
+    stopping,
     writers,
 )
 from tvae.types import StoppedError, UserError
 
 CHECKPOINTS = "checkpoints"
 """Folder of a working directory."""
-
-
-@dataclasses.dataclass
-class Progress:
-    """What the loop remembers between epochs, on the host.
-
-    Attributes:
-      epoch: epochs completed.
-      best_score: best value of the early-stop metric so far, larger is better.
-      best_epoch: epochs completed when it was reached.
-      watched: what the plateau and drop rules decide by: ``{"epoch": [...], metric: [...]}``, a
-        value for each evaluation; empty while both are off.
-    """
-
-    epoch: int = 0
-    best_score: float = -math.inf
-    best_epoch: int = 0
-    watched: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
 
 Rows = list[tuple[int, dict[str, Any]]]
@@ -80,66 +61,16 @@ def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_goo
     return fetched
 
 
-def _measured(field: str, name: str, metrics: dict[str, Any]) -> float:
-    """The metric that a field of ``config.early_stop`` names."""
-    if name not in metrics:
-        known = ", ".join(sorted(key for key in metrics if not key.startswith("train/")))
-        raise UserError(f"config.early_stop.{field}: expected one of {known}; got {name!r}")
-    return float(metrics[name])
-
-
-def _score(config: ConfigDict, metrics: dict[str, Any]) -> float:
-    sign = 1.0 if config.early_stop.mode == "max" else -1.0
-    return sign * _measured("metric", config.early_stop.metric, metrics)
-
-
-def _watchers(config: ConfigDict) -> dict[str, diagnostics.PlateauStop | diagnostics.DropStop]:
-    """The rules of ``config.early_stop`` that look at a history, by field."""
-    stop = config.early_stop
-    return {
-        "plateau": diagnostics.PlateauStop(**stop.plateau.to_dict()),
-        "drop": diagnostics.DropStop(**stop.drop.to_dict()),
-    }
-
-
-def _watch(config: ConfigDict, progress: Progress, metrics: dict[str, Any]) -> None:
-    """Note what the rules that are on decide by."""
-    seen = {
-        rule.metric: _measured(f"{field}.metric", rule.metric, metrics)
-        for field, rule in _watchers(config).items()
-        if rule.on
-    }
-    if seen:
-        for name, value in {"epoch": progress.epoch, **seen}.items():
-            progress.watched.setdefault(name, []).append(value)
-
-
-def _is_finished(config: ConfigDict, progress: Progress) -> bool:
-    """Whether all epochs are done or a rule of the early stop is at the end of its patience."""
-    stop = config.early_stop
-    if progress.epoch >= config.epochs:
-        return True
-    if progress.epoch < stop.min_epochs:
-        return False
-    waited = progress.epoch - progress.best_epoch
-    history = {name: np.asarray(values) for name, values in progress.watched.items()}
-    return 0 < stop.patience_epochs <= waited or any(
-        rule.fires(history["epoch"], history[rule.metric])
-        for rule in _watchers(config).values()
-        if rule.metric in history
-    )
-
-
 def _start(
     engine: step.Engine, run_key: jax.Array, store: checkpoint.RunCheckpoints
-) -> tuple[step.TrainState, Progress]:
+) -> tuple[step.TrainState, stopping.Progress]:
     """The initial state, or that of the newest intact checkpoint."""
     state = engine.init(run_key)
     found = store.restore_newest(state)
     if found is None:
-        return state, Progress()
+        return state, stopping.Progress()
     restored, saved = found
-    return jax.device_put(restored), Progress(**saved)
+    return jax.device_put(restored), stopping.Progress(**saved)
 
 
 def restore_latest(config: ConfigDict, task: Task, workdir: pathlib.Path) -> step.TrainState:
@@ -212,7 +143,7 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
 
 def _epochs(
     config: ConfigDict, task: Task, engine: step.Engine, run_key: jax.Array, workdir: pathlib.Path
-) -> tuple[step.TrainState, Progress]:
+) -> tuple[step.TrainState, stopping.Progress]:
     """All epochs that are left, with their rows and checkpoints."""
     with (
         interruption.watch() as signals,
@@ -224,7 +155,7 @@ def _epochs(
             writers.open_writers(workdir, first_epoch=progress.epoch) as out,
             writers.progress_bar(epochs=config.epochs, first_epoch=progress.epoch) as bar,
         ):
-            while not _is_finished(config, progress):
+            while not stopping.is_finished(config, progress):
                 store.check()
                 state, rows, evaluated = _block(config, engine, run_key, state, progress, signals)
                 rows = _fetch(
@@ -252,7 +183,7 @@ def _block(
     engine: step.Engine,
     run_key: jax.Array,
     state: step.TrainState,
-    progress: Progress,
+    progress: stopping.Progress,
     signals: interruption.Watch,
 ) -> tuple[step.TrainState, Rows, bool]:
     """Epochs up to the next host transfer, or to the first after a signal.
@@ -279,7 +210,7 @@ def _stop(
     received: signal.Signals,
     store: checkpoint.RunCheckpoints,
     state: step.TrainState,
-    progress: Progress,
+    progress: stopping.Progress,
 ) -> NoReturn:
     """Save, unscored where no evaluation was due, and leave the loop."""
     store.save(int(state.step), state, dataclasses.asdict(progress), score=None)
@@ -293,17 +224,17 @@ def _stop(
 
 def _keep(
     config: ConfigDict,
-    progress: Progress,
+    progress: stopping.Progress,
     metrics: dict[str, Any],
     store: checkpoint.RunCheckpoints,
     state: step.TrainState,
 ) -> None:
     """Note an improvement, and save when one, the interval or the end asks for it."""
-    score = _score(config, metrics)
-    _watch(config, progress, metrics)
+    score = stopping.score(config, metrics)
+    stopping.watch(config, progress, metrics)
     improved = score > progress.best_score + config.early_stop.min_delta
     if improved:
         progress.best_score, progress.best_epoch = score, progress.epoch
     due = progress.epoch % config.checkpoint.every_epochs == 0
-    if improved or due or _is_finished(config, progress):
+    if improved or due or stopping.is_finished(config, progress):
         store.save(int(state.step), state, dataclasses.asdict(progress), score=score)
