@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 import jax
 from absl import app, flags, logging
 
-from tvae.training import memory
 from tvae.types import StoppedError, UserError
 
 COMPILATION_CACHE = flags.DEFINE_string(
@@ -110,6 +109,5 @@ def run(main: Callable[[Sequence[str]], None], *, commands: Sequence[str] = ()) 
 
     # Otherwise the command would end the flags.
     flags.FLAGS.set_gnu_getopt(bool(commands))
-    memory.limit_arenas()
     jax.config.config_with_absl()
     app.run(guarded, flags_parser=_parse_flags)

@@ -44,10 +44,11 @@ class Task:
       groups: optimizer group -> factor on the learning rate.
       ball_of: parameter path -> curvature magnitude of the Poincaré ball that the parameter's last
         axis is a point of; 0 for the ordinary, flat parameter.
-      evaluate: ``(params, aux, key) -> metrics``, the periodic evaluation.
+      evaluate: ``(params, aux, key) -> metrics``, the periodic evaluation. Called outside ``jit``,
+        like the final one: the task compiles them, so that they can share a program, and in parts,
+        which bounds the memory.
       observe: ``(aux, params, metrics) -> Observation``, what an evaluation changes.
-      final_evaluate: ``(params, aux, key) -> metrics``, everything that is worth reporting once;
-        called outside ``jit`` and made of several compiled programs, which bounds the memory.
+      final_evaluate: ``(params, aux, key) -> metrics``, everything that is worth reporting once.
     """
 
     steps_per_epoch: int

@@ -31,7 +31,7 @@ def ternary_keys():
     domain = ternary_vae.make_domain(small())
 
     def everything(key):
-        return ternary_evaluation.measure(domain.model, domain.init(key)[0])
+        return ternary_evaluation.measure(domain.model, domain.init(key)[0], noise=None)
 
     return jax.eval_shape(everything, jax.random.key(0))
 

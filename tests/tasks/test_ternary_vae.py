@@ -97,7 +97,7 @@ def test_one_trace_through_freezing_and_unfreezing():
     assert False in gates
     assert gates[-1]
     assert engine.train_epoch._cache_size() == 1
-    assert engine.evaluate._cache_size() == 1
+    assert engine.observe._cache_size() == 1
 
 
 def optim_moments(opt_state):

@@ -21,10 +21,13 @@ def settings(**changes):
 
 
 def update(tx, state, grads=GRADS, label_tree=None, gates=None):
-    """One update as the step makes it: close the gates, then the transformation."""
+    """One update as the step makes it: close the gates, clip, then the transformation."""
     gates = gates or {}
-    closed = optim.close_gates(grads, label_tree or labels(), gates)
-    return tx.update(closed, state, PARAMS, learning_rate=RATE, gates=gates)
+    label_tree = label_tree or labels()
+    closed = optim.close_gates(grads, label_tree, gates)
+    clip = optim.clip_factor(optim.global_norms(closed, label_tree)["total"], 1.0)
+    clipped = jax.tree.map(lambda grad: clip * grad, closed)
+    return tx.update(clipped, state, PARAMS, learning_rate=RATE, gates=gates)
 
 
 def test_every_parameter_needs_a_group():
@@ -64,7 +67,7 @@ def test_a_closed_gate_keeps_parameters_and_moments_without_a_new_trace():
     np.testing.assert_array_equal(updates["b"]["w"], [0.0])
     # Without the closed group's 1e6 the clipped gradient of the other is whole again.
     assert (jnp.abs(updates["a"]["w"]) > 1e-3).all()
-    moments = [s[1].inner_states["two"].inner_state.inner_state[0] for s in (opened, closed)]
+    moments = [s.inner_states["two"].inner_state.inner_state[0] for s in (opened, closed)]
     jax.tree.map(np.testing.assert_array_equal, *moments)
     assert jitted._cache_size() == 1
 

@@ -35,7 +35,7 @@ def trained(engine):
 def test_schedules_and_dynamics_recompile_nothing(engine, trained):
     assert len(trained) == 3
     assert engine.train_epoch._cache_size() == 1
-    assert engine.evaluate._cache_size() == 1
+    assert engine.observe._cache_size() == 1
 
 
 def test_the_state_has_no_weak_types(engine):

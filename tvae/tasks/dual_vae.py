@@ -286,7 +286,7 @@ class DualVAETask:
             group_of=self.group_of,
             groups={"vae_a": 1.0, "vae_b": 1.0},
             gates=lambda _: {},
-            evaluate=self.evaluate,
+            evaluate=jax.jit(self.evaluate),
             observe=self.observe,
             final_evaluate=self.final_evaluate,
         )

@@ -271,7 +271,7 @@ class HyperbolicVAETask:
                 path.split("/")[0]
             ],
             groups={"vae": 1.0},
-            evaluate=self.evaluate,
+            evaluate=jax.jit(self.evaluate),
             observe=lambda aux, params, _: Observation(aux, params),
             final_evaluate=self.final_evaluate,
         )

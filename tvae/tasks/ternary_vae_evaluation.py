@@ -5,6 +5,8 @@ A's point of the ball alone. ``eval/coverage_mu_a`` decodes the encoder's mean p
 a frozen autoencoder keeps at 1 whatever the ball holds; the original's 100 % is this one.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -17,13 +19,14 @@ from tvae.task import Metrics, Params
 _SAMPLE_SEED = 0  # of the pairs that stand for the whole space: the same in every run
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def measure(
     model: TernaryVAE,
     params: Params,
     *,
-    noise: tuple[jax.Array, jax.Array] | None = None,
+    noise: tuple[jax.Array, jax.Array] | None,
 ) -> Metrics:
-    """Both coverages, curvatures and all measures of both embeddings.
+    """Both coverages, curvatures and all measures of both embeddings; compiled.
 
     Args:
       model: the module.
@@ -52,8 +55,3 @@ def measure(
         measured = embedding_metrics(ball.z, jax.random.key(_SAMPLE_SEED), c=ball.c)
         metrics |= {f"eval/{name}_{encoder}": value for name, value in measured.items()}
     return metrics
-
-
-def measure_means(model: TernaryVAE, params: Params) -> Metrics:
-    """:func:`measure` of the means, compiled."""
-    return jax.jit(lambda params: measure(model, params))(params)

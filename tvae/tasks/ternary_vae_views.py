@@ -52,7 +52,7 @@ def make_views(model: TernaryVAE, config: ConfigDict | None) -> Views:
 
     def measure(params: Params, key: jax.Array, recorded: Mapping[str, Any]) -> Metrics:
         del key, recorded
-        return evaluation.measure_means(model, params)
+        return evaluation.measure(model, params, noise=None)
 
     decoders = {BALL: {"a": decode_ball}, LATENT: {"a": decode_latent}}
     first = BALL if model.decode_ball else LATENT

@@ -18,7 +18,7 @@ from tvae.training import archive
 from tvae.training.archive import DamagedError, first_line
 from tvae.types import UserError
 
-FORMAT = 2
+FORMAT = 3
 """Number of the layout of a run's checkpoints; raised with every change of it."""
 
 DAMAGED = ".damaged"

@@ -130,11 +130,11 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
         another process trains there, or for an early-stop metric that does not exist.
       StoppedError: after SIGTERM or SIGINT, with everything saved.
     """
+    memory.limit_arenas()
     with lock.hold(workdir):
         engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
         run_key = jax.random.key(config.seed)
         state, progress = _epochs(config, task, engine, run_key, workdir)
-        memory.forget_programs()
         final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
         final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
         writers.write_final(workdir, final)

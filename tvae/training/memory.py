@@ -2,6 +2,7 @@
 
 import ctypes
 import gc
+import threading
 
 import jax
 
@@ -17,24 +18,39 @@ def _glibc() -> ctypes.CDLL | None:
 
 
 def limit_arenas() -> None:
-    """Let all threads allocate from two arenas, where glibc can; call it before threads start.
+    """Let threads that start from now on share the arenas that there are, where glibc can.
 
     The compiler's threads otherwise fill an arena each and keep what they free: some 60 MB more at
-    the peak of the largest program. In a single arena threads wait for each other: v5.12.4 takes
-    60 s in place of 54.
+    the peak of the largest program. The threads that run programs must not share: they start with
+    the backend, and waiting for each other cost a quarter of v5.12.4's time.
     """
     glibc = _glibc()
     if glibc is not None:
+        jax.devices()
         glibc.mallopt(_M_ARENA_MAX, 2)
 
 
-def return_freed_pages() -> None:
-    """Give pages that the compiler freed back to the operating system, where glibc can.
+_compiled = threading.Event()
 
-    100 to 250 MB after a large program, which would add to the peak of the next one.
+
+def _note(event: str, duration_secs: float, **_: str | int) -> None:
+    del duration_secs
+    if event.startswith("/jax/core/compile/"):
+        _compiled.set()
+
+
+jax.monitoring.register_event_duration_secs_listener(_note)
+
+
+def return_freed_pages() -> None:
+    """After a compilation, give pages that the compiler freed back, where glibc can.
+
+    100 to 250 MB after a large program, which would add to the peak of the next one. Costs nothing
+    where nothing was compiled since the last call.
     """
     glibc = _glibc()
-    if glibc is not None:
+    if glibc is not None and _compiled.is_set():
+        _compiled.clear()
         glibc.malloc_trim(0)
 
 

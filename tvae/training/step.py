@@ -59,13 +59,15 @@ class Engine(NamedTuple):
         ``weight_norm`` (all that learn) and ``weight_norm/<group>``, all prefixed ``train/``, and
         the task's monitor values.
       evaluate: ``(state, run_key) -> (state, metrics)``, the periodic evaluation.
-      final_evaluate: ``(state, run_key) -> metrics``; the task compiles it in parts.
+      observe: ``(state, metrics) -> state``, what the task makes of it; a part of ``evaluate``.
+      final_evaluate: ``(state, run_key) -> metrics``.
     """
 
     init: Callable[[jax.Array], TrainState]
     step: Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]
     train_epoch: Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]
     evaluate: Callable[[TrainState, jax.Array], tuple[TrainState, Metrics]]
+    observe: Callable[[TrainState, Metrics], TrainState]
     final_evaluate: Callable[[TrainState, jax.Array], Metrics]
 
 
@@ -92,7 +94,7 @@ def make_train_step(
       task: the domain.
       tx: from :func:`tvae.training.optim.make_optimizer`.
       labels: the optimizer group of each parameter.
-      grad_clip: the clipping norm of ``tx``, for the reported norms.
+      grad_clip: largest global norm of the gradient of all groups whose gate is open.
       max_nonfinite: how many steps in a row may be skipped.
 
     Returns:
@@ -115,23 +117,29 @@ def make_train_step(
         grads = optim.close_gates(grads, labels, task.gates(state.aux))
         norms = optim.global_norms(grads, labels)
         total = norms.pop("total")
-        clip = jnp.minimum(1.0, grad_clip / jnp.maximum(total, 1e-12))
+        clip = optim.clip_factor(total, grad_clip)
+        grads = jax.tree.map(lambda grad: clip * grad, grads)
         metrics = {"loss": loss, "grad_norm": total} | terms
         metrics |= {f"grad_norm/{group}": norm * clip for group, norm in norms.items()}
-        aux, learning_rate = task.update_aux(state.aux, state.params, outputs, metrics)
-        updates, opt_state = tx.update(
-            grads,
-            state.opt_state,
-            state.params,
-            learning_rate=learning_rate,
-            gates=task.gates(state.aux),
-        )
-        params = optax.apply_updates(state.params, updates)
         halted = state.nonfinite > max_nonfinite
         # The norm sums all squares, so it is finite only if every entry of the gradient is.
         learns = jnp.isfinite(loss) & jnp.isfinite(total) & ~halted
-        new, old = (params, opt_state, aux), (state.params, state.opt_state, state.aux)
-        params, opt_state, aux = jax.tree.map(lambda a, b: jnp.where(learns, a, b), new, old)
+
+        def update() -> tuple[Params, Any, Aux]:
+            aux, learning_rate = task.update_aux(state.aux, state.params, outputs, metrics)
+            updates, opt_state = tx.update(
+                grads,
+                state.opt_state,
+                state.params,
+                learning_rate=learning_rate,
+                gates=task.gates(state.aux),
+            )
+            return optax.apply_updates(state.params, updates), opt_state, aux
+
+        def keep() -> tuple[Params, Any, Aux]:
+            return state.params, state.opt_state, state.aux
+
+        params, opt_state, aux = jax.lax.cond(learns, update, keep)
         nonfinite = jnp.where(learns, 0, state.nonfinite + 1)
         metrics["skipped_updates"] = ~learns
         return TrainState(state.step + 1, params, opt_state, aux, nonfinite), metrics
@@ -152,7 +160,7 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
       settings: of the optimizer.
 
     Returns:
-      The compiled functions; each traces once.
+      The compiled functions; each traces once. Both evaluations are the task's own programs.
 
     Raises:
       ValueError: listing parameters without an optimizer group.
@@ -187,15 +195,20 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
         means |= {f"train/weight_norm/{group}": norm for group, norm in norms.items()}
         return state, means | task.monitor(state.aux)
 
-    def evaluate(state: TrainState, run_key: jax.Array) -> tuple[TrainState, Metrics]:
-        key = jax.random.fold_in(purpose_key(run_key, Purpose.EVALUATE), state.step)
-        metrics = task.evaluate(state.params, state.aux, key)
+    def observe(state: TrainState, metrics: Metrics) -> TrainState:
         aux, params, reset = task.observe(state.aux, state.params, metrics)
         opt_state = state.opt_state
         if reset is not None:
             fresh = tx.init(params)
             opt_state = jax.tree.map(lambda new, old: jnp.where(reset, new, old), fresh, opt_state)
-        return TrainState(state.step, params, opt_state, aux, state.nonfinite), metrics
+        return TrainState(state.step, params, opt_state, aux, state.nonfinite)
+
+    observe = jax.jit(observe)  # not donated: metrics may be arrays of the state
+
+    def evaluate(state: TrainState, run_key: jax.Array) -> tuple[TrainState, Metrics]:
+        key = jax.random.fold_in(purpose_key(run_key, Purpose.EVALUATE), state.step)
+        metrics = task.evaluate(state.params, state.aux, key)
+        return observe(state, metrics), metrics
 
     def final_evaluate(state: TrainState, run_key: jax.Array) -> Metrics:
         key = purpose_key(run_key, Purpose.FINAL_EVALUATE)
@@ -205,6 +218,7 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
         init=jax.jit(init),
         step=jax.jit(step, donate_argnums=0),
         train_epoch=jax.jit(train_epoch, donate_argnums=0),
-        evaluate=jax.jit(evaluate, donate_argnums=0),
+        evaluate=evaluate,
+        observe=observe,
         final_evaluate=final_evaluate,
     )
