@@ -47,6 +47,27 @@ def test_starts_as_the_identity_direction_at_half_of_the_largest_norm():
     np.testing.assert_allclose(points.euclidean_norm, 0.475, atol=0.1)
 
 
+def test_a_translation_starts_as_the_identity_and_is_an_isometry():
+    model = HyperbolicProjection(curvature=2.0, max_norm=0.98, translated=True)
+    params = init(HyperbolicProjection(curvature=2.0, max_norm=0.98))
+    plain = apply(HyperbolicProjection(curvature=2.0, max_norm=0.98), params)
+    fresh = jax.jit(model.init)(jax.random.key(0), Z)["params"]["translation"]
+    start = apply(model, params | {"translation": fresh})
+    np.testing.assert_allclose(start.z, plain.z, atol=1e-7)
+    np.testing.assert_allclose(start.hyperbolic_radius, plain.hyperbolic_radius, rtol=1e-5)
+
+    point = jnp.zeros(16).at[0].set(0.3)
+    moved = apply(model, params | {"translation": {"point": point}})
+    before, after = (poincare.pairwise_distance(p.z, p.z, c=2.0) for p in (plain, moved))
+    np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4)
+    assert not np.allclose(moved.hyperbolic_radius, plain.hyperbolic_radius, rtol=0.01)
+    measured = poincare.hyperbolic_radius(moved.z, c=2.0)
+    np.testing.assert_allclose(moved.hyperbolic_radius, measured, rtol=2e-6)
+    np.testing.assert_allclose(
+        moved.direction * moved.euclidean_norm[:, None], moved.z, rtol=1e-5, atol=1e-7
+    )
+
+
 @pytest.mark.parametrize("c", [0.5, 1.0, 3.0])
 def test_points_stay_inside_and_the_radius_is_exact(c):
     model = HyperbolicProjection(curvature=c, learnable_curvature=True, max_norm=0.9)

@@ -100,6 +100,29 @@ def test_one_trace_through_freezing_and_unfreezing():
     assert engine.observe._cache_size() == 1
 
 
+def test_riemannian_adam_moves_the_translations_inside_the_ball():
+    changes = {"model.translated": True, "model.curvature": 2.0}
+    params = {}
+    for kind in ("riemannian_adam", "adam_l2"):
+        config = small(**changes, **{"optimizer.kind": kind})
+        settings = optim.OptimizerSettings(**config.optimizer.to_dict())
+        engine = step.make_engine(registry.make_task(config), settings)
+        key = jax.random.key(0)
+        state, metrics = engine.train_epoch(engine.init(key), key)
+        assert metrics["train/skipped_updates"] == 0
+        params[kind] = jax.device_get(state.params)
+    for projection in ("projection_a", "projection_b"):
+        by_ball, flat = (params[kind][projection]["translation"]["point"] for kind in params)
+        assert 1e-3 < np.linalg.norm(by_ball) < 2.0**-0.5
+        assert not np.allclose(by_ball, flat, rtol=1e-2)
+
+
+def test_riemannian_adam_needs_a_ball_of_fixed_curvature():
+    changes = {"model.translated": True, "model.learnable_curvature": True}
+    with pytest.raises(UserError, match="learnable_curvature False, got True"):
+        small(**changes, **{"optimizer.kind": "riemannian_adam"})
+
+
 def optim_moments(opt_state):
     leaves = jax.tree_util.tree_flatten_with_path(opt_state)[0]
     return [leaf for path, leaf in leaves if ".mu" in jax.tree_util.keystr(path)]

@@ -73,6 +73,7 @@ def _add_model(config: ConfigDict) -> None:
     model.max_norm = 0.95  # largest Euclidean norm, in units of the ball's radius
     model.curvature = 1.0  # curvature magnitude c of the ball (at the start, where learnable)
     model.learnable_curvature = False  # make c a parameter of each projection
+    model.translated = False  # translate each ball by a learned point ("riemannian_adam" moves it)
     model.controller = False  # let a controller set tau and the radial weight from batch statistics
     model.posterior_noise = 1.0  # factor on the posterior's deviation in training; 0 = means
 
@@ -239,9 +240,22 @@ CHECKS: dict[str, Check] = {
 }
 
 
+def _validate_translation(config: ConfigDict) -> None:
+    """A Riemannian step needs the curvature of its ball, which is fixed when the run starts."""
+    if config.optimizer.kind == "riemannian_adam" and config.model.learnable_curvature:
+        raise UserError(
+            "config.optimizer.kind: 'riemannian_adam' moves the points of config.model.translated "
+            "in a ball of fixed curvature; expected config.model.learnable_curvature False, got "
+            "True"
+        )
+
+
 def validate(config: ConfigDict) -> None:
     """Check what involves several fields."""
-    refuse_riemannian(config)
+    if config.model.translated:
+        _validate_translation(config)
+    else:
+        refuse_riemannian(config)
     _validate_groups(config)
     loss, model = config.loss, config.model
     if loss.inner_radius >= loss.outer_radius:

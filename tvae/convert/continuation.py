@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -20,47 +19,40 @@ from tvae.task import Task
 from tvae.tasks.dual_vae_dynamics import Dynamics
 from tvae.training import loop, stopping
 from tvae.training.checkpoint import RunCheckpoints
-from tvae.training.optim import OptimizerSettings, label_groups
+from tvae.training.optim import OptimizerSettings
 from tvae.training.step import TrainState, make_engine
 from tvae.types import UserError
 
 
-def adopt_moments(
-    opt_state: optax.PartitionState, moments: Mapping[str, Any], labels: Any, *, updates: int
-) -> optax.PartitionState:
-    """Put imported moments into the state of :func:`tvae.training.optim.make_optimizer`.
+def adopt_moments(opt_state: Any, moments: Mapping[str, Any], *, updates: int) -> Any:
+    """Put imported moments into the state of an optimizer that contains Adam.
 
     Args:
-      opt_state: from ``init``, where each group's moments are one vector.
+      opt_state: from ``init``; parameters that an Adam inside does not train are masked there.
       moments: of :class:`tvae.convert.importer.Imported`.
-      labels: the optimizer group of each parameter.
       updates: number of updates behind the moments, for the bias correction.
 
     Returns:
       The same state with the moments and counts of every ``scale_by_adam`` replaced.
     """
 
-    def vector(tree: Any, group: str) -> jax.Array:
-        pairs = zip(jax.tree.leaves(tree), jax.tree.leaves(labels), strict=True)
-        return jnp.concatenate([jnp.ravel(leaf) for leaf, label in pairs if label == group])
+    def pick(old: Any, new: Any) -> Any:
+        return old if isinstance(old, optax.MaskedNode) else jnp.array(new, old.dtype)
 
-    def adopt(node: Any, group: str) -> Any:
+    def masked(node: Any) -> bool:
+        return isinstance(node, optax.MaskedNode)
+
+    def adopt(node: Any) -> Any:
         if not isinstance(node, optax.ScaleByAdamState):
             return node
         return optax.ScaleByAdamState(
             count=jnp.asarray(updates, node.count.dtype),
-            mu=vector(moments["exp_avg"], group).astype(node.mu.dtype),
-            nu=vector(moments["exp_avg_sq"], group).astype(node.nu.dtype),
+            mu=jax.tree.map(pick, node.mu, moments["exp_avg"], is_leaf=masked),
+            nu=jax.tree.map(pick, node.nu, moments["exp_avg_sq"], is_leaf=masked),
         )
 
-    def is_adam(node: Any) -> bool:
-        return isinstance(node, optax.ScaleByAdamState)
-
-    return optax.PartitionState(
-        {
-            group: jax.tree.map(functools.partial(adopt, group=group), state, is_leaf=is_adam)
-            for group, state in opt_state.inner_states.items()
-        }
+    return jax.tree.map(
+        adopt, opt_state, is_leaf=lambda node: isinstance(node, optax.ScaleByAdamState)
     )
 
 
@@ -88,7 +80,7 @@ def read_start(config: ConfigDict, task: Task, source: pathlib.Path) -> TrainSta
     )
     if wanted != given:
         raise UserError(f"checkpoint {source}: its shapes are not those of config.model")
-    return continue_dual_vae(imported, fresh, task)
+    return continue_dual_vae(imported, fresh, steps_per_epoch=task.steps_per_epoch)
 
 
 def write_start(state: TrainState, *, steps_per_epoch: int, workdir: pathlib.Path) -> None:
@@ -113,13 +105,13 @@ def _last_coverage(state: Mapping[str, Any], vae: str) -> float:
     return history[-1] / ternary.count()
 
 
-def continue_dual_vae(imported: Imported, fresh: TrainState, task: Task) -> TrainState:
+def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch: int) -> TrainState:
     """The state in which v5.5 stopped, for its task's engine to go on with the next epoch.
 
     Args:
       imported: a v5.5 checkpoint, converted with its optimizer.
       fresh: what the engine's ``init`` returns; gives the structure of the optimizer's state.
-      task: of a configuration with the shapes of the original's model.
+      steps_per_epoch: of the task.
 
     Returns:
       Parameters, moments, dynamics (rho, lambdas, phase, gradient averages, coverages) and step.
@@ -136,7 +128,7 @@ def continue_dual_vae(imported: Imported, fresh: TrainState, task: Task) -> Trai
     buffers = imported.metadata["buffers"]
     aux = Dynamics(
         epoch=jnp.int32(state["epoch"]),
-        step=jnp.int32(task.steps_per_epoch),
+        step=jnp.int32(steps_per_epoch),
         lambda1=jnp.float32(state["lambda1"]),
         lambda2=jnp.float32(state["lambda2"]),
         lambda3=jnp.float32(state["lambda3"]),
@@ -153,14 +145,11 @@ def continue_dual_vae(imported: Imported, fresh: TrainState, task: Task) -> Trai
     )
     steps = imported.metadata["optimizer"]["steps"]
     return TrainState(
-        step=jnp.int32((state["epoch"] + 1) * task.steps_per_epoch),
+        step=jnp.int32((state["epoch"] + 1) * steps_per_epoch),
         # Copies: the engine donates its state, and the caller keeps the arrays.
         params=jax.tree.map(jnp.array, imported.params),
         opt_state=adopt_moments(
-            fresh.opt_state,
-            imported.moments,
-            label_groups(fresh.params, task.group_of),
-            updates=max(steps.values(), default=0),
+            fresh.opt_state, imported.moments, updates=max(steps.values(), default=0)
         ),
         aux=aux,
     )

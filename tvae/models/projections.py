@@ -7,7 +7,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import numerics, poincare
+from tvae.geometry import gyrovectors, numerics, poincare
 from tvae.models.layers import Flag, Linear, hidden_layers
 
 _MIN_NORM = 1e-12  # divisor of a direction, as in the reference system: latent 0 maps to the origin
@@ -87,6 +87,37 @@ class RadiusNet(nn.Module):
         return nn.sigmoid(Linear(1, zero_bias=True, name="output")(h)[..., 0])
 
 
+class Translation(nn.Module):
+    r"""Left gyrotranslation :math:`x \mapsto p \oplus_c x` by a learned point, first the origin.
+
+    The bias of a hyperbolic layer (Ganea, Bécigneul & Hofmann 2018, Hyperbolic Neural Networks). An
+    isometry: distances between the translated points stay, distances to the origin change. ``p``
+    is a point of the ball, for a Riemannian optimizer to move.
+
+    Attributes:
+      max_norm: largest Euclidean norm of the result in units of the ball's radius.
+    """
+
+    max_norm: float
+
+    @nn.compact
+    def __call__(self, points: BallPoints) -> BallPoints:
+        """Translate points ``(..., d)``; what would pass the largest norm is pulled back to it."""
+        c = points.c
+        point = self.param("point", nn.initializers.zeros, points.z.shape[-1:])
+        inside = jnp.broadcast_to(poincare.project(point, c=c), points.z.shape)
+        moved = gyrovectors.mobius_add(inside, points.z, c=c)
+        z = poincare.project(moved, c=c, max_norm=self.max_norm / jnp.sqrt(c))
+        norm = numerics.safe_norm(z)
+        return BallPoints(
+            z=z,
+            direction=z / jnp.maximum(norm, _MIN_NORM)[..., None],
+            euclidean_norm=norm,
+            hyperbolic_radius=poincare.hyperbolic_radius(z, c=c),
+            c=c,
+        )
+
+
 class HyperbolicProjection(nn.Module):
     r"""Polar projection.
 
@@ -103,6 +134,7 @@ class HyperbolicProjection(nn.Module):
       curvature: curvature magnitude; the initial one where it is learnable.
       learnable_curvature: make it a parameter, ``softplus(inverse_softplus_c)``. Everything that
         the projection returns, and what is computed from its ``c``, then has a gradient to it.
+      translated: translate what comes out by a learned point; see :class:`Translation`.
     """
 
     width: int = 64
@@ -111,6 +143,7 @@ class HyperbolicProjection(nn.Module):
     max_norm: float = 0.95
     curvature: float = 1.0
     learnable_curvature: bool = False
+    translated: bool = False
 
     def setup(self) -> None:
         """Name the parts."""
@@ -120,6 +153,7 @@ class HyperbolicProjection(nn.Module):
             raise ValueError(f"curvature must be positive, got {self.curvature}")
         self.direction = DirectionNet(self.width, self.n_layers, self.dropout)
         self.radius = RadiusNet(max(32, self.width // 2), self.n_layers, self.dropout)
+        self.translation = Translation(self.max_norm) if self.translated else None
         if self.learnable_curvature:
             start = math.log(math.expm1(self.curvature))
             self.inverse_softplus_c = self.param(
@@ -148,15 +182,16 @@ class HyperbolicProjection(nn.Module):
             own direction net then has no parameters.
 
         Returns:
-          Points with Euclidean norm below ``max_norm / √c``.
+          Points with Euclidean norm of at most ``max_norm / √c``.
         """
         direction = self.directions(z, train) if direction is None else direction
         c = self.c()
         norm = self.max_norm * self.radius(z, train) / jnp.sqrt(c)
-        return BallPoints(
+        points = BallPoints(
             z=direction * norm[..., None],
             direction=direction,
             euclidean_norm=norm,
             hyperbolic_radius=poincare.radius_of_norm(norm, c=c),
             c=c,
         )
+        return points if self.translation is None else self.translation(points)

@@ -186,6 +186,10 @@ class TernaryVAETask:
         }[path.split("/")[0]]
         return FROZEN if self._is_frozen(group) else group
 
+    def ball_of(self, path: str) -> float:
+        """Curvature magnitude of the ball that a parameter is a point of; 0 for the others."""
+        return self.config.model.curvature if path.endswith("translation/point") else 0.0
+
     def groups(self) -> dict[str, float]:
         """Factor on the learning rate of every group that may learn."""
         groups = self.config.groups
@@ -240,6 +244,7 @@ class TernaryVAETask:
             update_aux=self.update_aux,
             monitor=self.monitor,
             group_of=self.group_of,
+            ball_of=self.ball_of,
             groups=self.groups(),
             evaluate=self.evaluate,
             observe=self.observe,

@@ -46,6 +46,7 @@ def make_model(config: ConfigDict) -> TernaryVAE:
             max_norm=model.max_norm,
             curvature=model.curvature,
             learnable_curvature=model.learnable_curvature,
+            translated=model.translated,
         ),
         dual_projection=model.projection != "single",
         share_direction=model.projection == "shared_direction",

@@ -132,8 +132,7 @@ def _descend(settings: OptimizerSettings, factor: float) -> optax.GradientTransf
     adam = optax.scale_by_adam(b1=settings.b1, b2=settings.b2, eps=settings.eps)
     decay = optax.add_decayed_weights(settings.weight_decay)
     stages = (adam, decay) if settings.kind == "adamw" else (decay, adam)
-    # As one vector: the same arithmetic in a tenth of the kernels.
-    return optax.flatten(optax.chain(*stages, optax.scale(factor), scale_by_runtime_rate()))
+    return optax.chain(*stages, optax.scale(factor), scale_by_runtime_rate())
 
 
 def _descend_in_ball(
