@@ -79,7 +79,8 @@ CHOICES = {
     "loss.geodesic_start": (0, 1),
     "homeostasis.corrected": (False, True),
     "homeostasis.reset_moments": (False, True),
-    "optimizer.kind": ("adamw", "adam_l2"),
+    "model.translated": (False, True),
+    "optimizer.kind": ("adamw", "adam_l2", "riemannian_adam"),
 }
 
 
@@ -100,6 +101,8 @@ def draw(rng):
         "model.projection_width": 8,
     }
     config.update_from_flattened_dict(fields)
+    if config.optimizer.kind == "riemannian_adam":  # refused without these two
+        config.model.translated, config.model.learnable_curvature = True, False
     return config
 
 

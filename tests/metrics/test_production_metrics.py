@@ -290,7 +290,9 @@ def test_intrinsic_dimension_of_a_flat_patch():
     # Standard error 3 / sqrt(1000), plus the edge of the patch.
     np.testing.assert_allclose(neighbourhood.intrinsic_dimension(found), 3.0, atol=0.35)
     coincident = NEAREST(jnp.zeros((9, 2)), jnp.arange(9), c=1.0, k=2)
-    assert jnp.isnan(neighbourhood.intrinsic_dimension(coincident))
+    assert neighbourhood.intrinsic_dimension(coincident) == 0
+    equidistant = found._replace(distance=jnp.ones((9, 2)))
+    assert 1e6 < neighbourhood.intrinsic_dimension(equidistant) < jnp.inf
 
 
 MEASURES = FAST(partial(embedding_metrics, c=1.0))

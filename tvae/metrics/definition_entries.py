@@ -232,7 +232,7 @@ _EMBEDDING: dict[str, Entry] = {
         "dimension estimated from the two nearest neighbours",
         "256 queries against all points",
         "neither",
-        note="Standard error about 6 % of the value.",
+        note="Standard error about 6 % of the value; 0 where all points coincide with another.",
     ),
     "eval/score": Entry(
         "coverage_ball * hierarchy * tree_fidelity, each over its ceiling", _BALL, "higher", _one

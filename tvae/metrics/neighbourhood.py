@@ -85,7 +85,8 @@ def intrinsic_dimension(neighbours: Neighbours) -> jax.Array:
       neighbours: with k >= 2. Queries with ``r_1 = 0`` (coincident points) are left out.
 
     Returns:
-      A scalar; its standard error is about 1/sqrt(n) of the value. NaN if no query is left.
+      A scalar; its standard error is about 1/sqrt(n) of the value. 0 if no query is left: all
+      points coincide with another. At most 1/eps of the dtype, where all ratios are 1.
 
     Source: Facco et al., Estimating the intrinsic dimension of datasets by a minimal
     neighborhood information, Scientific Reports 7 (2017), equation 3 (maximum likelihood).
@@ -97,4 +98,5 @@ def intrinsic_dimension(neighbours: Neighbours) -> jax.Array:
     first, second = neighbours.distance[:, 0], neighbours.distance[:, 1]
     apart = first > 0
     ratio = jnp.where(apart, second / jnp.where(apart, first, 1), 1)
-    return apart.sum() / jnp.where(apart.any(), jnp.log(ratio).sum(), jnp.nan)
+    n = apart.sum()
+    return n / jnp.maximum(jnp.log(ratio).sum(), jnp.finfo(ratio.dtype).eps * jnp.maximum(n, 1))

@@ -95,19 +95,19 @@ class Translation(nn.Module):
     is a point of the ball, for a Riemannian optimizer to move.
 
     Attributes:
-      max_norm: largest Euclidean norm of the result in units of the ball's radius.
+      max_norm: largest Euclidean norm of the point in units of the ball's radius.
     """
 
     max_norm: float
 
     @nn.compact
     def __call__(self, points: BallPoints) -> BallPoints:
-        """Translate points ``(..., d)``; what would pass the largest norm is pulled back to it."""
+        """Translate points ``(..., d)``, to anywhere in the ball that the dtype resolves."""
         c = points.c
         point = self.param("point", nn.initializers.zeros, points.z.shape[-1:])
-        inside = jnp.broadcast_to(poincare.project(point, c=c), points.z.shape)
-        moved = gyrovectors.mobius_add(inside, points.z, c=c)
-        z = poincare.project(moved, c=c, max_norm=self.max_norm / jnp.sqrt(c))
+        inside = poincare.project(point, c=c, max_norm=self.max_norm / jnp.sqrt(c))
+        inside = jnp.broadcast_to(inside, points.z.shape)
+        z = poincare.project(gyrovectors.mobius_add(inside, points.z, c=c), c=c)
         norm = numerics.safe_norm(z)
         return BallPoints(
             z=z,
@@ -182,7 +182,7 @@ class HyperbolicProjection(nn.Module):
             own direction net then has no parameters.
 
         Returns:
-          Points with Euclidean norm of at most ``max_norm / √c``.
+          Points with Euclidean norm below ``max_norm / √c``, before the translation.
         """
         direction = self.directions(z, train) if direction is None else direction
         c = self.c()
