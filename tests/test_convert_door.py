@@ -24,7 +24,7 @@ from tvae.convert.continuation import adopt_moments, continue_dual_vae
 from tvae.convert.exporter import export_checkpoint
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file import read_torch_file
-from tvae.tasks import dual_vae, dual_vae_schedules, registry
+from tvae.tasks import dual_vae, dual_vae_model, dual_vae_schedules, registry
 from tvae.training import optim, parameters, step
 from tvae.types import UserError
 
@@ -221,11 +221,19 @@ def test_verify_finds_what_the_production_file_records(reference, tmp_path, caps
     assert table["metric"] == ["recomputed", "recorded"]
     assert table["eval/coverage_mu_a"] == ["1", "1"]
     # Standard deviations of the sampled values: section 8 of the specification.
-    for metric, tolerance in (("hierarchy_sampled_a", 0.012), ("hierarchy_sampled_b", 0.001)):
+    for metric, tolerance in (
+        ("hierarchy_sampled_a", 0.012),
+        ("hierarchy_sampled_b", 0.001),
+        ("richness_sampled_a", 0.006),
+        ("richness_sampled_b", 0.0002),
+    ):
         recomputed, said = map(float, table[f"eval/{metric}"])
         assert recomputed == pytest.approx(said, abs=tolerance)
     assert float(table["eval/hierarchy_mu_a"][0]) == pytest.approx(-0.7035, abs=1e-4)
     assert float(table["eval/hierarchy_mu_b"][0]) == pytest.approx(-0.8181, abs=1e-4)
+    # Half of the richness that the original published is the noise of one sample.
+    assert float(table["eval/richness_sampled_a"][1]) > 0.025
+    assert float(table["eval/richness_mu_a"][0]) < 0.0135
 
 
 def test_verify_measures_the_coupled_pass_only_with_its_rho() -> None:
@@ -286,7 +294,7 @@ def test_training_goes_on_from_v5_5s_own_checkpoint(reference) -> None:
     assert int(state.step) == 106 * 247
     split = data.split(jax.random.key(42), n_digits=9, train_fraction=0.8, val_fraction=0.1)
     domain = dual_vae.DualVAETask(
-        config, dual_vae.make_model(config), split, dual_vae_schedules.make_schedules(config)
+        config, dual_vae_model.make_model(config), split, dual_vae_schedules.make_schedules(config)
     )
     # The original's validation loss after this epoch, on another random tenth of the operations.
     loss = jax.jit(domain.validation)(state.params, state.aux)["val/loss"]

@@ -13,7 +13,8 @@ from ml_collections import ConfigDict
 
 from tvae import config as config_lib
 from tvae.convert import modules
-from tvae.model import Description, Model
+from tvae.description import Description
+from tvae.model import Model
 from tvae.tasks import registry
 from tvae.training import loop, parameters, workdir, writers
 from tvae.types import UserError

@@ -8,9 +8,7 @@ Operations are indices ``(N,)`` or digits -1, 0, +1 ``(N, n_digits)``; see
 :func:`tvae.data.as_values` for what else counts as either.
 """
 
-import dataclasses
 import functools
-import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -22,10 +20,11 @@ from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
 from tvae.data import as_indices, as_values
+from tvae.description import Description
 from tvae.geometry import ternary
 from tvae.metrics import neighbourhood
 from tvae.task import Params
-from tvae.tasks.views import Points, Posterior, Views
+from tvae.tasks.views import Points, Posterior
 from tvae.training import step, writers
 from tvae.types import UserError
 
@@ -57,29 +56,6 @@ class Nearest(NamedTuple):
 
     neighbour: jax.Array
     distance: jax.Array
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Description:
-    """What a model is, beside its parameters; compared by identity.
-
-    Attributes:
-      path: the checkpoint's folder.
-      task: name of its task.
-      module: the Flax module.
-      views: what can be asked of it.
-      config: its configuration, complete; None where the checkpoint carries none (converted ones).
-      card: what the checkpoint says of itself: ``command``, ``run``, ``metrics``, as far as known.
-      recorded: figures of the end of training that no parameter tells, such as ``eval/rho``.
-    """
-
-    path: pathlib.Path
-    task: str
-    module: nn.Module
-    views: Views
-    config: ConfigDict | None
-    card: Mapping[str, Any]
-    recorded: Mapping[str, Any]
 
 
 @flax.struct.dataclass(eq=False)

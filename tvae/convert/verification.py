@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from tvae.convert.importer import Imported
 from tvae.convert.modules import make_module
 from tvae.geometry import ranks, ternary
-from tvae.metrics import coverage
+from tvae.metrics import coverage, hierarchy
 from tvae.models.dual_vae import DualVAE
 from tvae.models.ternary_vae import TernaryVAE
 from tvae.task import Metrics
@@ -56,6 +56,7 @@ def _measure_ternary(model: TernaryVAE, params: Any) -> Metrics:
         for vae, ball in (("a", outputs.ball_a), ("b", outputs.ball_b)):
             radius = ball.hyperbolic_radius
             metrics[f"eval/hierarchy_{kind}_{vae}"] = ranks.spearman(valuation, radius)
+            metrics[f"eval/richness_{kind}_{vae}"] = hierarchy.richness(radius, valuation)
             metrics[f"eval/hyperbolic_radius_{kind}_{vae}"] = radius.mean()
     return metrics
 
@@ -70,7 +71,8 @@ def measure(imported: Imported) -> dict[str, float]:
       v5.5: exact reconstruction from the own mean and, if the checkpoint has a rho, from the
       coupled pass; prior coverage by the original's rule. v5.11 and later: exact reconstruction
       from the mean and of the forward pass; hierarchy (Spearman correlation of valuation and
-      radius) and mean radius of sampled points, as the original measures them, and of the means.
+      radius), richness (variance of the radius inside the levels) and mean radius of sampled
+      points, as the original measures them, and of the means.
 
     Raises:
       UserError: if the checkpoint's rho is no share.
@@ -100,7 +102,8 @@ def recorded(metadata: Mapping[str, Any]) -> dict[str, float]:
     metrics = metrics if isinstance(metrics, dict) else {}
     said["eval/coverage_mu_a"] = metrics.get("coverage")
     for vae in ("a", "b"):
-        said[f"eval/hierarchy_sampled_{vae}"] = metrics.get(f"hierarchy_{vae.upper()}")
+        for name in ("hierarchy", "richness"):
+            said[f"eval/{name}_sampled_{vae}"] = metrics.get(f"{name}_{vae.upper()}")
         radius = metrics.get(f"mean_radius_{vae.upper()}")
         said[f"eval/hyperbolic_radius_sampled_{vae}"] = radius
     return {name: value for name, value in said.items() if isinstance(value, (int, float))}

@@ -17,6 +17,7 @@ from tvae.task import Metrics, Params, Task
 from tvae.tasks import dual_vae_dynamics as dynamics
 from tvae.tasks import dual_vae_evaluation as evaluation
 from tvae.tasks.dual_vae_dynamics import Dynamics
+from tvae.tasks.dual_vae_model import make_model, make_split
 from tvae.tasks.dual_vae_schedules import Schedules, make_schedules
 from tvae.types import Observation
 
@@ -38,19 +39,6 @@ class Outputs:
     kl_b: jax.Array
     entropy_a: jax.Array
     entropy_b: jax.Array
-
-
-def make_model(config: ConfigDict) -> DualVAE:
-    """The module that the configuration describes."""
-    model = config.model
-    return DualVAE(
-        n_digits=config.data.n_digits,
-        latent_dim=model.latent_dim,
-        encoder_widths=tuple(model.encoder_widths),
-        decoder_a_widths=tuple(model.decoder_a_widths),
-        decoder_b_width=model.decoder_b_width,
-        decoder_b_blocks=model.decoder_b_blocks,
-    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -290,16 +278,6 @@ class DualVAETask:
             observe=self.observe,
             final_evaluate=self.final_evaluate,
         )
-
-
-def make_split(config: ConfigDict) -> data.Split:
-    """The split of the operations that the configuration describes."""
-    return data.split(
-        jax.random.key(config.data.split_seed),
-        n_digits=config.data.n_digits,
-        train_fraction=config.data.train_fraction,
-        val_fraction=config.data.val_fraction,
-    )
 
 
 def make_domain(config: ConfigDict) -> DualVAETask:

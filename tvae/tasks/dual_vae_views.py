@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from tvae.models.dual_vae import DualVAE
 from tvae.task import Metrics, Params
 from tvae.tasks import dual_vae_evaluation as evaluation
-from tvae.tasks.dual_vae import make_split
+from tvae.tasks.dual_vae_model import make_split
 from tvae.tasks.views import LATENT, Posterior, Views
 
 

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from tvae.task import Aux, Metrics, Params, Task
 from tvae.tasks import (
     dual_vae,
+    dual_vae_model,
     dual_vae_views,
     hyperbolic_vae,
     hyperbolic_vae_views,
@@ -49,7 +50,7 @@ class Entry(NamedTuple):
 TASKS: dict[str, Entry] = {
     "dual_vae": Entry(
         dual_vae.make_domain,
-        dual_vae.make_model,
+        dual_vae_model.make_model,
         dual_vae_views.make_views,
         ("eval/coverage_mu_a", "eval/coverage_mu_b", "eval/coverage_mu_test_a"),
     ),

@@ -13,24 +13,15 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-import tvae
-from tvae.training import archive
+from tvae.training import archive, layout
 from tvae.training.archive import DamagedError, first_line
 from tvae.types import UserError
-
-FORMAT = 3
-"""Number of the layout of a run's checkpoints; raised with every change of it."""
 
 DAMAGED = ".damaged"
 """Ending of the name under which a damaged checkpoint is kept aside."""
 
 _REMOVED = ".removed"
 """Subfolder that a checkpoint is moved to, in one instant, before its files are deleted."""
-
-
-def version() -> dict[str, Any]:
-    """What has to be equal for a run to go on: the layout's number and the package's version."""
-    return {"format": FORMAT, "tvae": tvae.__version__}
 
 
 def to_keep(scores: dict[int, float | None]) -> set[int]:
@@ -42,35 +33,6 @@ def to_keep(scores: dict[int, float | None]) -> set[int]:
     scored = {step: score for step, score in scores.items() if score is not None}
     best = sorted(scored, key=lambda step: (-scored[step], step))[:1]
     return {max(scores), *best} if scores else set()
-
-
-def _describe(leaf: Any) -> str:
-    return "absent" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
-
-
-def _check_same_layout(found: dict[str, Any], wanted: dict[str, Any], where: pathlib.Path) -> None:
-    """Refuse arrays whose names, dtypes or shapes differ from the target's."""
-    for name in sorted(found.keys() | wanted.keys()):
-        old, new = (_describe(tree.get(name)) for tree in (found, wanted))
-        if old != new:
-            raise UserError(f"checkpoint {where}: {name} is {old}, expected {new}")
-
-
-def _check_version(record: dict[str, Any], where: pathlib.Path) -> None:
-    """Refuse what another version wrote."""
-    for name, ours in version().items():
-        theirs = record.get(name, "(absent)")
-        if theirs != ours:
-            raise UserError(f"checkpoint {where} is of another version: {name} {theirs} -> {ours}")
-
-
-def _check_format(where: pathlib.Path) -> None:
-    """Refuse, as of another version, what only looks damaged because its layout is another."""
-    # Format 1 had this folder in place of the record.
-    old = (where / "progress").is_dir() and not (where / archive.RECORD).exists()
-    record = {"format": 1} if old else archive.read_record(where)
-    if record.get("format") != FORMAT:
-        _check_version(record, where)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -151,7 +113,7 @@ class RunCheckpoints:
         if step in self._scores:
             return
         arrays = archive.flatten(archive.on_host(state))
-        record = archive.seal(arrays, version() | {"score": score, "progress": progress})
+        record = archive.seal(arrays, layout.version() | {"score": score, "progress": progress})
         self._scores[step], self._last_saved = score, step
         with self._told():
             manager = self._manager
@@ -221,11 +183,11 @@ class RunCheckpoints:
         try:
             arrays, record = archive.read(where)
         except DamagedError:
-            _check_format(where)
+            layout.check_format(where)
             raise
-        _check_version(record, where)
+        layout.check_version(record, where)
         wanted = archive.flatten(target)
-        _check_same_layout(arrays, wanted, where)
+        layout.check_arrays(arrays, wanted, where)
         leaves = [arrays[name] for name in wanted]
         return jax.tree.unflatten(jax.tree.structure(target), leaves), record["progress"]
 
