@@ -1,8 +1,5 @@
 """Random configurations, drawn from the ranges that the checks document."""
 
-import ast
-import re
-
 from hypothesis import strategies as st
 
 from tvae import config as config_lib
@@ -55,36 +52,30 @@ TINY = {
 """Sizes that compile in seconds; the fields that are not here may be drawn."""
 
 
-def _bounds(text):
-    """The numbers in an expectation such as "a number in [0, 1]"."""
-    return [float(number) for number in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", text)]
-
-
-def _numbers(expectation, default):
-    """``(values inside, values outside)`` of a documented range of numbers."""
-    low, *rest = _bounds(expectation)
+def _numbers(check, default):
+    """``(values inside, values outside)`` of a range of numbers."""
+    low, bounded, open_below = check.low, check.high is not None, check.low_excluded
     whole = isinstance(default, int)
-    high = rest[0] if rest else low + (LARGE_INT if whole else LARGE_FLOAT)
+    high = check.high if bounded else low + (LARGE_INT if whole else LARGE_FLOAT)
     if whole:
-        low = int(low) + ("> " in expectation)
+        low = int(low) + open_below
         inside = st.integers(low, int(high))
         outside = [st.integers(low - 1000, low - 1)]
-        outside += [st.integers(int(high) + 1, int(high) + 1000)] if rest else []
+        outside += [st.integers(int(high) + 1, int(high) + 1000)] if bounded else []
         return inside, st.one_of(outside)
-    open_below = "> " in expectation
     inside = st.floats(low, high, exclude_min=open_below, allow_subnormal=False)
     outside = [st.floats(low - 1e3, low, exclude_max=not open_below)]
-    outside += [st.floats(high, high + 1e3, exclude_min=True)] if rest else []
+    outside += [st.floats(high, high + 1e3, exclude_min=True)] if bounded else []
     return inside, st.one_of(*outside, st.sampled_from([float("nan"), float("inf")]))
 
 
-def values(path, expectation, default):
-    """``(values inside, values outside)`` of what a field's check documents."""
-    if expectation.startswith("one of "):
-        words = ast.literal_eval(f"({expectation.removeprefix('one of ')},)")
-        return st.sampled_from(words), st.sampled_from(OUT_OF_RANGE["word"])
-    if expectation.startswith("a number"):
-        return _numbers(expectation, default)
+def values(path, check, default):
+    """``(values inside, values outside)`` of what a field's check allows."""
+    if check.choices:
+        return st.sampled_from(check.choices), st.sampled_from(OUT_OF_RANGE["word"])
+    if check.low is not None:
+        return _numbers(check, default)
+    expectation = check.expectation
     if expectation.startswith("a tuple of positive integers"):
         widths = st.lists(st.integers(1, 64), min_size=1, max_size=3).map(tuple)
         return widths, st.sampled_from(OUT_OF_RANGE["widths"])
@@ -101,9 +92,7 @@ def fields(task):
     known, checks = dict(config_lib.leaves(config_lib.default(task))), config_lib.checks(task)
     flags = {p: (st.booleans(), st.nothing()) for p, v in known.items() if isinstance(v, bool)}
     return flags | {
-        path: values(path, expectation, known[path])
-        for path, (_, expectation) in checks.items()
-        if path != "task"
+        path: values(path, check, known[path]) for path, check in checks.items() if path != "task"
     }
 
 

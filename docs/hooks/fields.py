@@ -54,6 +54,6 @@ def table(task: str) -> str:
         del defaults["task"]
     rows = ["| field | default | expected | meaning |", "|---|---|---|---|"]
     for path, default in defaults.items():
-        expected = checks[path][1] if path in checks else type(default).__name__
+        expected = checks[path].expectation if path in checks else type(default).__name__
         rows.append(f"| `{path}` | `{default!r}` | {expected} | {meaning[path]} |")
     return "\n".join(rows)

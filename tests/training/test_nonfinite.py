@@ -11,6 +11,7 @@ import pytest
 from tests.training import toy
 from tvae import door
 from tvae.training import loop, optim, step
+from tvae.types import UserError
 
 
 def make_engine(task, limit=10):
@@ -108,3 +109,14 @@ def test_too_many_in_a_row_stop_the_run_by_name(trainers, tmp_path):
     last = loop.restore_latest(toy.make_config(), toy.make_task(), workdir)
     assert f"Last good checkpoint: {workdir / 'checkpoints' / str(int(last.step))}" in messages[0]
     assert np.isfinite(last.params["w"]).all()
+
+
+def test_a_final_evaluation_that_is_not_finite_is_an_error(tmp_path):
+    """Every step may have been finite: the weights that they led to need not be."""
+    task = dataclasses.replace(
+        toy.make_task(), final_evaluate=lambda *_: {"latent/kl": jnp.asarray([1.0, jnp.inf])}
+    )
+    with pytest.raises(UserError, match=r"latent/kl is \[1\.0, inf\] in the final evaluation"):
+        loop.train(toy.make_config(), task, tmp_path)
+    assert not (tmp_path / "metrics.json").exists()
+    assert loop.restore_latest(toy.make_config(), toy.make_task(), tmp_path).step > 0

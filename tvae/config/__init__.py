@@ -54,18 +54,18 @@ def validate(config: ConfigDict) -> None:
     """
     task = config.get("task")
     if task not in TASKS:
-        raise UserError(f"config.task: expected {one_of(*TASKS)[1]}, got {task!r}")
+        raise UserError(f"config.task: expected {one_of(*TASKS).expectation}, got {task!r}")
     given, known = dict(leaves(config)), dict(leaves(default(task)))
     for path in given.keys() ^ known.keys():
         if path.startswith(engine.TARGETS):
             continue
         state = "unknown" if path in given else "missing"
         raise UserError(f"config.{path}: {state} field")
-    for path, (holds, expectation) in checks(task).items():
+    for path, check in checks(task).items():
         value = given[path]
         finite = not isinstance(value, float) or math.isfinite(value)
-        if not finite or not holds(value):
-            raise UserError(f"config.{path}: expected {expectation}, got {value!r}")
+        if not finite or not check.holds(value):
+            raise UserError(f"config.{path}: expected {check.expectation}, got {value!r}")
     engine.validate(config)
     TASKS[task].validate(config)
 

@@ -69,7 +69,7 @@ def fields() -> ConfigDict:
     return config
 
 
-METRIC: Check = (lambda name: "/" in name, "a metric key such as 'val/loss'")
+METRIC = Check(lambda name: "/" in name, "a metric key such as 'val/loss'")
 TARGETS = ("targets.at_least.", "targets.at_most.")
 """Sections whose fields are metric keys, so that they are not listed here."""
 
@@ -85,11 +85,11 @@ CHECKS: dict[str, Check] = {
     "optimizer.grad_clip": above(0.0),
     "optimizer.max_nonfinite_steps": at_least(0),
     "learning_rate.kind": one_of("piecewise", "cosine", "warm_restarts"),
-    "learning_rate.boundaries": (
+    "learning_rate.boundaries": Check(
         lambda b: len(b) > 0 and b[0] == 0 and all(x < y for x, y in itertools.pairwise(b)),
         "increasing epochs that begin with 0",
     ),
-    "learning_rate.rates": (lambda v: all(x >= 0.0 for x in v), "rates >= 0"),
+    "learning_rate.rates": Check(lambda v: all(x >= 0.0 for x in v), "rates >= 0"),
     "learning_rate.peak": above(0.0),
     "learning_rate.end": at_least(0.0),
     "learning_rate.warmup_epochs": at_least(0.0),

@@ -22,7 +22,7 @@ def _is_power_of_3(value: int) -> bool:
     return value in [3**k for k in range(ternary.N_DIGITS + 1)]
 
 
-POWER_OF_3: Check = (_is_power_of_3, f"a power of 3 up to {ternary.count()}")
+POWER_OF_3 = Check(_is_power_of_3, f"a power of 3 up to {ternary.count()}")
 
 
 def add_fields(config: ConfigDict) -> None:

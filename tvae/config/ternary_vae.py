@@ -159,7 +159,7 @@ def _add_homeostasis(config: ConfigDict) -> None:
 
 
 CHECKS: dict[str, Check] = {
-    "base_checkpoint": (lambda path: isinstance(path, str), "a folder, or ''"),
+    "base_checkpoint": Check(lambda path: isinstance(path, str), "a folder, or ''"),
     "data.batch_size": at_least(16),
     "data.high_valuation_share": SHARE,
     "model.latent_dim": at_least(1),

@@ -4,9 +4,11 @@ import dataclasses
 import math
 import pathlib
 import signal
+from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.task import Task
@@ -29,6 +31,17 @@ CHECKPOINTS = "checkpoints"
 Rows = list[tuple[int, dict[str, Any]]]
 
 
+def _not_finite(metrics: Mapping[str, Any]) -> str:
+    """The first metrics that are not finite, as "val/loss is nan and 2 more"; "" if there is none.
+
+    >>> _not_finite({"a": 1.0, "b": float("nan"), "c": [0.0, float("inf")]})
+    'b is nan, c is [0.0, inf]'
+    """
+    bad = [name for name, value in metrics.items() if not np.isfinite(value).all()]
+    some = ", ".join(f"{name} is {metrics[name]}" for name in bad[:3])
+    return some + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+
+
 def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_good: str) -> Rows:
     """Bring pending metrics to the host in one transfer and refuse non-finite ones.
 
@@ -49,12 +62,10 @@ def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_goo
         elif metrics["train/skipped_updates"] == steps:
             for name in [n for n, v in metrics.items() if n[:6] == "train/" and math.isnan(v)]:
                 del metrics[name]  # the mean of no step at all
-        bad = [name for name, value in metrics.items() if not math.isfinite(value)]
+        bad = _not_finite(metrics)
         if bad:
-            some = ", ".join(f"{name} is {metrics[name]}" for name in bad[:3])
-            more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
             raise UserError(
-                f"{some}{more} in epoch {epoch} (steps {first} to {last}): training has diverged"
+                f"{bad} in epoch {epoch} (steps {first} to {last}): training has diverged"
                 + (f" for more than {limit} steps in a row" if halted else "")
                 + f"; lower the learning rate. Last good checkpoint: {last_good}"
             )
@@ -126,8 +137,9 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
       The final metrics as plain numbers and lists; also written to ``metrics.json``.
 
     Raises:
-      UserError: on divergence, if no checkpoint is intact, if the folder cannot be written or
-        another process trains there, or for an early-stop metric that does not exist.
+      UserError: on divergence, also if only the final evaluation shows it, if no checkpoint is
+        intact, if the folder cannot be written or another process trains there, or for an
+        early-stop metric that does not exist.
       StoppedError: after SIGTERM or SIGINT, with everything saved.
     """
     memory.limit_arenas()
@@ -136,6 +148,12 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
         run_key = jax.random.key(config.seed)
         state, progress = _epochs(config, task, engine, run_key, workdir)
         final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
+        bad = _not_finite(final)
+        if bad:
+            raise UserError(
+                f"{bad} in the final evaluation: training has diverged; lower the learning rate. "
+                f"Its parameters are in {workdir / CHECKPOINTS}"
+            )
         final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
         writers.write_final(workdir, final)
     return final
