@@ -65,7 +65,7 @@ def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_goo
         bad = _not_finite(metrics)
         if bad:
             raise UserError(
-                f"{bad} in epoch {epoch} (steps {first} to {last}): training has diverged"
+                f"{bad} in epoch {epoch} (steps {first} to {last}): training has diverged or collapsed"
                 + (f" for more than {limit} steps in a row" if halted else "")
                 + f"; lower the learning rate. Last good checkpoint: {last_good}"
             )
@@ -151,7 +151,7 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
         bad = _not_finite(final)
         if bad:
             raise UserError(
-                f"{bad} in the final evaluation: training has diverged; lower the learning rate. "
+                f"{bad} in the final evaluation: training has diverged or collapsed; lower the learning rate. "
                 f"Its parameters are in {workdir / CHECKPOINTS}"
             )
         final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
