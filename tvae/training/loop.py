@@ -27,6 +27,8 @@ from tvae.types import StoppedError, UserError
 CHECKPOINTS = "checkpoints"
 """Folder of a working directory."""
 
+# A constant radius has no rank correlation: finite weights may give metrics that are not.
+_LOST = "training has diverged or collapsed"
 
 Rows = list[tuple[int, dict[str, Any]]]
 
@@ -65,7 +67,7 @@ def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_goo
         bad = _not_finite(metrics)
         if bad:
             raise UserError(
-                f"{bad} in epoch {epoch} (steps {first} to {last}): training has diverged or collapsed"
+                f"{bad} in epoch {epoch} (steps {first} to {last}): {_LOST}"
                 + (f" for more than {limit} steps in a row" if halted else "")
                 + f"; lower the learning rate. Last good checkpoint: {last_good}"
             )
@@ -151,7 +153,7 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
         bad = _not_finite(final)
         if bad:
             raise UserError(
-                f"{bad} in the final evaluation: training has diverged or collapsed; lower the learning rate. "
+                f"{bad} in the final evaluation: {_LOST}; lower the learning rate. "
                 f"Its parameters are in {workdir / CHECKPOINTS}"
             )
         final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
