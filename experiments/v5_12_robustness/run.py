@@ -104,7 +104,7 @@ def outcome(config, folder):
     try:
         final = loop.train(config, registry.make_task(config), folder)
     except UserError as error:
-        return "stopped", str(error)
+        return "stopped", str(error).replace(str(folder), "WORKDIR")
     numbers = [v for v in final.values() if isinstance(v, float)]
     return ("finite" if all(map(math.isfinite, numbers)) else "non-finite"), ""
 
