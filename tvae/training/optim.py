@@ -78,8 +78,11 @@ def close_gates(grads: Any, labels: Any, gates: Mapping[str, jax.Array]) -> Any:
 
 
 def clip_factor(norm: jax.Array, limit: float) -> jax.Array:
-    """What to multiply a gradient of a norm by, so that its norm is at most the limit."""
-    return jnp.minimum(1.0, limit / jnp.maximum(norm, 1e-12))
+    """What to multiply a gradient of a norm by, so that its norm is at most the limit.
+
+    As the reference system clips (torch's ``clip_grad_norm_``), with its 1e-6.
+    """
+    return jnp.minimum(1.0, limit / (norm + 1e-6))
 
 
 def global_norms(tree: Any, labels: Any) -> dict[str, jax.Array]:
