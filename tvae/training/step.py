@@ -139,6 +139,7 @@ def make_train_step(
         def keep() -> tuple[Params, Any, Aux]:
             return state.params, state.opt_state, state.aux
 
+        # A branch, not a select of each array: that would be a kernel for each.
         params, opt_state, aux = jax.lax.cond(learns, update, keep)
         nonfinite = jnp.where(learns, 0, state.nonfinite + 1)
         metrics["skipped_updates"] = ~learns
