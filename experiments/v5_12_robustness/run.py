@@ -126,7 +126,7 @@ def main():
     output = HERE / "results.json"
     before = json.loads(output.read_text()) if arguments.resume else {}
     first = before.get("runs", 0)
-    counts, lines = collections.Counter(before.get("counts")), before.get("errors", {})
+    counts, lines = collections.Counter(before.get("counts")), before.get("stopped", [])
     redrawn = before.get("refused_draws", 0)
     with multiprocessing.get_context("spawn").Pool(arguments.processes) as pool:
         rest = pool.imap(run, range(first, arguments.runs))
@@ -134,14 +134,14 @@ def main():
             counts[kind] += 1
             redrawn += refused
             if line:
-                lines[seed] = line
+                lines.append({"run": seed, "said": line})
             print(f"{seed} {kind} {line}", flush=True)
             results = {
                 "command": f"python experiments/v5_12_robustness/run.py --runs={arguments.runs}",
                 "runs": done,
                 "counts": counts,
                 "refused_draws": redrawn,
-                "errors": lines,
+                "stopped": lines,
             }
             # After every run: what was done counts, even if the rest is not waited for.
             output.write_text(json.dumps(results, indent=2) + "\n")
