@@ -14,7 +14,7 @@ import pytest
 from tests import torch_files
 from tests.training import toy
 from tvae.convert import torch_file
-from tvae.training import archive, checkpoint, loop, parameters
+from tvae.training import archive, checkpoint, layout, loop, parameters
 from tvae.types import UserError
 
 # A failed restore leaves Orbax's half-done coroutines to the garbage collector, which complains.
@@ -125,11 +125,11 @@ def test_another_layout_is_refused_by_the_leafs_name(saved, target, difference):
         restore(saved, target)
 
 
-@pytest.mark.parametrize("changed", [("FORMAT", 3), ("tvae", "9.0.0")])
+@pytest.mark.parametrize("changed", [("FORMAT", layout.FORMAT + 1), ("tvae", "9.0.0")])
 def test_another_version_is_refused_with_the_difference(saved, monkeypatch, changed):
     name, value = changed
     if name == "FORMAT":
-        monkeypatch.setattr(checkpoint, name, value)
+        monkeypatch.setattr(layout, name, value)
     else:
         monkeypatch.setattr("tvae.__version__", value)
     with pytest.raises(UserError, match=f"another version: .* -> {value}"):
@@ -139,7 +139,7 @@ def test_another_version_is_refused_with_the_difference(saved, monkeypatch, chan
 def test_the_first_format_is_refused_by_name(tmp_path):
     """Its folders hold ``progress/`` in place of the record."""
     (tmp_path / "7" / "progress").mkdir(parents=True)
-    with pytest.raises(UserError, match="another version: format 1 -> 2"):
+    with pytest.raises(UserError, match=f"another version: format 1 -> {layout.FORMAT}"):
         restore(tmp_path, state(0))
 
 
