@@ -1,6 +1,7 @@
 """Memory of the process: compiling is what fills it, not the model."""
 
 import ctypes
+import functools
 import gc
 import threading
 
@@ -31,6 +32,7 @@ def limit_arenas() -> None:
 
 
 _compiled = threading.Event()
+_compiled.set()  # nobody listened until the first call
 
 
 def _note(event: str, duration_secs: float, **_: str | int) -> None:
@@ -39,7 +41,9 @@ def _note(event: str, duration_secs: float, **_: str | int) -> None:
         _compiled.set()
 
 
-jax.monitoring.register_event_duration_secs_listener(_note)
+@functools.cache
+def _listen() -> None:
+    jax.monitoring.register_event_duration_secs_listener(_note)
 
 
 def return_freed_pages() -> None:
@@ -48,6 +52,7 @@ def return_freed_pages() -> None:
     100 to 250 MB after a large program, which would add to the peak of the next one. Costs nothing
     where nothing was compiled since the last call.
     """
+    _listen()
     glibc = _glibc()
     if glibc is not None and _compiled.is_set():
         _compiled.clear()
