@@ -21,7 +21,7 @@ from tvae import config as config_lib
 
 def get_config() -> ConfigDict:
     """The original's v5_11.yaml, and what its training script did."""
-    config = config_lib.default("ternary_vae")
+    config = config_lib.default("projected_vae")
     config.seed = 0
     config.base_checkpoint = "checkpoints/v5_5_faithful"
     config.data.high_valuation_share = 0.20

@@ -22,7 +22,7 @@ from tvae import config as config_lib
 
 def get_config() -> ConfigDict:
     """The original's v5_11_11_homeostatic.yaml, as its launcher passed it on."""
-    config = config_lib.default("ternary_vae")
+    config = config_lib.default("projected_vae")
     config.seed = 0
     config.base_checkpoint = "checkpoints/v5_5_faithful"
     config.epochs = 150

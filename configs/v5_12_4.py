@@ -27,7 +27,7 @@ from tvae import config as config_lib
 
 def get_config() -> ConfigDict:
     """The production recipe."""
-    config = config_lib.default("ternary_vae")
+    config = config_lib.default("projected_vae")
     config.seed = 0
     config.log_every_epochs = 5
     config.evaluation.every_epochs = 5

@@ -29,7 +29,7 @@ from tvae import config as config_lib
 
 def get_config() -> ConfigDict:
     """The task's default recipe with everything that the original did to it."""
-    config = config_lib.default("ternary_vae")
+    config = config_lib.default("projected_vae")
     config.seed = 0
     config.base_checkpoint = "checkpoints/v5_5_faithful"
     config.evaluation.sampled = True

@@ -40,9 +40,11 @@ def door(compilation_cache):
     """Start a door of the package: ``door("main", "--config=...")`` -> a running process."""
 
     def start(name: str, *flags: str, **options) -> subprocess.Popen:
+        fixed = name in {"main", "convert_torch_ckpt"}
+        module = [f"tvae.{name}"] if fixed else ["tvae", name]
         environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(compilation_cache)}
         return subprocess.Popen(
-            [sys.executable, "-m", f"tvae.{name}", *flags],
+            [sys.executable, "-m", *module, *flags],
             cwd=REPOSITORY,
             env=environment,
             stdout=subprocess.PIPE,

@@ -5,9 +5,9 @@ from ml_collections import ConfigDict
 
 from tests.conftest import REPOSITORY, load_config
 from tvae import config as config_lib
-from tvae.tasks import registry
-from tvae.training import loop
-from tvae.types import UserError
+from tvae.domains import registry
+from tvae.engine import loop
+from tvae.errors import UserError
 
 CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))
 

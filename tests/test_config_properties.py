@@ -7,12 +7,12 @@ import jax.numpy as jnp
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from tests.config_strategies import changed, fields, tiny
-from tests.production_cases import FAST_COMPILE
+from tests.support.config_strategies import changed, fields, tiny
+from tests.support.production_cases import FAST_COMPILE
 from tvae import config as config_lib
-from tvae.tasks import registry
-from tvae.training import optim, step
-from tvae.types import UserError
+from tvae.domains import registry
+from tvae.engine import optim, step
+from tvae.errors import UserError
 
 ONCE = (Phase.explicit, Phase.generate)  # to shrink a failure would compile dozens of times
 QUICK = settings(
@@ -79,7 +79,7 @@ def assert_finite_or_said_so(config):
 
 
 @pytest.mark.parametrize(
-    ("task", "examples"), [("dual_vae", 2), ("ternary_vae", 1), ("hyperbolic_vae", 1)]
+    ("task", "examples"), [("dual_vae", 2), ("projected_vae", 1), ("hyperbolic_vae", 1)]
 )
 def test_what_is_accepted_trains(task, examples):
     """Few, because each compiles for seconds; ``-m slow`` draws 180."""

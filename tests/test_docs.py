@@ -16,9 +16,9 @@ from mkdocs.exceptions import PluginError
 
 from tests.conftest import REPOSITORY
 from tvae import config as config_lib
-from tvae.geometry import bands
-from tvae.metrics import coverage, definitions, hierarchy, tree
-from tvae.models.hyperbolic_vae import HyperbolicVAE
+from tvae.domains.hyperbolic_vae.module import HyperbolicVAE
+from tvae.domains.operations import bands, coverage
+from tvae.metrics import definitions, hierarchy, tree
 
 DOCS = REPOSITORY / "docs"
 SOURCE_BLOCK = re.compile(r'<details class="mkdocstrings-source">.*?</details>', re.DOTALL)

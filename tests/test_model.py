@@ -13,17 +13,20 @@ import pytest
 
 import tvae
 from tests.conftest import REPOSITORY, load_config
-from tests.production_cases import FAST_COMPILE
-from tests.tasks.test_ternary_vae import small
-from tests.test_convert import GOLDEN, PUBLISHED, weights
+from tests.convert.test_importer import GOLDEN, PUBLISHED, weights
+from tests.domains.projected_vae.test_task import small
+from tests.support.production_cases import FAST_COMPILE
 from tvae import loading
 from tvae.convert import folders, names
 from tvae.convert.importer import import_checkpoint
-from tvae.convert.torch_file import read_torch_file
-from tvae.geometry import poincare, ternary
-from tvae.tasks import registry
-from tvae.training import checkpoint, loop, optim, parameters, step, stopping, workdir
-from tvae.types import UserError
+from tvae.convert.torch_file.reader import read_torch_file
+from tvae.domains import registry
+from tvae.engine import loop, optim, step, stopping
+from tvae.errors import UserError
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
+from tvae.runs import checkpoint, workdir
+from tvae.runs import params as parameters
 
 SHIPPED = ("v5_12_4", "v5_5", "v5_5_faithful", "v6")
 
@@ -235,9 +238,9 @@ def test_converted_checkpoints_load(tmp_path):
     model = tvae.load(tmp_path / "v5_5")
     assert (model.task, model.config) == ("dual_vae", None)
     assert model.encode([3]).mu_b.shape == (1, 16)
-    v5_11 = names.ternary_vae(16, **PUBLISHED | {"n_layers": 1, "dropout": False})
+    v5_11 = names.projected_vae(16, **PUBLISHED | {"n_layers": 1, "dropout": False})
     model = converted(tmp_path / "v5_11", {}, v5_11)
-    assert (model.task, model.space, model.embeddings) == ("ternary_vae", "latent", ("a", "b"))
+    assert (model.task, model.space, model.embeddings) == ("projected_vae", "latent", ("a", "b"))
     assert model.decode(model.encode([3]).mu_a).shape == (1, 9, 3)
     assert model.sample(jax.random.key(0), 2).index.shape == (2,)
 

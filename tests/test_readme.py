@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from tests.conftest import REPOSITORY
-from tvae.geometry import ternary
+from tvae.geometry import padic as ternary
 
 README = (REPOSITORY / "README.md").read_text()
 

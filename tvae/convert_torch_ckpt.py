@@ -12,11 +12,11 @@ from collections.abc import Sequence
 import jax
 from absl import flags
 
-from tvae import door
+from tvae.cli import command as door
 from tvae.convert import folders, verification
 from tvae.convert.importer import import_checkpoint
-from tvae.convert.torch_file import read_torch_file
-from tvae.types import UserError
+from tvae.convert.torch_file.reader import read_torch_file
+from tvae.errors import UserError
 
 _INPUT = flags.DEFINE_string("input", None, "PyTorch file (with --to_torch: converted folder).")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write (with --to_torch: .pt file).")

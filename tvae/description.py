@@ -8,7 +8,7 @@ from typing import Any
 import flax.linen as nn
 from ml_collections import ConfigDict
 
-from tvae.tasks.views import Views
+from tvae.domains.views import Views
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -12,12 +12,15 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from tvae import config as config_lib
-from tvae.convert import modules
+from tvae.convert import configuration as modules
 from tvae.description import Description
+from tvae.domains import registry
+from tvae.engine import loop
+from tvae.errors import UserError
 from tvae.model import Model
-from tvae.tasks import registry
-from tvae.training import loop, parameters, workdir, writers
-from tvae.types import UserError
+from tvae.runs import log as writers
+from tvae.runs import params as parameters
+from tvae.runs import workdir
 
 SHIPPED = pathlib.Path(__file__).parent.parent / "checkpoints"
 """Where the weights lie that ship with the repository (an editable install)."""
@@ -123,7 +126,7 @@ def _merged(defaults: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str,
 
 
 def _from_workdir(folder: pathlib.Path) -> Model:
-    """The newest checkpoint of a run, with the card that ``python -m tvae.ship`` writes."""
+    """The newest checkpoint of a run, with the card that ``python -m tvae ship`` writes."""
     stored = workdir.read_config(folder).to_dict()
     config = complete_config(stored)
     # The checkpoint holds what came from the base, whose folder may be gone by now.
@@ -145,7 +148,7 @@ def _from_workdir(folder: pathlib.Path) -> Model:
 
 
 def _from_parameters(folder: pathlib.Path) -> Model:
-    """What :func:`tvae.training.parameters.save_params` wrote, natively or converted."""
+    """What :func:`tvae.runs.params.save_params` wrote, natively or converted."""
     params, metadata = parameters.load_params(folder)
     if "config" in metadata:
         return _native(folder, params, metadata, complete_config(metadata["config"]))
@@ -173,7 +176,7 @@ def _native(folder: pathlib.Path, params: Any, card: dict[str, Any], config: Con
 
 
 def _converted(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> Model:
-    task = "dual_vae" if metadata["kind"] == "v5_5" else "ternary_vae"
+    task = "dual_vae" if metadata["kind"] == "v5_5" else "projected_vae"
     module = modules.make_module(metadata)
     rho = metadata["state"].get("rho")
     description = Description(

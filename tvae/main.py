@@ -9,11 +9,13 @@ from absl import flags
 from ml_collections import config_flags
 
 from tvae import config as config_lib
-from tvae import door
+from tvae.cli import command as door
 from tvae.convert import continuation
-from tvae.tasks import registry
-from tvae.training import loop, workdir, writers
-from tvae.types import UserError
+from tvae.domains import registry
+from tvae.engine import loop
+from tvae.errors import UserError
+from tvae.runs import log as writers
+from tvae.runs import workdir
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration, such as configs/v5_5.py.")
 _WORKDIR = flags.DEFINE_string(
@@ -45,7 +47,7 @@ def _report(folder: pathlib.Path) -> None:
         reason = " ".join(str(error).split())
         sys.stderr.write(
             f"warning: no report ({type(error).__name__}: {reason}); "
-            f"python -m tvae.report --workdir={folder} tries again\n"
+            f"python -m tvae report --workdir={folder} tries again\n"
         )
 
 

@@ -5,7 +5,7 @@ parameters: close over it, pass it through ``jit``, ``vmap`` or ``grad``, or go 
 ``model.params`` and ``model.apply``. Nothing in it changes.
 
 Operations are indices ``(N,)`` or digits -1, 0, +1 ``(N, n_digits)``; see
-:func:`tvae.data.as_values` for what else counts as either.
+:func:`tvae.domains.operations.data.as_values` for what else counts as either.
 """
 
 import functools
@@ -19,14 +19,15 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
-from tvae.data import as_indices, as_values
 from tvae.description import Description
-from tvae.geometry import ternary
+from tvae.domains.operations.data import as_indices, as_values
+from tvae.domains.views import Points, Posterior
+from tvae.engine import step
+from tvae.engine.task import Params
+from tvae.errors import UserError
+from tvae.geometry import padic as ternary
 from tvae.metrics import neighbourhood
-from tvae.task import Params
-from tvae.tasks.views import Points, Posterior
-from tvae.training import step, writers
-from tvae.types import UserError
+from tvae.runs import log as writers
 
 _QUERIES_AT_ONCE = 64  # of nearest(): 64 x 19,683 distances are 5 MB
 
@@ -77,7 +78,7 @@ class Model:
 
     @property
     def task(self) -> str:
-        """Name of the task: ``"dual_vae"``, ``"ternary_vae"`` or ``"hyperbolic_vae"``."""
+        """Name of the task: ``"dual_vae"``, ``"projected_vae"`` or ``"hyperbolic_vae"``."""
         return self.description.task
 
     @property

@@ -5,7 +5,7 @@ import re
 from types import ModuleType
 
 from tvae import config as config_lib
-from tvae.config import engine
+from tvae.engine import config as engine
 
 # "config.loss = loss = ConfigDict()", "stop.drop = drop = ConfigDict()", "a = config.vae_a".
 _SECTION = re.compile(r"^ +(\w+)\.(\w+) = (\w+) = ConfigDict|^ +(\w+) = (\w+)\.(\w+)$")

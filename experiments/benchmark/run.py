@@ -20,8 +20,11 @@ import jax
 import jax.numpy as jnp
 
 from tvae import config as config_lib
-from tvae.tasks import dual_vae, dual_vae_evaluation, registry
-from tvae.training import checkpoint, optim, step
+from tvae.domains import registry
+from tvae.domains.dual_vae import evaluation as dual_vae_evaluation
+from tvae.domains.dual_vae import task as dual_vae
+from tvae.engine import optim, step
+from tvae.runs import checkpoint
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 

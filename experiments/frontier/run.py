@@ -15,9 +15,10 @@ import pathlib
 import jax
 import matplotlib as mpl
 
-from tvae.geometry import bands
-from tvae.tasks import hyperbolic_vae, hyperbolic_vae_evaluation
-from tvae.training import optim, step
+from tvae.domains.hyperbolic_vae import evaluation as hyperbolic_vae_evaluation
+from tvae.domains.hyperbolic_vae import task as hyperbolic_vae
+from tvae.domains.operations import bands
+from tvae.engine import optim, step
 
 HERE = pathlib.Path(__file__).parent
 REPOSITORY = HERE.parents[1]

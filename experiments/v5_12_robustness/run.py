@@ -26,9 +26,9 @@ os.environ["XLA_FLAGS"] = (
 import numpy as np
 
 from tvae import config as config_lib
-from tvae.tasks import registry
-from tvae.training import loop
-from tvae.types import UserError
+from tvae.domains import registry
+from tvae.engine import loop
+from tvae.errors import UserError
 
 HERE = pathlib.Path(__file__).parent
 # What decides how long a run takes, and not whether it is finite.
@@ -80,8 +80,8 @@ def draw(rng):
       The first that is accepted, and how many were refused before it, for fields that do not go
       together.
     """
-    known = dict(config_lib.leaves(config_lib.default("ternary_vae")))
-    checks = config_lib.checks("ternary_vae")
+    known = dict(config_lib.leaves(config_lib.default("projected_vae")))
+    checks = config_lib.checks("projected_vae")
     for refused in range(1000):
         fields = {
             path: draw_field(rng, default, checks.get(path))
@@ -89,7 +89,7 @@ def draw(rng):
             if path != "task"
         }
         fields |= {name: options[rng.integers(len(options))] for name, options in SIZES.items()}
-        config = config_lib.default("ternary_vae")
+        config = config_lib.default("projected_vae")
         config.update_from_flattened_dict(fields | FIXED)
         try:
             config_lib.validate(config)

@@ -13,11 +13,18 @@ from jax.experimental.compilation_cache import compilation_cache
 
 import tvae
 from tests.conftest import load_config
-from tvae import door
-from tvae.artifacts import latency, places, production, raw, validated, validation
+from tvae.artifacts import checks as validation
+from tvae.artifacts import latency
+from tvae.artifacts import names as places
+from tvae.artifacts import promote as production
+from tvae.artifacts import register as raw
+from tvae.artifacts import validate as validated
 from tvae.artifacts.repository import Repository
-from tvae.tasks import registry
-from tvae.training import checkpoint, loop, optim, step, workdir, writers
+from tvae.cli import command as door
+from tvae.domains import registry
+from tvae.engine import loop, optim, step
+from tvae.runs import checkpoint, workdir
+from tvae.runs import log as writers
 
 FIRST, SECOND, THIRD = map(places.parse_name, ("tiny/1.0", "tiny/2.0", "tiny/3.0"))
 

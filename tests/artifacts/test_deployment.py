@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from tests.artifacts.conftest import FIRST
-from tvae.artifacts import deployment, places
+from tvae.artifacts import deployment
+from tvae.artifacts import names as places
 
 
 def copied_into(dockerfile, artifact, image):

@@ -13,9 +13,16 @@ import yaml
 
 import tvae
 from tests.artifacts.conftest import FIRST, SECOND, THIRD
-from tvae.artifacts import manifest, places, production, raw, runs, table, validated, validation
+from tvae.artifacts import checks as validation
+from tvae.artifacts import manifest
+from tvae.artifacts import names as places
+from tvae.artifacts import promote as production
+from tvae.artifacts import register as raw
+from tvae.artifacts import validate as validated
 from tvae.artifacts.repository import Repository
-from tvae.types import UserError
+from tvae.errors import UserError
+from tvae.runs import find as runs
+from tvae.runs import table
 
 
 def files(folder):

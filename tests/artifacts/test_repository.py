@@ -14,9 +14,10 @@ import time
 import pytest
 
 from tests.conftest import REPOSITORY
-from tvae.artifacts import ledger, manifest, places
+from tvae.artifacts import ledger, manifest
+from tvae.artifacts import names as places
 from tvae.artifacts.repository import Repository
-from tvae.types import UserError
+from tvae.errors import UserError
 
 
 def name(text):

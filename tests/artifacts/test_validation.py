@@ -9,9 +9,10 @@ import pytest
 
 from tests.conftest import load_config
 from tvae import config as config_lib
-from tvae.artifacts import cards, latency, validation
+from tvae.artifacts import cards, latency
+from tvae.artifacts import checks as validation
+from tvae.artifacts.checks import FAILED, NOT_APPLICABLE, PASSED
 from tvae.artifacts.ledger import Event
-from tvae.artifacts.validation import FAILED, NOT_APPLICABLE, PASSED
 
 GOOD = {
     "dual_vae": {
@@ -24,7 +25,7 @@ GOOD = {
         },
         "at_most": {},
     },
-    "ternary_vae": {
+    "projected_vae": {
         "at_least": {
             "eval/coverage_ball": 0.9,
             "latent/kl_b": 1.0,
@@ -46,7 +47,7 @@ GOOD = {
 }
 NOT_THERE = {
     "dual_vae": {"hierarchy"},
-    "ternary_vae": {"generalisation"},
+    "projected_vae": {"generalisation"},
     "hyperbolic_vae": set(),
 }
 
@@ -101,8 +102,8 @@ def test_each_missed_bound_fails_its_aspect_alone(task):
 
 
 def test_an_aspect_without_a_target_has_failed():
-    config = config_lib.default("ternary_vae")
-    checks = validation.hold_against_targets(just_met("ternary_vae"), config)
+    config = config_lib.default("projected_vae")
+    checks = validation.hold_against_targets(just_met("projected_vae"), config)
     failed = {check.aspect: check.reasons[0] for check in checks if check.status == FAILED}
     assert set(failed) == {
         "coverage",
@@ -119,7 +120,7 @@ def test_an_aspect_without_a_target_has_failed():
 
 
 def test_what_a_model_does_not_have_is_said():
-    config = with_targets("ternary_vae")
+    config = with_targets("projected_vae")
     config.model.posterior_noise = 0.0
     checks = {c.aspect: c for c in validation.hold_against_targets({}, config)}
     assert checks["posterior collapse"].status == NOT_APPLICABLE
@@ -139,9 +140,9 @@ def test_every_other_target_counts_too():
 
 
 def test_a_target_on_what_does_not_apply_still_counts():
-    config = with_targets("ternary_vae")
+    config = with_targets("projected_vae")
     config.model.posterior_noise = 0.0
-    metrics = just_met("ternary_vae") | {"latent/kl_b": 0.5}
+    metrics = just_met("projected_vae") | {"latent/kl_b": 0.5}
     found = statuses(metrics, config)
     assert found["posterior collapse"] == NOT_APPLICABLE
     assert found["other targets"] == FAILED

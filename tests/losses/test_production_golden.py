@@ -6,9 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from tests.production_cases import FAST_COMPILE, Case, all_cases
-from tvae.geometry import poincare, ternary
-from tvae.losses import geodesic, monotonic, radial, rank, rich_hierarchy, zero_structure
+from tests.support.production_cases import FAST_COMPILE, Case, all_cases
+from tvae.domains.projected_vae import zero_structure
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
+from tvae.losses import geodesic, monotonic, radial, rank, rich_hierarchy
 from tvae.losses.pairs import Pairs
 
 

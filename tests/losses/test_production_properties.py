@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.production_cases import FAST_COMPILE
-from tvae.geometry import poincare, ternary
-from tvae.losses import geodesic, monotonic, radial, rank, rich_hierarchy, zero_structure
+from tests.support.production_cases import FAST_COMPILE
+from tvae.domains.projected_vae import zero_structure
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
+from tvae.losses import geodesic, monotonic, radial, rank, rich_hierarchy
+from tvae.losses.levels import level_gaps, level_statistics, level_sum, masked_mean
 from tvae.losses.pairs import Pairs, sample_pairs
-from tvae.losses.reductions import level_gaps, level_statistics, level_sum, masked_mean
 
 BOUNDS = {"inner": 0.1, "outer": 0.9}
 

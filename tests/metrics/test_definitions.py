@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY, load_config
-from tests.tasks.test_ternary_vae import small
+from tests.domains.projected_vae.test_task import small
+from tvae.domains.dual_vae import task as dual_vae
+from tvae.domains.hyperbolic_vae import evaluation as hyperbolic_vae_evaluation
+from tvae.domains.hyperbolic_vae import task as hyperbolic_vae
+from tvae.domains.projected_vae import evaluation as ternary_evaluation
+from tvae.domains.projected_vae import task as projected_vae
 from tvae.metrics import hierarchy, tree
 from tvae.metrics.definitions import TABLE, definition
-from tvae.tasks import dual_vae, hyperbolic_vae, hyperbolic_vae_evaluation, ternary_vae
-from tvae.tasks import ternary_vae_evaluation as ternary_evaluation
 
 
 def dual_keys():
@@ -28,7 +31,7 @@ def dual_keys():
 
 
 def ternary_keys():
-    domain = ternary_vae.make_domain(small())
+    domain = projected_vae.make_domain(small())
 
     def everything(key):
         return ternary_evaluation.measure(domain.model, domain.init(key)[0], noise=None)

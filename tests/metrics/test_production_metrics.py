@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tests.production_cases import FAST_COMPILE, kept
-from tvae.geometry import poincare, ternary
+from tests.support.production_cases import FAST_COMPILE, kept
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
 from tvae.metrics import hierarchy as levels
 from tvae.metrics import neighbourhood, tree
 from tvae.metrics.embedding import embedding_metrics

@@ -10,9 +10,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.production_cases import FAST_COMPILE, kept
-from tvae.geometry import ranks, ternary
-from tvae.metrics import rank_correlation
+from tests.support.production_cases import FAST_COMPILE, kept
+from tvae.geometry import padic as ternary
+from tvae.metrics import rank_correlation, ranks
 from tvae.metrics.rank_correlation import tie_ceiling
 
 # Op by op the same programs would take a minute to compile.

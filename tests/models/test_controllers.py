@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 
-from tests.models.golden_modules import assert_close, cotangent, load, params, size, weights
+from tests.support.golden_modules import assert_close, cotangent, load, params, size, weights
 from tvae.convert import names
 from tvae.models.controllers import (
     Control,

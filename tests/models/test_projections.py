@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.models.golden_modules import (
+from tests.support.golden_modules import (
     assert_close,
     cotangent,
     load,

@@ -10,8 +10,10 @@ from ml_collections import ConfigDict
 
 from tests.conftest import load_config
 from tvae.config import default
-from tvae.tasks import registry
-from tvae.training import checkpoint, loop, optim, step, workdir, writers
+from tvae.domains import registry
+from tvae.engine import loop, optim, step
+from tvae.runs import checkpoint, workdir
+from tvae.runs import log as writers
 
 
 def small_configs():
@@ -20,7 +22,7 @@ def small_configs():
     dual.targets.at_least = ConfigDict({"eval/coverage_mu_a": 0.9})
     hyperbolic = load_config("v6")
     hyperbolic.targets.at_least = ConfigDict({"eval/tree_fidelity": 0.83, "eval/absent": 1.0})
-    ternary = default("ternary_vae")
+    ternary = default("projected_vae")
     ternary.base_checkpoint = ""
     for model in (hyperbolic.model, ternary.model):
         model.encoder_widths = model.decoder_widths = (16,)
@@ -34,7 +36,7 @@ def history(task, epochs=40):
         falls = float(np.exp(-epoch / 8))
         row = {"epoch": epoch, "train/loss": falls + 0.1, "train/grad_norm": 3 * falls}
         row |= {"train/weight_norm": 10.0, "schedule/learning_rate": 1e-3 * (1 - epoch / epochs)}
-        if task == "ternary_vae":
+        if task == "projected_vae":
             row |= {"gate/encoder_a": float(epoch > 20), "gate/encoder_b": 1.0}
         if epoch % 5 == 4:
             row |= {"eval/score": 1.0 - falls, "eval/tree_fidelity": 0.8, "eval/hierarchy": -0.832}

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tvae.geometry import poincare, ternary
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
 from tvae.loading import load
-from tvae.reporting import disk, embedding, encoding, radii, reconstruction, violins
+from tvae.reporting import embedding
+from tvae.reporting.figures import disk, encoding, radii, reconstruction, violins
 
 
 @pytest.fixture(scope="module")

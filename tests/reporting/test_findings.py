@@ -10,8 +10,9 @@ from ml_collections import ConfigDict
 from tests.conftest import REPOSITORY, load_config
 from tvae.config import default, leaves
 from tvae.metrics.definitions import definition
-from tvae.reporting import comparison, curves, findings, schedules, targets
-from tvae.reporting.record import Record
+from tvae.reporting import comparison, findings, targets
+from tvae.reporting.figures import curves, schedules
+from tvae.runs.record import Record
 
 EPOCHS = 100
 

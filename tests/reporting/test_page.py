@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
+from tvae.errors import UserError
 from tvae.reporting import contents, page
-from tvae.types import UserError
 
 LARGEST = 6_000_000  # bytes
 
@@ -15,7 +15,7 @@ LARGEST = 6_000_000  # bytes
 @pytest.fixture(scope="module")
 def reports(runs):
     """Task -> text of its report; v6's is compared with the others."""
-    others = [runs["dual_vae"], runs["ternary_vae"]]
+    others = [runs["dual_vae"], runs["projected_vae"]]
     return {
         task: page.write(folder, others if task == "hyperbolic_vae" else ()).read_text("utf-8")
         for task, folder in runs.items()
@@ -27,7 +27,7 @@ def without_plotly(text):
     return "".join(part for part in re.split(r"(?=<script)", text) if len(part) < 2_000_000)
 
 
-@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "ternary_vae"])
+@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "projected_vae"])
 def test_a_page_is_small_and_needs_no_network(reports, task):
     text = reports[task]
     assert len(text.encode()) < LARGEST
@@ -35,7 +35,7 @@ def test_a_page_is_small_and_needs_no_network(reports, task):
     assert "plotly.js v" in text
 
 
-@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "ternary_vae"])
+@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "projected_vae"])
 def test_every_section_and_figure_is_there(reports, runs, task):
     sections = re.findall(r'<section id="(\w+)">', without_plotly(reports[task]))
     compared = ["comparison"] if task == "hyperbolic_vae" else []
@@ -43,7 +43,7 @@ def test_every_section_and_figure_is_there(reports, runs, task):
         "summary", *compared, "curves", "radii", "distances", "reconstruction", "schedules",
         "diagnostics", "config", "environment",
     ]  # fmt: skip
-    gates = {"gates.png"} if task == "ternary_vae" else set()
+    gates = {"gates.png"} if task == "projected_vae" else set()
     figures = runs[task] / "figures"
     assert {path.name for path in figures.iterdir()} == gates | {
         "curves.png", "disk.png", "distances.png", "radii.png", "reconstruction.png",
@@ -52,7 +52,7 @@ def test_every_section_and_figure_is_there(reports, runs, task):
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.iterdir())
 
 
-@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "ternary_vae"])
+@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "projected_vae"])
 def test_every_place_has_its_figure(reports, task):
     text = without_plotly(reports[task])
     figures = json.loads(re.search(r'json">(.*?)</script>', text, re.DOTALL).group(1))
@@ -67,15 +67,15 @@ def test_targets_are_judged_in_words(reports):
     # The made-up history reaches the hierarchy, misses the fidelity and has none of the third.
     assert "1 of 3 targets reached" in reports["hyperbolic_vae"]
     assert "✗ fail" in reports["hyperbolic_vae"]
-    assert "no targets in this configuration" in reports["ternary_vae"]
+    assert "no targets in this configuration" in reports["projected_vae"]
 
 
 def test_what_does_not_apply_is_said(reports):
     assert "no ball" in reports["dual_vae"]
     assert "Euclidean norm of the latent" in reports["dual_vae"]
     assert "No gates" in reports["hyperbolic_vae"]
-    assert "No decoder reads this embedding" in reports["ternary_vae"]
-    assert "nothing is held out" in reports["ternary_vae"]
+    assert "No decoder reads this embedding" in reports["projected_vae"]
+    assert "nothing is held out" in reports["projected_vae"]
 
 
 def test_the_configuration_is_shown_against_its_default(runs):

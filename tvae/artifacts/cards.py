@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tvae.artifacts.checks import Check
 from tvae.artifacts.ledger import Event
-from tvae.artifacts.validation import Check
-from tvae.training import writers
+from tvae.runs import log as writers
 
 _HEADLINE_CHANGES = 12
 """Metrics that a changelog entry compares at most: those that moved most."""

@@ -6,7 +6,7 @@ import re
 from importlib import metadata
 from typing import Any
 
-from tvae.artifacts.places import Name
+from tvae.artifacts.names import Name
 from tvae.exports import run_exported
 
 EXPORT = "export"

@@ -12,8 +12,9 @@ import os
 import pathlib
 from typing import NamedTuple
 
-from tvae.artifacts import manifest, places
-from tvae.types import UserError
+from tvae.artifacts import manifest
+from tvae.artifacts import names as places
+from tvae.errors import UserError
 
 LEDGER_FILE = "ledger.jsonl"
 _START = hashlib.sha256(b"tvae artifact ledger").hexdigest()

@@ -8,8 +8,8 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-from tvae.artifacts import places
-from tvae.types import UserError
+from tvae.artifacts import names as places
+from tvae.errors import UserError
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = 1

@@ -20,11 +20,12 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tvae.artifacts import ledger, manifest, places
+from tvae.artifacts import ledger, manifest
+from tvae.artifacts import names as places
 from tvae.artifacts.ledger import Event
-from tvae.artifacts.places import Name
-from tvae.training import writers
-from tvae.types import UserError
+from tvae.artifacts.names import Name
+from tvae.errors import UserError
+from tvae.runs import log as writers
 
 STAGES = ("raw", "validated", "production")
 ADDED_BY = {"register": "raw", "validate": "validated", "promote": "production"}

@@ -14,14 +14,14 @@ from ml_collections import ConfigDict
 
 from tvae.convert.folders import read_folder
 from tvae.convert.importer import Imported
-from tvae.geometry import ternary
-from tvae.task import Task
-from tvae.tasks.dual_vae_dynamics import Dynamics
-from tvae.training import loop, stopping
-from tvae.training.checkpoint import RunCheckpoints
-from tvae.training.optim import OptimizerSettings
-from tvae.training.step import TrainState, make_engine
-from tvae.types import UserError
+from tvae.domains.dual_vae.dynamics import Dynamics
+from tvae.engine import loop, stopping
+from tvae.engine.optim import OptimizerSettings
+from tvae.engine.step import TrainState, make_engine
+from tvae.engine.task import Task
+from tvae.errors import UserError
+from tvae.geometry import padic as ternary
+from tvae.runs.checkpoint import RunCheckpoints
 
 
 def adopt_moments(opt_state: Any, moments: Mapping[str, Any], *, updates: int) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 from tvae.convert.importer import model_slots
 from tvae.convert.moments import write_moments
 from tvae.convert.placement import from_tree
-from tvae.types import UserError
+from tvae.errors import UserError
 
 
 def export_checkpoint(

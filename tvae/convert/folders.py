@@ -7,8 +7,8 @@ import tempfile
 
 from tvae.convert.exporter import export_checkpoint, write_torch_file
 from tvae.convert.importer import Imported
-from tvae.training import parameters
-from tvae.types import UserError
+from tvae.errors import UserError
+from tvae.runs import params as parameters
 
 OPTIMIZER_FOLDER = "optimizer"
 
@@ -20,7 +20,7 @@ def check_absent(path: pathlib.Path) -> None:
 
 
 def write_folder(folder: pathlib.Path, imported: Imported) -> None:
-    """Write a converted checkpoint as :func:`tvae.training.parameters.save_params` does.
+    """Write a converted checkpoint as :func:`tvae.runs.params.save_params` does.
 
     Moments go to the folder ``optimizer`` inside, in the same format. The folder appears at once
     and whole, or not at all.

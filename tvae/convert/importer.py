@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tvae.convert.moments import read_moments
-from tvae.convert.names import Slot, dual_vae, ternary_vae
+from tvae.convert.names import Slot, dual_vae, projected_vae
 from tvae.convert.placement import place, to_tree
 from tvae.convert.recognition import find_weights, recognise
-from tvae.types import UserError
+from tvae.errors import UserError
 
 OPTIMIZER_KEYS = ("optimizer", "optimizer_state", "optimizer_state_dict")
 
@@ -37,7 +37,7 @@ class Imported(NamedTuple):
 def model_slots(metadata: Mapping[str, Any]) -> list[Slot]:
     """The tensors of a converted checkpoint, from its metadata."""
     model = metadata["model"]
-    return dual_vae(**model) if metadata["kind"] == "v5_5" else ternary_vae(**model)
+    return dual_vae(**model) if metadata["kind"] == "v5_5" else projected_vae(**model)
 
 
 def import_checkpoint(
@@ -46,7 +46,7 @@ def import_checkpoint(
     """Recognise a checkpoint and place every tensor.
 
     Args:
-      payload: from :func:`tvae.convert.torch_file.read_torch_file`.
+      payload: from :func:`tvae.convert.torch_file.reader.read_torch_file`.
       kind: ``auto``, ``v5_5``, ``v5_11`` or ``v5_12``.
       include_optimizer: also take over Adam's moments.
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from tvae.convert.names import Slot
 from tvae.convert.placement import Named, from_tree, to_float32, to_tree
-from tvae.types import UserError
+from tvae.errors import UserError
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 

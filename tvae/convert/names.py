@@ -172,7 +172,7 @@ def dual_vae(latent_dim: int, *, state_net_inputs: int) -> list[Slot]:
     ]
 
 
-def ternary_vae(
+def projected_vae(
     latent_dim: int,
     *,
     improved_encoder: bool,
@@ -186,7 +186,7 @@ def ternary_vae(
     """Every tensor of v5.11 and v5.12, in the original's order.
 
     >>> import math
-    >>> published = ternary_vae(
+    >>> published = projected_vae(
     ...     16, improved_encoder=False, improved_decoder=False, dual_projection=True, width=64,
     ...     n_layers=2, dropout=True, use_controller=True)
     >>> len(published), sum(math.prod(slot.shape) for slot in published)

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from tvae.convert.names import Slot
-from tvae.convert.zip_archive import printable
-from tvae.types import UserError
+from tvae.convert.torch_file.zip_archive import printable
+from tvae.errors import UserError
 
 Named = dict[str, np.ndarray]
 

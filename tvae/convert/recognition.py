@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tvae.convert import names
-from tvae.convert.zip_archive import printable
-from tvae.types import UserError
+from tvae.convert.torch_file.zip_archive import printable
+from tvae.errors import UserError
 
 KINDS = ("v5_5", "v5_11", "v5_12")
 PAYLOAD_KEYS = ("model", "model_state", "model_state_dict")
@@ -111,7 +111,7 @@ def _dual_vae_model(weights: Weights, has_state_net: bool) -> dict[str, Any]:
     }
 
 
-def _ternary_vae_model(weights: Weights, choice: tuple[Any, ...]) -> dict[str, Any]:
+def _projected_vae_model(weights: Weights, choice: tuple[Any, ...]) -> dict[str, Any]:
     improved_encoder, improved_decoder, dual, n_layers, dropout, controller = choice
     return {
         "latent_dim": _vote(weights, r"encoder_[AB]\.fc_(mu|logvar)\.bias", _LIKELY_LATENT_DIM),
@@ -134,8 +134,8 @@ def _candidates(weights: Weights) -> list[tuple[dict[str, Any], list[names.Slot]
     flags = (False, True)
     layers = range(1, _MAX_PROJECTION_LAYERS + 1)
     for choice in itertools.product(flags, flags, flags, layers, flags, flags):
-        model = _ternary_vae_model(weights, choice)
-        found.append((model, names.ternary_vae(**model)))
+        model = _projected_vae_model(weights, choice)
+        found.append((model, names.projected_vae(**model)))
     return found
 
 

@@ -6,15 +6,16 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from tvae.convert.configuration import make_module
 from tvae.convert.importer import Imported
-from tvae.convert.modules import make_module
-from tvae.geometry import ranks, ternary
-from tvae.metrics import coverage, hierarchy
-from tvae.models.dual_vae import DualVAE
-from tvae.models.ternary_vae import TernaryVAE
-from tvae.task import Metrics
-from tvae.tasks import dual_vae_evaluation
-from tvae.types import UserError
+from tvae.domains.dual_vae import evaluation as dual_vae_evaluation
+from tvae.domains.dual_vae.module import DualVAE
+from tvae.domains.operations import coverage
+from tvae.domains.projected_vae.module import ProjectedVAE
+from tvae.engine.task import Metrics
+from tvae.errors import UserError
+from tvae.geometry import padic as ternary
+from tvae.metrics import hierarchy, ranks
 
 _N_DIGITS = 9
 # Any fixed key serves: a sampled metric shows whether the weights are right, not more.
@@ -32,7 +33,7 @@ def _measure_dual(model: DualVAE, params: Any, rho: float | None) -> Metrics:
     return metrics
 
 
-def _measure_ternary(model: TernaryVAE, params: Any) -> Metrics:
+def _measure_ternary(model: ProjectedVAE, params: Any) -> Metrics:
     index = jnp.arange(ternary.count(n_digits=_N_DIGITS))
     digit = ternary.digits(index, n_digits=_N_DIGITS)
     valuation = ternary.valuation(index, n_digits=_N_DIGITS)
@@ -47,7 +48,7 @@ def _measure_ternary(model: TernaryVAE, params: Any) -> Metrics:
         noise_a=jax.random.normal(key_a, shape),
         noise_b=jax.random.normal(key_b, shape),
     )
-    own: Any = model.apply(variables, mean.latents.mu_a, method=TernaryVAE.decode)
+    own: Any = model.apply(variables, mean.latents.mu_a, method=ProjectedVAE.decode)
     metrics = {
         "eval/coverage_mu_a": coverage.share(coverage.exact_match(own, digit)),
         "eval/coverage_forward_a": coverage.share(coverage.exact_match(mean.logits_a, digit)),

@@ -13,11 +13,11 @@ from typing import Any
 import jax
 
 import tvae
+from tvae.domains.views import BALL
+from tvae.errors import UserError
 from tvae.exports import programs, projector, run_exported, tables, weights
 from tvae.model import Model
-from tvae.tasks.views import BALL
-from tvae.training import writers
-from tvae.types import UserError
+from tvae.runs import log as writers
 
 MANIFEST_FILE = "manifest.json"
 ROOMS = ("tables", "projector", "weights", "programs")

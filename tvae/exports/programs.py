@@ -17,7 +17,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from tvae.exports.tables import optional
-from tvae.geometry import ternary
+from tvae.geometry import padic as ternary
 from tvae.model import Model
 
 PLATFORMS = ("cpu", "cuda", "tpu")

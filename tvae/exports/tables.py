@@ -7,9 +7,10 @@ from types import ModuleType
 import jax.numpy as jnp
 import numpy as np
 
-from tvae.geometry import poincare, ternary
+from tvae.errors import UserError
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
 from tvae.model import Model
-from tvae.types import UserError
 
 Arrays = dict[str, np.ndarray]
 

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import optax
 from chex import Numeric
 
-from tvae.geometry import poincare, ternary
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
+from tvae.losses.levels import masked_mean
 from tvae.losses.pairs import Pairs, distinct, ends
-from tvae.losses.reductions import masked_mean
 
 
 def target_distance(

@@ -1,7 +1,7 @@
 """Lengths that must lie in an interval: the squared distance to it, of radii and of pairs.
 
-The intervals are tables of :mod:`tvae.geometry.bands`; the weights of a mean sum to 1 where every
-row or pair counts, and are 0 where one must not.
+The intervals are tables of :mod:`tvae.domains.operations.bands`; the weights of
+a mean sum to 1 where every row or pair counts, and are 0 where one must not.
 """
 
 import jax

@@ -6,13 +6,7 @@ import jax
 import jax.numpy as jnp
 from chex import Numeric
 
-from tvae.losses.reductions import (
-    N_LEVELS,
-    level_gaps,
-    level_statistics,
-    masked_mean,
-    target_radius,
-)
+from tvae.losses.levels import N_LEVELS, level_gaps, level_statistics, masked_mean, target_radius
 
 
 class MonotonicTerms(NamedTuple):

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import optax
 from chex import Numeric
 
-from tvae.geometry.ternary import N_DIGITS
+from tvae.geometry.padic import N_DIGITS
+from tvae.losses.levels import masked_mean, target_radius
 from tvae.losses.pairs import Pairs, ends
-from tvae.losses.reductions import masked_mean, target_radius
 
 
 def exponential_weight(valuation: jax.Array, *, growth: Numeric = 0.4) -> jax.Array:

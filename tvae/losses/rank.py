@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from chex import Numeric
 
+from tvae.losses.levels import masked_mean
 from tvae.losses.pairs import Pairs, ends
-from tvae.losses.reductions import masked_mean
 
 
 def global_rank(

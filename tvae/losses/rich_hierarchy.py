@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from chex import Numeric
 
-from tvae.losses.reductions import (
+from tvae.losses.levels import (
     N_LEVELS,
     LevelStatistics,
     level_gaps,

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple
 
-from tvae.geometry.ternary import N_DIGITS
+from tvae.geometry.padic import N_DIGITS
 from tvae.metrics import hierarchy, neighbourhood, tree
 from tvae.metrics.embedding import N_NEIGHBOURS
 from tvae.metrics.latent import HISTOGRAM_BINS

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tvae.geometry import ternary
-from tvae.geometry.ternary import N_DIGITS
-from tvae.metrics import coverage
+from tvae.domains.operations import coverage
+from tvae.geometry import padic as ternary
+from tvae.geometry.padic import N_DIGITS
 from tvae.metrics.definition_entries import TABLE, Better
 
 __all__ = ["TABLE", "Definition", "definition"]

@@ -3,8 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import poincare, ternary
-from tvae.geometry.ternary import N_DIGITS
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
+from tvae.geometry.padic import N_DIGITS
 from tvae.metrics import hierarchy as levels
 from tvae.metrics import neighbourhood, tree
 from tvae.metrics.sample import PairSample, sample_triplets, tree_sample

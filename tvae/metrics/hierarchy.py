@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import ternary
-from tvae.geometry.ternary import N_DIGITS
+from tvae.geometry import padic as ternary
+from tvae.geometry.padic import N_DIGITS
 from tvae.metrics.rank_correlation import spearman_with_classes, tie_ceiling
 
 _N_LEVELS = N_DIGITS + 1

@@ -5,8 +5,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import poincare, ternary
-from tvae.geometry.ternary import N_DIGITS
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
+from tvae.geometry.padic import N_DIGITS
 
 
 class Neighbours(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry.ranks import block_mean, correlation, tied_positions
+from tvae.metrics.ranks import block_mean, correlation, tied_positions
 
 # A packed key is 28 bits of value and 4 bits of class in one uint32.
 _VALUE_BITS, _CLASS_BITS = 28, 4

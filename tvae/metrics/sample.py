@@ -10,8 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import ternary
-from tvae.geometry.ternary import N_DIGITS
+from tvae.geometry import padic as ternary
+from tvae.geometry.padic import N_DIGITS
 
 
 class PairSample(NamedTuple):

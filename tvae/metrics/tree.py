@@ -9,8 +9,8 @@ import math
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import ternary
-from tvae.geometry.ternary import N_DIGITS
+from tvae.geometry import padic as ternary
+from tvae.geometry.padic import N_DIGITS
 from tvae.metrics.rank_correlation import spearman_with_classes, tie_ceiling
 from tvae.metrics.sample import PairSample, Triplets, hamming_distance, level_gap
 

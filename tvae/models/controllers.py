@@ -5,7 +5,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import ranks
+from tvae.metrics import ranks
 from tvae.models.layers import Linear, layer_norm
 
 

@@ -3,10 +3,10 @@
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from tvae.reporting import curves
-from tvae.reporting.panels import Panel
-from tvae.reporting.record import Record
-from tvae.types import UserError
+from tvae.errors import UserError
+from tvae.reporting.figures import curves
+from tvae.reporting.figures.panels import Panel
+from tvae.runs.record import Record
 
 _MOST_PANELS = 12
 

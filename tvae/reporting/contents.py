@@ -10,12 +10,12 @@ from ml_collections import ConfigDict
 from tvae import config as config_lib
 from tvae.loading import load
 from tvae.metrics.definitions import Definition, definition
-from tvae.reporting import comparison, embedding, findings, record, targets
+from tvae.reporting import comparison, embedding, findings, targets
 from tvae.reporting.embedding import Embedding
 from tvae.reporting.findings import Finding
-from tvae.reporting.record import Record
 from tvae.reporting.targets import Verdict
-from tvae.training import workdir
+from tvae.runs import record, workdir
+from tvae.runs.record import Record
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tvae.geometry import poincare, ternary
-from tvae.metrics import coverage
+from tvae.domains.operations import coverage
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
 from tvae.model import Model
 
 PLANES = 3

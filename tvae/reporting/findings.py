@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from tvae.reporting.record import Record, Series
-from tvae.training import diagnostics
+from tvae.engine import diagnostics
+from tvae.runs.record import Record, Series
 
 _LEAST_WINDOW = 10  # epochs, of a rule that the configuration has switched off
 

@@ -22,7 +22,7 @@ function themed(layout) {
   };
 }
 
-// { low, step, bdata } -> numbers; see tvae.reporting.encoding.quantised.
+// { low, step, bdata } -> numbers; see tvae.reporting.figures.encoding.quantised.
 function unpack({ low, step, bdata }) {
   const bytes = Uint8Array.from(atob(bdata), (letter) => letter.charCodeAt(0));
   const words = new DataView(bytes.buffer);

@@ -11,7 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
-from tvae.reporting import (
+from tvae.errors import UserError
+from tvae.reporting import sections, summary
+from tvae.reporting.contents import Contents, read
+from tvae.reporting.figures import (
     curves,
     disk,
     distances,
@@ -19,14 +22,10 @@ from tvae.reporting import (
     radii,
     reconstruction,
     schedules,
-    sections,
-    summary,
     violins,
 )
-from tvae.reporting.contents import Contents, read
 from tvae.reporting.sections import Section
-from tvae.training import writers
-from tvae.types import UserError
+from tvae.runs import log as writers
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -82,7 +81,7 @@ def render(contents: Contents) -> str:
         f"<title>{sections.text(run.recipe)} · tvae report</title>"
         f'<link rel="icon" href="data:,"><style>{_resource("page.css")}</style></head><body>'
         f"{head}<nav><ul>{links}</ul></nav><main>{body}</main>"
-        "<footer>Written by <code>python -m tvae.report</code>. Drag to zoom, double-click to "
+        "<footer>Written by <code>python -m tvae report</code>. Drag to zoom, double-click to "
         "reset, click a legend to hide a line.</footer>"
         f"<script>{get_plotlyjs()}</script>"
         f'<script id="figures" type="application/json">{_json(figures)}</script>'

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from tvae.reporting import comparison, panels, reconstruction, schedules, violins
+from tvae.reporting import comparison
 from tvae.reporting.embedding import Embedding
-from tvae.reporting.encoding import shown
+from tvae.reporting.figures import panels, reconstruction, schedules, violins
+from tvae.reporting.figures.encoding import shown
+from tvae.reporting.figures.panels import Panel
+from tvae.reporting.figures.violins import Violins
 from tvae.reporting.findings import Finding
-from tvae.reporting.panels import Panel
-from tvae.reporting.record import Record
 from tvae.reporting.targets import Verdict
-from tvae.reporting.violins import Violins
+from tvae.runs.record import Record
 
 
 class Section(NamedTuple):

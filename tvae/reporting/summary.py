@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+from tvae.domains import registry
 from tvae.metrics.definitions import Definition
 from tvae.reporting.embedding import Embedding
-from tvae.reporting.encoding import shown
-from tvae.reporting.record import Record
+from tvae.reporting.figures.encoding import shown
 from tvae.reporting.sections import Section, card, key, table, text
 from tvae.reporting.targets import Verdict
-from tvae.tasks import registry
+from tvae.runs.record import Record
 
 _HEAD = ("Metric", "Value", "Target", "Ceiling", "Published", "")
 

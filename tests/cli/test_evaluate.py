@@ -1,0 +1,81 @@
+"""The evaluation door: one JSON object, a table with definitions, one line for a mistake."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.support.small_models import write_untrained
+from tvae.reporting import listing
+
+
+def run(process):
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def card():
+    """The metrics of a model that ships."""
+    path = REPOSITORY / "checkpoints" / "v5_5" / "metadata.json"
+    return json.loads(path.read_text())["metrics"]
+
+
+def test_json_is_exactly_one_flat_object(door, tmp_path):
+    small = write_untrained(tmp_path / "small")
+    code, out, err = run(door("evaluate", f"--checkpoint={small}", "--format=json"))
+    assert code == 0, err
+    assert out.count("\n") == 1
+    found = json.loads(out)
+    assert found["eval/rho"] == 0.5
+    assert 0 <= found["eval/coverage_mu_test_a"] < 0.5
+    assert len(found["eval/kl_per_dimension_a"]) == 8
+    assert all(key.startswith("eval/") for key in found)
+    kinds = {type(value) for value in found.values()}
+    assert kinds <= {int, float, list}
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ((), "error: --checkpoint: expected a folder such as checkpoints/v6"),
+        (("--checkpoint=x", "--format=xml"), "error: flag --format=xml: value should be one of"),
+    ],
+)
+def test_mistakes_are_one_line(door, flags, message):
+    code, out, err = run(door("evaluate", *flags))
+    assert (code, out) == (2, "")
+    assert err.startswith(message)
+    assert err.count("\n") == 1
+
+
+def test_the_table_has_a_definition_beside_every_metric(card):
+    text = listing.as_table(card)
+    lines = text.splitlines()
+    assert lines[0].split() == ["metric", "value", "ceiling", "published", "definition"]
+    row = next(line for line in lines if line.startswith("eval/prior_coverage_195k_a"))
+    assert row.split()[1:4] == ["0.999898", "0.99995", "0.99624"]
+    assert "decoded draws of the prior" in row
+    assert "[16 values]" in text
+    assert max(map(len, lines)) < 160
+    notes = " ".join(line.strip() for line in lines[len(card) + 1 :])
+    assert "four in five trained on" in notes
+
+
+def test_csv_says_the_same_as_the_metrics(card):
+    rows = list(csv.DictReader(io.StringIO(listing.as_csv(card))))
+    assert tuple(rows[0]) == listing.COLUMNS
+    values = {row["metric"]: float(row["value"]) for row in rows}
+    assert values["eval/kl_a"] == card["eval/kl_a"]
+    vector = [values[f"eval/kl_per_dimension_b[{i}]"] for i in range(16)]
+    np.testing.assert_array_equal(vector, card["eval/kl_per_dimension_b"])
+    assert all(row["definition"] for row in rows)
+
+
+def test_what_is_not_finite_is_null_in_json():
+    metrics = {"eval/richness": float("nan"), "eval/kl_per_dimension_a": [1.0, float("inf")]}
+    expected = {"eval/richness": None, "eval/kl_per_dimension_a": [1.0, None]}
+    assert json.loads(listing.as_json(metrics)) == expected

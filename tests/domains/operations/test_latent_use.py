@@ -1,0 +1,70 @@
+"""How the latent space is used, for every task."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import tvae
+from tests.conftest import REPOSITORY
+from tvae.domains.operations import latent_use
+from tvae.geometry import padic as ternary
+from tvae.metrics.definitions import definition
+
+
+def measured(name):
+    """A shipped model, and how its latent space is used."""
+    model = tvae.load(REPOSITORY / "checkpoints" / name)
+    return model, latent_use.measure(model.description.views, model.params, model.config)
+
+
+def test_every_dimension_of_v6_speaks():
+    model, found = measured("v6")
+    per_dimension = np.asarray(found["latent/kl_per_dimension_a"])
+    assert per_dimension.shape == (16,)
+    assert per_dimension.min() > 0.5
+    assert found["latent/informed_dimensions_a"] == 16
+    assert found["latent/active_dimensions_a"] == 16
+    assert found["latent/kl_a"] == pytest.approx(per_dimension.sum(), rel=1e-5)
+    # In units of the prior: by hand, for one operation.
+    scale, one = model.config.model.prior_scale, jnp.arange(1)
+    point, logvar = model.embed(one)[0], model.encode(one).logvar_a[0]
+    norm = float(jnp.linalg.norm(point))
+    mean = 2.0 * math.atanh(norm) / norm * point / scale
+    views = model.description.views
+    x = ternary.values(one)
+    [(mean_here, logvar_here)] = latent_use.POSTERIORS["hyperbolic_vae"](
+        views, model.params, x, model.config
+    ).values()
+    np.testing.assert_allclose(mean_here[0], mean, rtol=1e-4)
+    np.testing.assert_allclose(jnp.exp(logvar_here[0]), jnp.exp(logvar) / scale**2, rtol=1e-4)
+
+
+def test_the_measures_are_those_of_the_dual_vae_s_own_evaluation():
+    model, found = measured("v5_5")
+    recorded = model.card["metrics"]
+    for mine, its in (("kl", "kl"), ("entropy", "latent_entropy"), ("kl_per_dimension",) * 2):
+        for vae in "ab":
+            np.testing.assert_allclose(
+                found[f"latent/{mine}_{vae}"], recorded[f"eval/{its}_{vae}"], atol=1e-5
+            )
+    # Nine digits take nine dimensions; the other seven are silent, and counted as such.
+    assert found["latent/informed_dimensions_a"] == 9
+
+
+def test_both_encoders_of_the_projected_vae_are_measured_and_every_key_defined():
+    _, found = measured("v5_12_4")
+    assert all(definition(key).measured_on for key in found)
+    assert {key[-2:] for key in found} == {"_a", "_b"}
+    assert min(float(found["latent/kl_a"]), float(found["latent/kl_b"])) > 9 * math.log(3)
+
+
+def test_a_collapsed_posterior_is_seen():
+    silent = latent_use.use(jnp.zeros((81, 4)), jnp.zeros((81, 4)))
+    assert (int(silent["informed_dimensions"]), float(silent["kl"])) == (0, 0.0)
+    assert int(silent["active_dimensions"]) == 0
+    mean = jnp.zeros((81, 4)).at[:, 1].set(jax.random.normal(jax.random.key(0), (81,)))
+    speaking = latent_use.use(mean, jnp.zeros((81, 4)))
+    assert int(speaking["informed_dimensions"]) == int(speaking["active_dimensions"]) == 1

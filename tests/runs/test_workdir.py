@@ -1,0 +1,49 @@
+"""The working directory: whose it is, and with what it goes on."""
+
+import json
+
+import pytest
+
+from tests.support import toy_task as toy
+from tvae.errors import UserError
+from tvae.runs import lock, workdir
+
+CONFIG = toy.make_config()
+
+
+def test_a_run_goes_on_with_its_own_config_alone(tmp_path, capsys):
+    workdir.prepare(tmp_path / "run", CONFIG, resume=False)
+    workdir.prepare(tmp_path / "run", CONFIG, resume=True)
+    assert capsys.readouterr().err == ""
+    with pytest.raises(UserError, match="holds a run already"):
+        workdir.prepare(tmp_path / "run", CONFIG, resume=False)
+    with pytest.raises(UserError, match="another config: epochs: 8 -> 9"):
+        workdir.prepare(tmp_path / "run", toy.make_config(epochs=9), resume=True)
+
+
+def test_another_commit_is_a_warning(tmp_path, capsys):
+    workdir.prepare(tmp_path, CONFIG, resume=False)
+    run = json.loads((tmp_path / workdir.RUN_FILE).read_text())
+    (tmp_path / workdir.RUN_FILE).write_text(json.dumps(run | {"git_commit": "abc"}))
+    workdir.prepare(tmp_path, CONFIG, resume=True)
+    warning = capsys.readouterr().err
+    assert warning.startswith("warning: the run began at commit abc, and goes on at ")
+    assert warning.count("\n") == 1
+
+
+def test_a_start_that_was_killed_is_begun_again(tmp_path):
+    for name in (workdir.RUN_FILE, f"{workdir.RUN_FILE}.tmp", lock.LOCK_FILE):
+        (tmp_path / name).write_text("half of it")
+    workdir.prepare(tmp_path, CONFIG, resume=True)
+    assert workdir.read_config(tmp_path).epochs == 8
+    assert "git_commit" in workdir.read_provenance(tmp_path)
+
+
+def test_a_folder_with_other_things_or_in_use_is_refused(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(UserError, match="expected an empty folder"):
+        workdir.prepare(tmp_path, CONFIG, resume=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    workdir.prepare(tmp_path / "run", CONFIG, resume=False)
+    with lock.hold(tmp_path / "run"), pytest.raises(UserError, match="in use"):
+        workdir.prepare(tmp_path / "run", CONFIG, resume=True)

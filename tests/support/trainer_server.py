@@ -1,0 +1,186 @@
+"""A process that has imported everything and forks a trainer of the toy task for each request.
+
+Importing takes seconds, forking nothing: so dozens of runs can be killed in a test. Requests and
+answers are JSON lines on standard input and output:
+
+    {"start": {"workdir": ..., "config": {...}, "trouble": {name: argument}}} -> pid
+    {"wait": pid}                              -> [exit status, what it wrote to standard error]
+
+A trainer answers to trouble that it is told to make for itself. Its exit status is that of a door.
+"""
+
+import errno
+import functools
+import json
+import os
+import pathlib
+import resource
+import signal
+import sys
+import time
+
+import jax
+import orbax.checkpoint as ocp
+
+from tests.support import toy_task as toy
+from tvae.cli import command as door
+from tvae.engine import loop, step
+from tvae.errors import StoppedError, UserError
+from tvae.runs import log as writers
+
+
+def pace(seconds):
+    """Take a while for each epoch."""
+    write = writers.Writers.write
+
+    def slowly(self, epoch, metrics):
+        write(self, epoch, metrics)
+        time.sleep(seconds)
+
+    writers.Writers.write = slowly
+
+
+def die_at(call):
+    """Be killed in place of the n-th change that a save makes in the file system."""
+    count = 0
+
+    def counted(function):
+        def wrapper(*arguments, **options):
+            nonlocal count
+            count += 1
+            if count == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*arguments, **options)
+
+        return wrapper
+
+    for name in ("mkdir", "rename", "replace", "rmdir", "posix_fallocate"):
+        setattr(os, name, counted(getattr(os, name)))
+
+
+def signal_at(number_and_call):
+    """Get a signal when the n-th epoch begins."""
+    number, call = number_and_call
+    make_engine, count = step.make_engine, 0
+
+    def make(task, settings):
+        engine = make_engine(task, settings)
+
+        def train_epoch(state, key):
+            nonlocal count
+            count += 1
+            if count == call:
+                os.kill(os.getpid(), number)
+                time.sleep(0.2)
+            return engine.train_epoch(state, key)
+
+        return engine._replace(train_epoch=train_epoch)
+
+    step.make_engine = make
+
+
+def full_disk(first):
+    """No space for a checkpoint of this step or later."""
+    save = ocp.CheckpointManager.save
+
+    def refuse(self, step, **options):
+        if step >= first:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return save(self, step, **options)
+
+    ocp.CheckpointManager.save = refuse
+
+
+def small_files(size):
+    """Files end at this many bytes."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def nobody(_):
+    """Be a user whom permissions bind, which root is not."""
+    jax.config.update("jax_enable_compilation_cache", False)  # it is another user's
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setgid(65534)
+        os.setuid(65534)
+
+
+def poison(steps):
+    """Data that are NaN in a range of steps."""
+    toy.make_task = functools.partial(toy.make_task, poison=steps)
+
+
+def other_clock(seconds):
+    """Live at another time."""
+    now = time.time
+    time.time = lambda: now() + seconds
+
+
+TROUBLES = (
+    pace,
+    die_at,
+    signal_at,
+    full_disk,
+    small_files,
+    nobody,
+    poison,
+    other_clock,
+)
+TROUBLE = {trouble.__name__: trouble for trouble in TROUBLES}
+
+
+def train(workdir, config, trouble):
+    """Train in this process; its exit status."""
+    for name, argument in trouble.items():
+        TROUBLE[name](argument)
+    try:
+        loop.train(toy.make_config(**config), toy.make_task(), pathlib.Path(workdir))
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return door.USER_ERROR_STATUS
+    except StoppedError as stopped:
+        sys.stderr.write(f"{stopped}\n")
+        return door.SIGNAL_STATUS + stopped.signal_number
+    return 0
+
+
+def start(workdir, config, trouble):
+    """Fork a trainer: its process id, and the pipe that its standard error goes to."""
+    source, sink = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(sink)
+        return pid, source
+    status = 1
+    try:
+        os.dup2(sink, 1)
+        os.dup2(sink, 2)
+        os.close(0)
+        status = train(workdir, config, trouble)
+    finally:
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def main(cache):
+    """Answer requests until there are no more."""
+    door.enable_compilation_cache(pathlib.Path(cache))
+    pipes = {}
+    for line in sys.stdin:
+        request = json.loads(line)
+        if "start" in request:
+            answer, pipe = start(**request["start"])
+            pipes[answer] = pipe
+        else:
+            pid = request["wait"]
+            with os.fdopen(pipes.pop(pid)) as pipe:
+                said = pipe.read()
+            answer = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said]
+        sys.stdout.write(json.dumps(answer) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_platforms", "cpu")
+    main(sys.argv[1])

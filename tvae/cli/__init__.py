@@ -1,0 +1,1 @@
+"""Commands, and all that controls the process: flags, signals, memory, caches."""

@@ -1,0 +1,298 @@
+"""A pickle interpreter that can build plain data and nothing else.
+
+Python's own unpickler, even restricted, sets attributes on whatever the file names, and trusts
+the file's sizes and memo slots. This one knows only the opcodes for plain values, keeps what the
+file names behind a literal table of constructors, and never hands it Python's import.
+"""
+
+import io
+import pickletools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tvae.convert.torch_file.zip_archive import printable
+from tvae.errors import UserError
+
+# Beyond any counter, seed or size that a training run writes.
+_MAX_INTEGER_BITS = 128
+
+_BROKEN = (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
+
+_PUSH_ARGUMENT = frozenset(
+    {
+        *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+        *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+        *("BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+    }
+)
+_PUSH_CONSTANT = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_PUSH_EMPTY: dict[str, Callable[[], Any]] = {
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_LIST": list,
+    "EMPTY_DICT": dict,
+    "EMPTY_SET": set,
+}
+
+
+class Global:
+    """A name that the file refers to, and what this library puts in its place.
+
+    Attributes:
+      name: dotted name, as the file spells it.
+      value: a constructor for ``REDUCE``, or a plain value.
+    """
+
+    __slots__ = ("name", "value")
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name = name
+        self.value = value
+
+
+class Buildable:
+    """A value that takes part of its state after its making (``BUILD``)."""
+
+    def build(self, state: Any) -> None:
+        """Take over ``state``, or raise ``ValueError``."""
+        raise NotImplementedError
+
+
+def check_key(key: Any) -> Any:
+    """Return ``key`` if its hash is cheap: that of a deeply nested tuple overflows the C stack."""
+    if not isinstance(key, (str, bytes, int, float, bool, type(None))):
+        raise ValueError("a key must be a string, number or None")
+    return key
+
+
+class Machine:
+    """One run over one pickle.
+
+    Attributes:
+      table: dotted name of each admitted global to its replacement.
+      load_persistent: what a persistent id (a tuple of plain values) stands for.
+    """
+
+    def __init__(self, table: Mapping[str, Any], load_persistent: Callable[[Any], Any]) -> None:
+        self.table = table
+        self.load_persistent = load_persistent
+        self.stack: list[Any] = []
+        self.outer: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self, data: bytes) -> Any:
+        """Interpret ``data`` and return the value it leaves.
+
+        Raises:
+          UserError: for an opcode or global that is not admitted, and for malformed input.
+        """
+        try:
+            for name, argument in _instructions(data):
+                self._step(name, argument)
+        except UserError:
+            raise
+        except _BROKEN as error:
+            raise UserError(f"damaged pickle: {printable(str(error))}") from None
+        if self.outer or len(self.stack) != 1:
+            raise UserError("damaged pickle: it leaves more or less than one value")
+        return self.stack[0]
+
+    def _step(self, name: str, argument: Any) -> None:
+        if name in _PUSH_ARGUMENT:
+            if isinstance(argument, int) and argument.bit_length() > _MAX_INTEGER_BITS:
+                raise UserError(f"damaged pickle: integer of {argument.bit_length()} bits")
+            self.stack.append(argument)
+        elif name in _PUSH_CONSTANT:
+            self.stack.append(_PUSH_CONSTANT[name])
+        elif name in _PUSH_EMPTY:
+            self.stack.append(_PUSH_EMPTY[name]())
+        else:
+            _ACTIONS[name](self, argument)
+
+    def _items(self) -> list[Any]:
+        """What was pushed since the last mark; goes back to the stack below it."""
+        items, self.stack = self.stack, self.outer.pop()
+        return items
+
+    def _ignore(self, _: Any) -> None:
+        """Framing and the protocol number say nothing that is needed."""
+
+    def _mark(self, _: Any) -> None:
+        self.outer.append(self.stack)
+        self.stack = []
+
+    def _pop(self, _: Any) -> None:
+        self.stack.pop()
+
+    def _pop_mark(self, _: Any) -> None:
+        self._items()
+
+    def _dup(self, _: Any) -> None:
+        self.stack.append(self.stack[-1])
+
+    def _put(self, slot: int) -> None:
+        self.memo[slot] = self.stack[-1]
+
+    def _memoize(self, _: Any) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def _get(self, slot: int) -> None:
+        self.stack.append(self.memo[slot])
+
+    def _tuple(self, _: Any) -> None:
+        items = self._items()
+        self.stack.append(tuple(items))
+
+    def _tuple1(self, _: Any) -> None:
+        self.stack[-1:] = [(self.stack[-1],)]
+
+    def _tuple2(self, _: Any) -> None:
+        self.stack[-2:] = [(self.stack[-2], self.stack[-1])]
+
+    def _tuple3(self, _: Any) -> None:
+        self.stack[-3:] = [(self.stack[-3], self.stack[-2], self.stack[-1])]
+
+    def _list(self, _: Any) -> None:
+        items = self._items()
+        self.stack.append(items)
+
+    def _dict(self, _: Any) -> None:
+        items = self._items()
+        self.stack.append({})
+        self._set_pairs(items)
+
+    def _frozenset(self, _: Any) -> None:
+        items = self._items()
+        self.stack.append(frozenset(map(check_key, items)))
+
+    def _top(self, *kinds: type) -> Any:
+        if not isinstance(self.stack[-1], kinds):
+            raise ValueError("a value of the wrong type is filled")
+        return self.stack[-1]
+
+    def _append(self, _: Any) -> None:
+        item = self.stack.pop()
+        self._top(list).append(item)
+
+    def _appends(self, _: Any) -> None:
+        items = self._items()
+        self._top(list).extend(items)
+
+    def _additems(self, _: Any) -> None:
+        items = self._items()
+        self._top(set).update(map(check_key, items))
+
+    def _set_pairs(self, items: list[Any]) -> None:
+        target = self._top(dict)
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            target[check_key(key)] = value
+
+    def _setitem(self, _: Any) -> None:
+        items = self.stack[-2:]
+        del self.stack[-2:]
+        self._set_pairs(items)
+
+    def _setitems(self, _: Any) -> None:
+        self._set_pairs(self._items())
+
+    def _push_global(self, module: str, name: str) -> None:
+        dotted = f"{module}.{name}"
+        if dotted not in self.table:
+            raise UserError(f"the pickle asks for {printable(dotted)}, which no checkpoint needs")
+        self.stack.append(Global(dotted, self.table[dotted]))
+
+    def _global(self, names: tuple[str, str]) -> None:
+        self._push_global(*names)
+
+    def _stack_global(self, _: Any) -> None:
+        module, name = self.stack[-2:]
+        del self.stack[-2:]
+        if not (isinstance(module, str) and isinstance(name, str)):
+            raise ValueError("the name of a global must be a string")
+        self._push_global(module, name)
+
+    def _reduce(self, _: Any) -> None:
+        arguments = self.stack.pop()
+        function = self.stack.pop()
+        if not (isinstance(function, Global) and callable(function.value)):
+            raise ValueError("a value that is no function is called")
+        if not isinstance(arguments, tuple):
+            raise ValueError(f"arguments of {function.name} must be a tuple")
+        try:
+            self.stack.append(function.value(*arguments))
+        except UserError:
+            raise
+        except _BROKEN as error:
+            raise UserError(f"bad call of {function.name}: {printable(str(error))}") from None
+
+    def _build(self, _: Any) -> None:
+        state = self.stack.pop()
+        self._top(Buildable).build(state)
+
+    def _binpersid(self, _: Any) -> None:
+        self.stack[-1:] = [self.load_persistent(self.stack[-1])]
+
+
+_ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
+    "PROTO": Machine._ignore,
+    "FRAME": Machine._ignore,
+    "MARK": Machine._mark,
+    "POP": Machine._pop,
+    "POP_MARK": Machine._pop_mark,
+    "DUP": Machine._dup,
+    "PUT": Machine._put,
+    "BINPUT": Machine._put,
+    "LONG_BINPUT": Machine._put,
+    "MEMOIZE": Machine._memoize,
+    "GET": Machine._get,
+    "BINGET": Machine._get,
+    "LONG_BINGET": Machine._get,
+    "TUPLE": Machine._tuple,
+    "TUPLE1": Machine._tuple1,
+    "TUPLE2": Machine._tuple2,
+    "TUPLE3": Machine._tuple3,
+    "LIST": Machine._list,
+    "DICT": Machine._dict,
+    "FROZENSET": Machine._frozenset,
+    "APPEND": Machine._append,
+    "APPENDS": Machine._appends,
+    "ADDITEMS": Machine._additems,
+    "SETITEM": Machine._setitem,
+    "SETITEMS": Machine._setitems,
+    "GLOBAL": Machine._global,
+    "STACK_GLOBAL": Machine._stack_global,
+    "REDUCE": Machine._reduce,
+    "BUILD": Machine._build,
+    "BINPERSID": Machine._binpersid,
+}
+_ADMITTED = {
+    opcode.code.encode("latin1"): opcode
+    for opcode in pickletools.opcodes
+    if opcode.name in {*_PUSH_ARGUMENT, *_PUSH_CONSTANT, *_PUSH_EMPTY, *_ACTIONS}
+}
+_KNOWN = {opcode.code.encode("latin1"): opcode.name for opcode in pickletools.opcodes}
+
+
+def _line(file: io.BytesIO) -> str:
+    line = file.readline()
+    if not line.endswith(b"\n"):
+        raise ValueError("a name has no end")
+    return line[:-1].decode()
+
+
+def _instructions(data: bytes) -> Iterator[tuple[str, Any]]:
+    """Opcodes and their arguments up to ``STOP``; one that is not admitted is not even parsed.
+
+    Not ``pickletools.genops``, which looks for escape sequences in the names of globals.
+    """
+    file = io.BytesIO(data)
+    while (code := file.read(1)) != b".":
+        if not code:
+            raise ValueError("it has no end")
+        opcode = _ADMITTED.get(code)
+        if opcode is None:
+            name = _KNOWN.get(code, repr(code))
+            raise UserError(f"pickle opcode {name} at byte {file.tell() - 1} is not admitted")
+        if opcode.name == "GLOBAL":
+            yield opcode.name, (_line(file), _line(file))
+        else:
+            yield opcode.name, opcode.arg.reader(file) if opcode.arg else None

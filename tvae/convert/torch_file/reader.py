@@ -1,0 +1,123 @@
+"""Read a PyTorch ``.pt`` file without PyTorch and without running what it says."""
+
+import os
+import pathlib
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tvae.convert.torch_file.pickle_machine import Global, Machine
+from tvae.convert.torch_file.values import Constructors
+from tvae.convert.torch_file.zip_archive import find_root, printable, read_entries
+from tvae.errors import UserError
+
+DEFAULT_MAX_BYTES = 2**30
+# A training run's pickle has tens of kilobytes; each byte can cost some 200 bytes of memory.
+MAX_PICKLE_BYTES = 4 * 2**20
+_MAX_DEPTH = 64
+_MAX_VALUES = 500_000
+
+# torch.save's magic number before version 1.6, pickled, and the header of the yet older tar.
+_LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+
+
+def read_torch_file(
+    source: str | os.PathLike[str] | bytes | BinaryIO, *, max_bytes: int = DEFAULT_MAX_BYTES
+) -> Any:
+    """Read a checkpoint that ``torch.save`` wrote.
+
+    Nothing of the file is run: it may build dictionaries, lists, tuples, sets, numbers, strings,
+    numpy scalars and tensors, and is refused by name if it asks for anything else. Every checksum
+    in the file is tested.
+
+    Args:
+      source: path, the file's bytes, or a binary file object.
+      max_bytes: limit for the file, for what it unpacks to and for its tensors, each in bytes.
+
+    Returns:
+      What was saved: nested plain containers with each tensor as a numpy array of its own
+      (bfloat16 and float8 as ml_dtypes' types) in native byte order. Ordered dictionaries become
+      dictionaries in the same order.
+
+    Raises:
+      UserError: if the file is not such a checkpoint, is damaged, too large, or asks for code.
+    """
+    label = "file"
+    if isinstance(source, (str, os.PathLike)):
+        label = printable(pathlib.Path(source).name)
+    try:
+        return _parse(_load_bytes(source, max_bytes), max_bytes)
+    except UserError as error:
+        raise UserError(f"{label}: {error}") from None
+
+
+def _load_bytes(source: str | os.PathLike[str] | bytes | BinaryIO, max_bytes: int) -> bytes:
+    if isinstance(source, bytes):
+        data = source
+    elif isinstance(source, (str, os.PathLike)):
+        path = pathlib.Path(source)
+        if not path.is_file():
+            raise UserError("no such file" if not path.exists() else "is not a file")
+        try:
+            with path.open("rb") as file:
+                data = file.read(max_bytes + 1)
+        except OSError as error:
+            raise UserError(f"cannot be read: {error.strerror}") from None
+    else:
+        data = source.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise UserError(f"is larger than the limit of {max_bytes} bytes")
+    return data
+
+
+def _parse(data: bytes, max_bytes: int) -> Any:
+    if not data:
+        raise UserError("is empty")
+    if _LEGACY_MAGIC in data[:32] or data[257:262] == b"ustar":
+        raise UserError(
+            "has PyTorch's format from before version 1.6; load and save it with a newer PyTorch"
+        )
+    if not data.startswith(b"PK"):
+        raise UserError("is not a PyTorch checkpoint (no zip file)")
+    entries = read_entries(data, max_bytes)
+    root = find_root(list(entries), "data.pkl")
+    pickle = entries[root + "data.pkl"]
+    if len(pickle) > MAX_PICKLE_BYTES:
+        raise UserError(f"its pickle has {len(pickle)} bytes, more than {MAX_PICKLE_BYTES}")
+    byteorder = entries.get(root + "byteorder", b"little").decode("latin1").strip()
+    if byteorder not in ("little", "big"):
+        raise UserError("its byte order is neither little nor big")
+    folder = root + "data/"
+    storages = {
+        name.removeprefix(folder): content
+        for name, content in entries.items()
+        if name.startswith(folder)
+    }
+    constructors = Constructors(storages, byteorder, max_bytes)
+    value = Machine(constructors.table, constructors.load_storage).run(pickle)
+    return _Tidier().tidy(value, 0)
+
+
+class _Tidier:
+    """Turns what the machine left into plain values; loops and exploding references end here."""
+
+    def __init__(self) -> None:
+        self.left = _MAX_VALUES
+
+    def tidy(self, value: Any, depth: int) -> Any:
+        """Copy containers as plain ones, down to ``_MAX_DEPTH``."""
+        self.left -= 1
+        if depth > _MAX_DEPTH or self.left < 0:
+            raise UserError("its values are nested too deeply or without end")
+        if isinstance(value, dict):
+            return {key: self.tidy(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.tidy(item, depth + 1) for item in value]
+        if isinstance(value, tuple):
+            return tuple(self.tidy(item, depth + 1) for item in value)
+        if isinstance(value, Global) and isinstance(value.value, str):
+            return value.value
+        plain = (str, bytes, int, float, bool, set, frozenset, np.ndarray, np.generic, type(None))
+        if isinstance(value, plain):
+            return value
+        raise UserError(f"it holds a bare {type(value).__name__}, which is no value")

@@ -1,0 +1,1 @@
+"""Domains: each folder holds all of one, and is one value `Domain`."""

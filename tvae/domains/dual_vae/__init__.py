@@ -1,0 +1,1 @@
+"""v5.5: two coupled VAEs of the ternary operations."""

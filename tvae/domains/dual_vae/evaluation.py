@@ -1,0 +1,199 @@
+"""What is measured on a dual VAE; all functions are pure and jit-able.
+
+The headline is ``eval/coverage_mu_a`` and ``_b``: the share of operations that each VAE's own
+decoder reproduces exactly from its own posterior mean, without the other VAE's leak.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from tvae.domains.dual_vae.module import DualVAE
+from tvae.domains.operations import coverage
+from tvae.domains.operations.data import Split
+from tvae.engine.task import Metrics, Params
+from tvae.geometry import padic as ternary
+from tvae.losses import divergence
+from tvae.metrics import latent
+
+PRIOR_DRAWS = 195_000
+"""Categorical prior samples of the final evaluation (v5.5's rule)."""
+ARGMAX_DRAWS = 50_000
+"""Argmax prior samples of the final evaluation."""
+
+
+def short(draws: int) -> str:
+    """How metric names write a number of draws.
+
+    >>> short(195_000), short(1_500)
+    ('195k', '1500')
+    """
+    return f"{draws // 1000}k" if draws % 1000 == 0 else str(draws)
+
+
+def exact_from_mu(model: DualVAE, params: Params) -> dict[str, jax.Array]:
+    """Which operations each VAE reproduces from its own mean: bool ``(n_operations,)`` by VAE."""
+    index = jnp.arange(ternary.count(n_digits=model.n_digits))
+    digit = ternary.digits(index, n_digits=model.n_digits)
+    x = ternary.values(index, n_digits=model.n_digits)
+    vae = model.bind({"params": params})
+    posterior = vae.encode(x)
+    return {
+        "a": coverage.exact_match(vae.decode_a(posterior.mu_a), digit),
+        "b": coverage.exact_match(vae.decode_b(posterior.mu_b), digit),
+    }
+
+
+def coverage_mu(model: DualVAE, params: Params) -> Metrics:
+    """``eval/coverage_mu_a`` and ``_b``: exact reconstruction from the own mean, all operations."""
+    exact = exact_from_mu(model, params)
+    return {f"eval/coverage_mu_{vae}": coverage.share(hit) for vae, hit in exact.items()}
+
+
+def coverage_by_split(model: DualVAE, params: Params, split: Split) -> Metrics:
+    """Exact reconstruction from the own mean on all operations and on each part of the split."""
+    parts = {"_train": split.train, "_val": split.val, "_test": split.test}
+    metrics = {}
+    for vae, hit in exact_from_mu(model, params).items():
+        metrics[f"eval/coverage_mu_{vae}"] = coverage.share(hit)
+        for part, index in parts.items():
+            metrics[f"eval/coverage_mu{part}_{vae}"] = coverage.share(hit[index])
+    return metrics
+
+
+def coverage_coupled(model: DualVAE, params: Params, rho: jax.Array) -> Metrics:
+    """Exact reconstruction of the coupled forward pass: means mixed by ``rho``, then decoded.
+
+    With a leak, A can read the answer from B's latent: compare with ``eval/coverage_mu_a``.
+    """
+    index = jnp.arange(ternary.count(n_digits=model.n_digits))
+    digit = ternary.digits(index, n_digits=model.n_digits)
+    x = ternary.values(index, n_digits=model.n_digits)
+    zeros = jnp.zeros((index.size, model.latent_dim))
+    outputs = model.bind({"params": params})(x, zeros, zeros, rho=rho)
+    return {
+        "eval/coverage_coupled_a": coverage.share(coverage.exact_match(outputs.logits_a, digit)),
+        "eval/coverage_coupled_b": coverage.share(coverage.exact_match(outputs.logits_b, digit)),
+        "eval/rho": jnp.asarray(rho, jnp.float32),
+    }
+
+
+def prior_coverage(
+    model: DualVAE, params: Params, key: jax.Array, *, categorical_draws: int, argmax_draws: int
+) -> Metrics:
+    """Prior coverage of both decoders, each beside its uniform-noise baseline.
+
+    Args:
+      model: the module.
+      params: its parameters.
+      key: of the draws.
+      categorical_draws: samples whose digits are drawn from the softmax; 0 = do not measure.
+      argmax_draws: samples decoded to their most probable digits; 0 = do not measure.
+
+    Returns:
+      ``eval/prior_coverage_<n>_a`` (categorical), ``eval/prior_coverage_argmax_<n>_a``, the same
+      for B, and ``eval/prior_coverage_<n>_uniform``.
+    """
+    sizes = {"latent_dim": model.latent_dim, "n_digits": model.n_digits}
+    n_operations = ternary.count(n_digits=model.n_digits)
+    rules = {
+        f"eval/prior_coverage_{short(categorical_draws)}": (
+            coverage.prior_coverage_categorical,
+            categorical_draws,
+        ),
+        f"eval/prior_coverage_argmax_{short(argmax_draws)}": (
+            coverage.prior_coverage_argmax,
+            argmax_draws,
+        ),
+    }
+    decoders: dict[str, Callable[[DualVAE, jax.Array], jax.Array]] = {
+        "a": DualVAE.decode_a,
+        "b": DualVAE.decode_b,
+    }
+    metrics: Metrics = {}
+    keys = iter(jax.random.split(key, len(rules) * len(decoders)))
+    for name, (measure, draws) in rules.items():
+        if draws == 0:
+            continue
+        for vae, decoder in decoders.items():
+
+            def decode(
+                z: jax.Array, decoder: Callable[[DualVAE, jax.Array], jax.Array] = decoder
+            ) -> jax.Array:
+                return decoder(model.bind({"params": params}), z)
+
+            metrics[f"{name}_{vae}"] = measure(decode, next(keys), draws=draws, **sizes)
+        uniform = coverage.uniform_baseline(draws, n_operations=n_operations)
+        metrics[f"{name}_uniform"] = jnp.float32(uniform)
+    return metrics
+
+
+def worst_coverage(metrics: Metrics, *, argmax_draws: int) -> Metrics:
+    """``eval/worst_coverage``: what a base is for, as one number to select and stop by.
+
+    The smaller over the two VAEs of reconstruction coverage times argmax prior coverage; its
+    ceiling is that of the prior coverage. Empty where the latter is not measured.
+    """
+    if argmax_draws == 0:
+        return {}
+    prior = f"eval/prior_coverage_argmax_{short(argmax_draws)}"
+    products = [metrics[f"eval/coverage_mu_{v}"] * metrics[f"{prior}_{v}"] for v in "ab"]
+    return {"eval/worst_coverage": jnp.minimum(*products)}
+
+
+def latent_use(model: DualVAE, params: Params) -> Metrics:
+    """Entropy, KL and active dimensions of the posterior over all operations.
+
+    ``eval/kl_per_dimension_*`` is a vector ``(latent_dim,)`` in nats; the rest are scalars.
+    """
+    index = jnp.arange(ternary.count(n_digits=model.n_digits))
+    x = ternary.values(index, n_digits=model.n_digits)
+    q = model.bind({"params": params}).encode(x)
+    everything = jnp.ones(index.size)
+    metrics: Metrics = {}
+    for vae, mu, logvar in (("a", q.mu_a, q.logvar_a), ("b", q.mu_b, q.logvar_b)):
+        per_dimension = divergence.gaussian_kl(mu, logvar).mean(0)
+        metrics[f"eval/latent_entropy_{vae}"] = latent.histogram_entropy(mu, everything)
+        metrics[f"eval/kl_{vae}"] = per_dimension.sum()
+        metrics[f"eval/kl_per_dimension_{vae}"] = per_dimension
+        metrics[f"eval/active_dimensions_{vae}"] = latent.active_dimensions(mu)
+    return metrics
+
+
+def measure(
+    model: DualVAE,
+    params: Params,
+    key: jax.Array,
+    *,
+    rho: jax.Array | float | None,
+    split: Split | None,
+) -> Metrics:
+    """All measures of this module with the final numbers of draws, compiled in parts.
+
+    Args:
+      model: the module.
+      params: its parameters.
+      key: of the prior draws.
+      rho: permeability of the coupled pass; None = do not measure it.
+      split: of the operations; None = measure the whole space only.
+
+    Returns:
+      The metrics; not for use inside ``jit``.
+    """
+    draws = {"categorical_draws": PRIOR_DRAWS, "argmax_draws": ARGMAX_DRAWS}
+    parts: list[Callable[[Params], Metrics]] = [
+        lambda params: prior_coverage(model, params, key, **draws),
+        lambda params: latent_use(model, params),
+    ]
+    if rho is not None:
+        mixed = jnp.float32(rho)
+        parts.insert(0, lambda params: coverage_coupled(model, params, mixed))
+    if split is None:
+        parts.insert(0, lambda params: coverage_mu(model, params))
+    else:
+        parts.insert(0, lambda params: coverage_by_split(model, params, split))
+    metrics: Metrics = {}
+    for part in parts:
+        metrics |= jax.jit(part)(params)
+    return metrics

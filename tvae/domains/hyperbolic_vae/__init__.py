@@ -1,0 +1,1 @@
+"""v6: one VAE whose latent space is the Poincaré ball."""

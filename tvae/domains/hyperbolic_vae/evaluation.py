@@ -1,0 +1,111 @@
+"""What is measured on a hyperbolic VAE, from deterministic embeddings of all operations.
+
+Every figure is of the one embedding: it decodes (``eval/coverage_ball``), its radii carry the
+valuation (``eval/hierarchy``), its distances the tree (``eval/tree_fidelity``).
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tvae.domains.hyperbolic_vae.module import HyperbolicVAE
+from tvae.domains.operations import coverage
+from tvae.engine import compilation
+from tvae.engine.task import Metrics, Params
+from tvae.geometry import padic as ternary
+from tvae.geometry import poincare
+from tvae.metrics import hierarchy, tree
+from tvae.metrics.embedding import embedding_metrics
+from tvae.metrics.sample import tree_sample
+
+SAMPLE_SEED = 0
+"""Of the pairs that stand for the whole space: the same in every run."""
+
+
+def embed_all(model: HyperbolicVAE, params: Params) -> tuple[jax.Array, jax.Array]:
+    """Embedding ``(19683, latent_dim)`` of all operations, and its curvature."""
+    x = ternary.values(jnp.arange(ternary.count()))
+    ball, _ = model.apply({"params": params}, x, method=HyperbolicVAE.embed)
+    return ball.z, ball.c
+
+
+def reconstruction(
+    model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray
+) -> Metrics:
+    """Which operations decode exactly, from the embedding and from one posterior sample each.
+
+    Args:
+      model: the module.
+      params: its parameters.
+      key: of the samples.
+      learned: bool ``(19683,)``, False for operations held out.
+
+    Returns:
+      ``eval/coverage_ball`` and ``eval/coverage_sampled``, ceiling 1; where operations are held
+      out also ``eval/coverage_ball_held_out``, the share of *them* that decodes.
+    """
+    index = jnp.arange(ternary.count())
+    digit = ternary.digits(index)
+    vae = model.bind({"params": params})
+    z, _ = embed_all(model, params)
+    exact = coverage.exact_match(vae.decode(z), digit)
+    sampled = vae(ternary.values(index), jax.random.normal(key, z.shape))
+    metrics = {
+        "eval/coverage_ball": coverage.share(exact),
+        "eval/coverage_sampled": coverage.share(coverage.exact_match(sampled.logits, digit)),
+    }
+    if not learned.all():
+        metrics["eval/coverage_ball_held_out"] = coverage.share(exact[np.flatnonzero(~learned)])
+    return metrics
+
+
+def score(metrics: Metrics) -> jax.Array:
+    """One number to select by: coverage * hierarchy * tree fidelity, each over its ceiling.
+
+    At most 1 for tie-free lengths. Richness is left out: it has no ceiling of its own, and the
+    other three say whether it was bought too dearly.
+    """
+    order = -metrics["eval/hierarchy"] / -hierarchy.hierarchy_ceiling()
+    fidelity = metrics["eval/tree_fidelity"] / tree.tree_fidelity_ceiling()
+    return metrics["eval/coverage_ball"] * order * fidelity
+
+
+def headline(
+    model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray
+) -> Metrics:
+    """The periodic evaluation: coverage, hierarchy, richness, tree fidelity and their score.
+
+    A part of :func:`full`, which takes three times as long to compile.
+    """
+    z, c = embed_all(model, params)
+    valuation = ternary.valuation(jnp.arange(ternary.count()))
+    radius = poincare.hyperbolic_radius(z, c=c)
+    # The sample that embedding_metrics draws from the same seed.
+    sample = tree_sample(jax.random.split(jax.random.key(SAMPLE_SEED), 3)[0])
+    point = z[sample.operations]
+    distance = poincare.pairwise_distance(point, point, c=c)
+    metrics = reconstruction(model, params, key, learned=learned) | {
+        "eval/hierarchy": hierarchy.hierarchy(radius, valuation),
+        "eval/richness": hierarchy.richness(radius, valuation),
+        "eval/tree_fidelity": tree.tree_fidelity(distance, sample),
+    }
+    return metrics | {"eval/score": score(metrics)}
+
+
+def full(model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray) -> Metrics:
+    """Everything: :func:`reconstruction` and all of ``embedding_metrics``, prefixed ``eval/``."""
+    z, c = embed_all(model, params)
+    measured = embedding_metrics(z, jax.random.key(SAMPLE_SEED), c=c)
+    metrics = reconstruction(model, params, key, learned=learned)
+    metrics |= {f"eval/{name}": value for name, value in measured.items()}
+    return metrics | {"eval/score": score(metrics)}
+
+
+def measure(
+    model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray
+) -> Metrics:
+    """:func:`full` as a compiled program that runs once; not for use inside ``jit``."""
+    function = functools.partial(full, model, learned=learned)
+    return compilation.jit_once(function)(params, key)

@@ -1,0 +1,65 @@
+"""What can be asked of a v6 model: one encoder, one embedding, a decoder of the ball."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from tvae.domains.hyperbolic_vae import evaluation
+from tvae.domains.hyperbolic_vae.module import HyperbolicVAE, wrap
+from tvae.domains.hyperbolic_vae.task import learned_operations
+from tvae.domains.views import BALL, Points, Posterior, Views
+from tvae.engine.task import Metrics, Params
+from tvae.errors import UserError
+from tvae.geometry import padic as ternary
+
+
+def make_views(model: HyperbolicVAE, config: ConfigDict | None) -> Views:
+    """Views of a hyperbolic VAE.
+
+    The posterior's log-variance is that of a tangent vector at the embedded point, in units of
+    hyperbolic length; its mean is the latent before the projection. The prior is the wrapped
+    normal around the origin that the model was trained against.
+
+    Args:
+      model: the module.
+      config: validated configuration.
+
+    Raises:
+      UserError: without a configuration, which alone knows the scale of the prior.
+    """
+    if config is None:
+        raise UserError("a hyperbolic VAE cannot be loaded without its configuration")
+    scale, learned = config.model.prior_scale, learned_operations(config.data)
+    latent_dim = model.encoder.latent_dim
+
+    def encode(params: Params, x: jax.Array) -> Posterior:
+        return Posterior(*model.bind({"params": params}).encoder(x))
+
+    def embed(params: Params, x: jax.Array) -> Points:
+        ball, _ = model.bind({"params": params}).embed(x)
+        return Points(ball.z, ball.c)
+
+    def decode(params: Params, z: jax.Array) -> jax.Array:
+        return model.bind({"params": params}).decode(z)
+
+    def prior(params: Params, key: jax.Array, n: int) -> jax.Array:
+        c = model.bind({"params": params}).projection.c()
+        v = scale * jax.random.normal(key, (n, latent_dim))
+        return wrap(jnp.zeros_like(v), v, c=c)
+
+    def measure(params: Params, key: jax.Array, recorded: Mapping[str, Any]) -> Metrics:
+        del recorded
+        return evaluation.measure(model, params, key, learned=learned)
+
+    return Views(
+        n_digits=ternary.N_DIGITS,
+        latent_dim=latent_dim,
+        encode=encode,
+        embed={"a": embed},
+        decode={BALL: {"a": decode}},
+        prior=prior,
+        measure=measure,
+    )

@@ -1,0 +1,1 @@
+"""What the ternary models share: the operations, their digits, sampling, coverage."""

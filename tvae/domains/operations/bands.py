@@ -1,0 +1,150 @@
+r"""Where the 3-adic tree puts an operation: intervals of radius and of pair distance.
+
+Static NumPy tables ``(..., 2)`` of ``(low, high)``, each a statement of 3-adic arithmetic about one
+length: the hyperbolic radius of an operation from its valuation and first non-zero digit, the
+hyperbolic distance of a pair from :math:`v(i - j)`, the Euclidean distance of a pair from
+:math:`|v_i - v_j|`. :mod:`tvae.losses.intervals` pulls lengths into them.
+"""
+
+import jax.numpy as jnp
+import numpy as np
+
+from tvae.geometry import padic as ternary
+from tvae.geometry.padic import N_DIGITS
+
+Table = np.ndarray
+
+_N_LEVELS = N_DIGITS + 1
+
+
+def valuations() -> Table:
+    """Valuation of every operation, int32 ``(19683,)``.
+
+    >>> valuations()[[0, 1, 3, 18]].tolist()
+    [9, 0, 1, 2]
+    """
+    return np.asarray(ternary.valuation(jnp.arange(ternary.count())))
+
+
+def leading_digits() -> Table:
+    """First non-zero digit of every operation, ``(19683,)``: 1 or 2, and 0 for index 0.
+
+    >>> leading_digits()[[0, 1, 2, 6, 9]].tolist()
+    [0, 1, 2, 2, 1]
+    """
+    return np.arange(ternary.count()) // 3 ** np.minimum(valuations(), N_DIGITS - 1) % 3
+
+
+def level_bands(*, outer: float, inner: float) -> Table:
+    """Touching bands of hyperbolic radius, one a level.
+
+    Level v < 9 gets a width in proportion to 9 - v: its 2 * 3^(8-v) operations need a room that
+    grows with the logarithm of their number. Level 9, index 0 alone, gets ``[0, inner]``.
+
+    Args:
+      outer: upper end of level 0, hyperbolic length.
+      inner: upper end of level 9.
+
+    Returns:
+      ``(10, 2)``; bands do not overlap, so radii inside them have the ceiling of hierarchy.
+
+    >>> level_bands(outer=4.55, inner=0.05)[[0, 1, 8, 9]].round(2).tolist()
+    [[3.65, 4.55], [2.85, 3.65], [0.05, 0.15], [0.0, 0.05]]
+    """
+    share = (N_DIGITS - np.arange(N_DIGITS)) / (N_DIGITS * (N_DIGITS + 1) / 2)
+    high = outer - (outer - inner) * np.concatenate([[0.0], np.cumsum(share)])
+    return np.stack([np.append(high[1:], 0.0), high], axis=1)
+
+
+def radius_intervals(*, outer: float, inner: float, gap: float, margin: float) -> Table:
+    r"""Interval of hyperbolic radius of every operation: one Cantor step inside its level's band.
+
+    With u in [-1, 1] along the band, operations whose first non-zero digit is 1 own
+    ``[-1 + margin, -gap]`` and those with 2 own ``[gap, 1 - margin]``. The two halves of a level
+    are as large as each other, so its variance is at least :math:`(gap\, w_v / 2)^2` for a band of
+    width :math:`w_v`: see :func:`richness_floor`.
+
+    Args:
+      outer: upper end of level 0, hyperbolic length.
+      inner: upper end of level 9.
+      gap: share of a half band that stays empty around its middle, below ``1 - margin``.
+      margin: share of a half band that stays empty at its ends; negative bands overlap their
+        neighbours, which trades hierarchy for richness.
+
+    Returns:
+      float32 ``(19683, 2)``.
+
+    >>> table = radius_intervals(outer=4.55, inner=0.05, gap=0.5, margin=0.0)
+    >>> table[[0, 1, 2]].round(3).tolist()
+    [[0.0, 0.05...], [3.65..., 3.875], [4.32..., 4.55...]]
+    """
+    bands = level_bands(outer=outer, inner=inner)[valuations()]
+    middle, half = bands.mean(1), (bands[:, 1] - bands[:, 0]) / 2
+    leading = leading_digits()
+    low = np.select([leading == 1, leading == 2], [-1.0 + margin, gap], -1.0)
+    high = np.select([leading == 1, leading == 2], [-gap, 1.0 - margin], 1.0)
+    ends = np.stack([middle + low * half, middle + high * half], axis=1)
+    return np.maximum(ends, 0.0).astype(np.float32)
+
+
+def richness_floor(*, outer: float, inner: float, gap: float) -> float:
+    r"""Smallest richness of radii inside :func:`radius_intervals`.
+
+    .. math:: \tfrac{1}{10} \sum_{v < 9} (gap\, w_v / 2)^2
+
+    With ``gap = 1`` this is also the largest richness of radii inside the bands: no spread exceeds
+    half of each level at either end.
+
+    >>> round(richness_floor(outer=3.56, inner=0.05, gap=0.7), 4)
+    0.0212
+    >>> round(richness_floor(outer=3.56, inner=0.05, gap=1.0), 4)
+    0.0433
+    """
+    width = np.diff(level_bands(outer=outer, inner=inner)[:-1], axis=1)
+    return float(((gap * width / 2) ** 2).sum() / _N_LEVELS)
+
+
+def tree_intervals(*, outer: float, ratio: float, margin: float, depth: int) -> Table:
+    """Interval of hyperbolic distance of a pair, by its valuation v(i - j).
+
+    Pairs that differ in the first digit lie further apart than ``outer``; each further digit that
+    they share contracts the edge by ``ratio``.
+
+    Args:
+      outer: lower edge of v = 0, hyperbolic length.
+      ratio: of consecutive edges, in (0, 1).
+      margin: length that stays empty on both sides of an edge.
+      depth: from this valuation on only the upper edge binds: batches hold next to no deeper
+        pairs, and they are 3^-depth of all.
+
+    Returns:
+      float32 ``(10, 2)``; the upper end of v = 0 is infinite.
+
+    >>> tree_intervals(outer=4.0, ratio=0.5, margin=0.0, depth=2)[:4].tolist()
+    [[4.0, inf], [2.0, 4.0], [0.0, 2.0], [0.0, 1.0]]
+    """
+    level = np.arange(_N_LEVELS)
+    edge = outer * ratio**level
+    low = np.where(level >= depth, 0.0, edge + margin)
+    high = np.append(np.inf, edge[:-1]) - margin
+    return np.stack([low, high], axis=1).astype(np.float32)
+
+
+def chord_intervals(*, same: float, far: float, margin: float) -> Table:
+    """Interval of Euclidean distance in the ball of a pair, by its level gap |v_i - v_j|.
+
+    Args:
+      same: pairs of one level lie nearer than this, of different levels further apart.
+      far: pairs of neighbouring levels lie nearer than this, of others further apart.
+      margin: length that stays empty on both sides of an edge.
+
+    Returns:
+      float32 ``(10, 2)``; two edges only, since 98 % of all pairs are at most two levels apart.
+
+    >>> chord_intervals(same=1.0, far=1.5, margin=0.25)[:4].tolist()
+    [[0.0, 0.75], [1.25, 1.25], [1.75, inf], [1.75, inf]]
+    """
+    n_far = _N_LEVELS - 2
+    low = np.array([0.0, same + margin] + [far + margin] * n_far)
+    high = np.array([same - margin, far - margin] + [np.inf] * n_far)
+    return np.stack([low, high], axis=1).astype(np.float32)

@@ -1,0 +1,106 @@
+"""Stratified batches: fixed counts per level of the tree, drawn on the device with replacement."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tvae.geometry import padic as ternary
+
+HIGH_LEVEL = 4
+"""Levels from this valuation on hold 1.2 % of the operations and share the high budget."""
+
+
+class StratifiedCounts(NamedTuple):
+    """Rows of a batch, as static Python integers.
+
+    Attributes:
+      levels: rows drawn from each valuation, 0 first.
+      uniform: rows drawn from all operations alike.
+    """
+
+    levels: tuple[int, ...]
+    uniform: int
+
+    @property
+    def batch_size(self) -> int:
+        """Rows in all."""
+        return sum(self.levels) + self.uniform
+
+
+def stratified_counts(
+    batch_size: int, high_ratio: float, *, n_digits: int = ternary.N_DIGITS, p: int = 3
+) -> StratifiedCounts:
+    """Share a batch out over the levels, as the original does.
+
+    ``int(batch_size * high_ratio)`` rows go in equal parts to the levels of valuation 4 and more,
+    the rest to the levels below in proportion to their size; every level gets at least one row.
+    What rounding down leaves over is drawn uniformly.
+
+    Args:
+      batch_size: rows of the batch.
+      high_ratio: share of the batch for the deep levels (v5.12: 0.25, v5.11: 0.20).
+      n_digits: digits of an operation, at least 4.
+      p: base.
+
+    Returns:
+      The counts; they add up to ``batch_size``.
+
+    Raises:
+      ValueError: if the levels' least counts do not fit the batch (the original draws too many
+        rows then and throws a random part away, which leaves no fixed count).
+
+    >>> stratified_counts(512, 0.25)
+    StratifiedCounts(levels=(259, 86, 28, 9, 21, 21, 21, 21, 21, 21), uniform=4)
+    """
+    sizes = ternary.level_counts(n_digits=n_digits, p=p)
+    if len(sizes) <= HIGH_LEVEL:
+        raise ValueError(f"expected n_digits >= {HIGH_LEVEL}, got {n_digits}")
+    low = sizes[:HIGH_LEVEL]
+    high_budget = int(batch_size * high_ratio)
+    low_budget = batch_size - high_budget
+    levels = (
+        *(max(1, int(low_budget * size / sum(low))) for size in low),
+        *(max(1, high_budget // (len(sizes) - HIGH_LEVEL)) for _ in sizes[HIGH_LEVEL:]),
+    )
+    if sum(levels) > batch_size:
+        raise ValueError(
+            f"the levels need {sum(levels)} rows, more than batch_size={batch_size} "
+            f"(high_ratio={high_ratio})"
+        )
+    return StratifiedCounts(levels, batch_size - sum(levels))
+
+
+def stratified_indices(
+    key: jax.Array, counts: StratifiedCounts, *, n_digits: int = ternary.N_DIGITS, p: int = 3
+) -> jax.Array:
+    r"""Draw the operations of one batch, uniformly within each level.
+
+    An operation of valuation v < n_digits is :math:`p^v` times a number that p does not divide;
+    the r-th such number is ``p * (r // (p - 1)) + r % (p - 1) + 1``. So a uniform r gives a uniform
+    operation of the level without a table of members.
+
+    Args:
+      key: typed PRNG key.
+      counts: from :func:`stratified_counts` (static).
+      n_digits: digits of an operation.
+      p: base.
+
+    Returns:
+      int32 ``(counts.batch_size,)``: the levels in ascending order, then the uniform rows.
+
+    >>> counts = stratified_counts(512, 0.25)
+    >>> stratified_indices(jax.random.key(0), counts).shape
+    (512,)
+    """
+    sizes = ternary.level_counts(n_digits=n_digits, p=p)
+    # Level n_digits is index 0 alone, and zero times its only draw.
+    scales = (*(p**level for level in range(n_digits)), 0)
+    n_uniform = counts.uniform
+    size = np.repeat((*sizes, ternary.count(n_digits=n_digits, p=p)), (*counts.levels, n_uniform))
+    scale = np.repeat((*scales, 0), (*counts.levels, n_uniform))
+    draw = jax.random.randint(key, size.shape, 0, jnp.asarray(size, jnp.int32), jnp.int32)
+    unit = p * (draw // (p - 1)) + draw % (p - 1) + 1
+    uniform = np.arange(size.size) >= size.size - n_uniform
+    return jnp.where(jnp.asarray(uniform), draw, jnp.asarray(scale, jnp.int32) * unit)

@@ -1,0 +1,57 @@
+"""What is measured on a ternary VAE, over all operations; pure and jit-able.
+
+``eval/coverage_ball`` is the honest one: the share of operations that the decoder reproduces from
+A's point of the ball alone. ``eval/coverage_mu_a`` decodes the encoder's mean past the ball, which
+a frozen autoencoder keeps at 1 whatever the ball holds; the original's 100 % is this one.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from tvae.domains.operations import coverage
+from tvae.domains.projected_vae.module import ProjectedVAE
+from tvae.engine.task import Metrics, Params
+from tvae.geometry import padic as ternary
+from tvae.metrics.embedding import embedding_metrics
+
+_SAMPLE_SEED = 0  # of the pairs that stand for the whole space: the same in every run
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def measure(
+    model: ProjectedVAE,
+    params: Params,
+    *,
+    noise: tuple[jax.Array, jax.Array] | None,
+) -> Metrics:
+    """Both coverages, curvatures and all measures of both embeddings; compiled.
+
+    Args:
+      model: the module.
+      params: its parameters.
+      noise: standard normal noise ``(19683, latent_dim)`` of A and B: measures posterior samples,
+        as the original does. None measures the means.
+
+    Returns:
+      ``eval/coverage_mu_a``, ``eval/coverage_ball``, ``eval/curvature_a`` and ``_b``, and for every
+      measure of :func:`tvae.metrics.embedding.embedding_metrics` ``eval/<measure>_a`` and ``_b``.
+    """
+    index = jnp.arange(ternary.count())
+    digit = ternary.digits(index)
+    vae = model.bind({"params": params})
+    noise_a, noise_b = (None, None) if noise is None else noise
+    outputs = vae(ternary.values(index), noise_a=noise_a, noise_b=noise_b)
+    from_mu = vae.decode(outputs.latents.mu_a)
+    from_ball = outputs.logits_a if model.decode_ball else vae.decode_points(outputs.ball_a.z)
+    metrics = {
+        "eval/coverage_mu_a": coverage.share(coverage.exact_match(from_mu, digit)),
+        "eval/coverage_ball": coverage.share(coverage.exact_match(from_ball, digit)),
+    }
+    for encoder, ball in (("a", outputs.ball_a), ("b", outputs.ball_b)):
+        metrics[f"eval/curvature_{encoder}"] = ball.c
+        # A fresh key of the same seed: both embeddings are measured on the same pairs.
+        measured = embedding_metrics(ball.z, jax.random.key(_SAMPLE_SEED), c=ball.c)
+        metrics |= {f"eval/{name}_{encoder}": value for name, value in measured.items()}
+    return metrics

@@ -1,0 +1,1 @@
+"""The engine: task, step, optimizer, schedules and loop; it knows no model and no file format."""

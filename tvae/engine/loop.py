@@ -1,0 +1,255 @@
+"""The training loop: epochs, evaluations, reports, checkpoints, early stop, resume."""
+
+import dataclasses
+import math
+import pathlib
+import signal
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from tvae.cli import memory
+from tvae.cli import signals as interruption
+from tvae.engine import optim, step, stopping
+from tvae.engine.task import Task
+from tvae.errors import StoppedError, UserError
+from tvae.runs import checkpoint, lock
+from tvae.runs import log as writers
+
+CHECKPOINTS = "checkpoints"
+"""Folder of a working directory."""
+
+# A constant radius has no rank correlation: finite weights may give metrics that are not.
+_LOST = "training has diverged or collapsed"
+
+Rows = list[tuple[int, dict[str, Any]]]
+
+
+def _not_finite(metrics: Mapping[str, Any]) -> str:
+    """The first metrics that are not finite, as "val/loss is nan and 2 more"; "" if there is none.
+
+    >>> _not_finite({"a": 1.0, "b": float("nan"), "c": [0.0, float("inf")]})
+    'b is nan, c is [0.0, inf]'
+    """
+    bad = [name for name, value in metrics.items() if not np.isfinite(value).all()]
+    some = ", ".join(f"{name} is {metrics[name]}" for name in bad[:3])
+    return some + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
+
+
+def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_good: str) -> Rows:
+    """Bring pending metrics to the host in one transfer and refuse non-finite ones.
+
+    Args:
+      rows: epoch and metrics on the device.
+      nonfinite: of the state after the last row.
+      steps: per epoch.
+      limit: how many steps in a row may be skipped.
+      last_good: the newest checkpoint, for the message.
+    """
+    fetched, in_a_row = jax.device_get((rows, nonfinite))
+    halted = in_a_row > limit
+    for epoch, metrics in fetched:
+        first, last = epoch * steps, (epoch + 1) * steps - 1
+        if halted:
+            last = (fetched[-1][0] + 1) * steps - 1
+            first = last - int(in_a_row) + 1
+        elif metrics["train/skipped_updates"] == steps:
+            for name in [n for n, v in metrics.items() if n[:6] == "train/" and math.isnan(v)]:
+                del metrics[name]  # the mean of no step at all
+        bad = _not_finite(metrics)
+        if bad:
+            raise UserError(
+                f"{bad} in epoch {epoch} (steps {first} to {last}): {_LOST}"
+                + (f" for more than {limit} steps in a row" if halted else "")
+                + f"; lower the learning rate. Last good checkpoint: {last_good}"
+            )
+    return fetched
+
+
+def _start(
+    engine: step.Engine, run_key: jax.Array, store: checkpoint.RunCheckpoints
+) -> tuple[step.TrainState, stopping.Progress]:
+    """The initial state, or that of the newest intact checkpoint."""
+    state = engine.init(run_key)
+    found = store.restore_newest(state)
+    if found is None:
+        return state, stopping.Progress()
+    restored, saved = found
+    return jax.device_put(restored), stopping.Progress(**saved)
+
+
+def restore_latest(config: ConfigDict, task: Task, workdir: pathlib.Path) -> step.TrainState:
+    """The state of the newest intact checkpoint of a run, arrays in host memory.
+
+    Reads only: the run may still be going on. Damaged checkpoints are named on standard error.
+
+    Args:
+      config: of the run.
+      task: of the run.
+      workdir: its working directory.
+
+    Returns:
+      The training state.
+
+    Raises:
+      UserError: if there is no intact checkpoint, or it is of another version or layout.
+    """
+    engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+    shapes = jax.eval_shape(engine.init, jax.random.key(0))
+    with checkpoint.RunCheckpoints(workdir / CHECKPOINTS, read_only=True) as store:
+        found = store.restore_newest(shapes)
+    if found is None:
+        raise UserError(f"workdir {workdir}: holds no checkpoint")
+    return found[0]
+
+
+def _block_end(config: ConfigDict, epoch: int) -> tuple[int, bool]:
+    """Where the next host transfer is due: ``(epochs completed by then, evaluate there?)``."""
+
+    def following(every: int) -> int:
+        return (epoch // every + 1) * every
+
+    # A checkpoint is scored, so each save comes with an evaluation.
+    evaluation = min(
+        following(config.evaluation.every_epochs),
+        following(config.checkpoint.every_epochs),
+        config.epochs,
+    )
+    end = min(following(config.log_every_epochs), evaluation)
+    return end, end == evaluation
+
+
+def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, Any]:
+    """Train a task, or go on from the newest intact checkpoint of the working directory.
+
+    Args:
+      config: validated configuration.
+      task: the domain.
+      workdir: existing folder for checkpoints and metrics.
+
+    Returns:
+      The final metrics as plain numbers and lists; also written to ``metrics.json``.
+
+    Raises:
+      UserError: on divergence, also if only the final evaluation shows it, if no checkpoint is
+        intact, if the folder cannot be written or another process trains there, or for an
+        early-stop metric that does not exist.
+      StoppedError: after SIGTERM or SIGINT, with everything saved.
+    """
+    memory.limit_arenas()
+    with lock.hold(workdir):
+        engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+        run_key = jax.random.key(config.seed)
+        state, progress = _epochs(config, task, engine, run_key, workdir)
+        final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
+        bad = _not_finite(final)
+        if bad:
+            raise UserError(
+                f"{bad} in the final evaluation: {_LOST}; lower the learning rate. "
+                f"Its parameters are in {workdir / CHECKPOINTS}"
+            )
+        final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
+        writers.write_final(workdir, final)
+    return final
+
+
+def _epochs(
+    config: ConfigDict, task: Task, engine: step.Engine, run_key: jax.Array, workdir: pathlib.Path
+) -> tuple[step.TrainState, stopping.Progress]:
+    """All epochs that are left, with their rows and checkpoints."""
+    with (
+        interruption.watch() as signals,
+        checkpoint.RunCheckpoints(workdir / CHECKPOINTS) as store,
+    ):
+        state, progress = _start(engine, run_key, store)
+        memory.forget_programs()
+        with (
+            writers.open_writers(workdir, first_epoch=progress.epoch) as out,
+            writers.progress_bar(epochs=config.epochs, first_epoch=progress.epoch) as bar,
+        ):
+            while not stopping.is_finished(config, progress):
+                store.check()
+                state, rows, evaluated = _block(config, engine, run_key, state, progress, signals)
+                rows = _fetch(
+                    rows,
+                    state.nonfinite,
+                    steps=task.steps_per_epoch,
+                    limit=config.optimizer.max_nonfinite_steps,
+                    last_good=store.newest(),
+                )
+                memory.return_freed_pages()
+                for epoch, row in rows:
+                    out.write(epoch, row)
+                bar.set_postfix_str(writers.describe(rows[-1][1]), refresh=False)
+                bar.update(len(rows))
+                progress.epoch += len(rows)
+                if evaluated:
+                    _keep(config, progress, rows[-1][1], store, state)
+                if signals.received is not None:
+                    _stop(signals.received, store, state, progress)
+    return state, progress
+
+
+def _block(
+    config: ConfigDict,
+    engine: step.Engine,
+    run_key: jax.Array,
+    state: step.TrainState,
+    progress: stopping.Progress,
+    signals: interruption.Watch,
+) -> tuple[step.TrainState, Rows, bool]:
+    """Epochs up to the next host transfer, or to the first after a signal.
+
+    Returns:
+      The state, the rows of the epochs that were run, and whether the last was evaluated.
+    """
+    end, evaluate = _block_end(config, progress.epoch)
+    rows = []
+    for epoch in range(progress.epoch, end):
+        state, metrics = engine.train_epoch(state, run_key)
+        rows.append((epoch, metrics))
+        if signals.received is not None:
+            break
+    memory.return_freed_pages()
+    evaluate = evaluate and len(rows) == end - progress.epoch
+    if evaluate:
+        state, measured = engine.evaluate(state, run_key)
+        rows[-1] = (end - 1, metrics | measured)
+    return state, rows, evaluate
+
+
+def _stop(
+    received: signal.Signals,
+    store: checkpoint.RunCheckpoints,
+    state: step.TrainState,
+    progress: stopping.Progress,
+) -> NoReturn:
+    """Save, unscored where no evaluation was due, and leave the loop."""
+    store.save(int(state.step), state, dataclasses.asdict(progress), score=None)
+    store.wait()
+    raise StoppedError(
+        f"stopped by {received.name} after {progress.epoch} epochs, saved in {store.newest()}; "
+        "--resume goes on",
+        received,
+    )
+
+
+def _keep(
+    config: ConfigDict,
+    progress: stopping.Progress,
+    metrics: dict[str, Any],
+    store: checkpoint.RunCheckpoints,
+    state: step.TrainState,
+) -> None:
+    """Note an improvement, and save when one, the interval or the end asks for it."""
+    score = stopping.score(config, metrics)
+    stopping.watch(config, progress, metrics)
+    improved = score > progress.best_score + config.early_stop.min_delta
+    if improved:
+        progress.best_score, progress.best_epoch = score, progress.epoch
+    due = progress.epoch % config.checkpoint.every_epochs == 0
+    if improved or due or stopping.is_finished(config, progress):
+        store.save(int(state.step), state, dataclasses.asdict(progress), score=score)

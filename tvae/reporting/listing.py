@@ -1,0 +1,94 @@
+"""Metrics beside their definitions, as text: a table, JSON or CSV."""
+
+import csv
+import io
+import json
+import math
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tvae.geometry.padic import N_DIGITS
+from tvae.metrics.definitions import Definition, definition
+
+COLUMNS = ("metric", "value", "ceiling", "published", "better", "definition", "measured_on", "note")
+_NOTE_WIDTH = 100  # characters of a line of notes below the table
+
+
+def _number(value: float | None, absent: str = "-") -> str:
+    return absent if value is None else f"{value:.6g}"
+
+
+def _rows(metrics: Mapping[str, Any], n_digits: int) -> list[tuple[str, Any, Definition]]:
+    return [(key, value, definition(key, n_digits=n_digits)) for key, value in metrics.items()]
+
+
+def as_table(metrics: Mapping[str, Any], *, n_digits: int = N_DIGITS) -> str:
+    """Aligned columns: metric, value, ceiling, published value, definition; notes follow below.
+
+    Vectors are shown as their length. A note stands once for all metrics that share it.
+
+    >>> print(as_table({"eval/rho": 0.1}))
+    metric    value  ceiling  published  definition
+    eval/rho    0.1        -          -  share of the other VAE's latent in the coupled pass
+    """
+    header = ("metric", "value", "ceiling", "published")
+    cells, sentences = [header], ["definition"]
+    notes: dict[str, list[str]] = {}
+    for key, value, known in _rows(metrics, n_digits):
+        shown = f"[{len(value)} values]" if isinstance(value, list) else _number(value)
+        cells.append((key, shown, _number(known.ceiling), _number(known.published)))
+        sentences.append(known.text)
+        if known.note:
+            notes.setdefault(known.note, []).append(key)
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = [
+        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]), sentence])
+        for row, sentence in zip(cells, sentences, strict=True)
+    ]
+    for note, keys in notes.items():
+        named = ", ".join(key.removeprefix("eval/") for key in keys)
+        lines += textwrap.wrap(f"{named}: {note}", _NOTE_WIDTH, subsequent_indent="    ")
+    return "\n".join(lines) + "\n"
+
+
+def as_json(metrics: Mapping[str, Any], *, n_digits: int = N_DIGITS) -> str:
+    """One flat JSON object: metric key -> number, list for a vector, null for what is not finite.
+
+    >>> print(as_json({"eval/rho": 0.5, "eval/richness": math.nan}), end="")
+    {"eval/rho": 0.5, "eval/richness": null}
+    """
+    del n_digits
+    finite = {key: _finite(value) for key, value in metrics.items()}
+    return json.dumps(finite, allow_nan=False) + "\n"
+
+
+def _finite(value: Any) -> Any:
+    """A number, or None where it is not finite; lists by entry."""
+    if isinstance(value, list):
+        return [_finite(entry) for entry in value]
+    return value if math.isfinite(value) else None
+
+
+def as_csv(metrics: Mapping[str, Any], *, n_digits: int = N_DIGITS) -> str:
+    """One row a metric with the columns :data:`COLUMNS`; a vector has one row for each entry.
+
+    >>> as_csv({"eval/rho": 0.5}).splitlines()[1][:27]
+    'eval/rho,0.5,,,neither,shar'
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for key, value, known in _rows(metrics, n_digits):
+        entries = (
+            [(f"{key}[{i}]", entry) for i, entry in enumerate(value)]
+            if isinstance(value, list)
+            else [(key, value)]
+        )
+        about = (known.ceiling, known.published, known.better, known.text, known.measured_on)
+        for name, number in entries:
+            writer.writerow((name, number, *about, known.note))
+    return text.getvalue()
+
+
+FORMATS: dict[str, Callable[..., str]] = {"table": as_table, "json": as_json, "csv": as_csv}

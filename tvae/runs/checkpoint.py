@@ -1,0 +1,268 @@
+"""The checkpoints of a run: saved by Orbax in the background, checked whole when read."""
+
+import contextlib
+import dataclasses
+import functools
+import pathlib
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from tvae.runs import archive, compatibility as layout
+from tvae.runs.archive import DamagedError, first_line
+from tvae.errors import UserError
+
+DAMAGED = ".damaged"
+"""Ending of the name under which a damaged checkpoint is kept aside."""
+
+_REMOVED = ".removed"
+"""Subfolder that a checkpoint is moved to, in one instant, before its files are deleted."""
+
+
+def to_keep(scores: dict[int, float | None]) -> set[int]:
+    """Steps of the newest checkpoint and of the best, the earliest of equals.
+
+    >>> sorted(to_keep({1: 0.5, 2: 0.9, 3: 0.9, 4: 0.1, 5: None}))
+    [2, 5]
+    """
+    scored = {step: score for step, score in scores.items() if score is not None}
+    best = sorted(scored, key=lambda step: (-scored[step], step))[:1]
+    return {max(scores), *best} if scores else set()
+
+
+@dataclasses.dataclass(frozen=True)
+class _LatestAndBest(checkpoint_managers.PreservationPolicy):
+    """Orbax's question which checkpoints to keep, answered by :func:`to_keep`.
+
+    The scores come from the sealed records: Orbax's own policy forgets them at a restart.
+    """
+
+    scores: dict[int, float | None]
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> Sequence[bool]:
+        """One answer for each of Orbax's checkpoint infos."""
+        del context
+        keep = to_keep({info.step: self.scores.get(info.step) for info in checkpoints})
+        return [info.step in keep for info in checkpoints]
+
+
+class RunCheckpoints:
+    """The checkpoints of one run, in the hands of Orbax: the latest and the best are kept.
+
+    A save copies the state to host memory and returns; Orbax writes it in the background, gives the
+    folder its name when it is complete, and then moves older ones out of the way. The names of
+    folders, not their times, say which is newer.
+
+    Attributes:
+      folder: where they lie, one folder each, named by its step.
+    """
+
+    def __init__(self, folder: pathlib.Path, *, read_only: bool = False) -> None:
+        """Open a folder of checkpoints; without ``read_only``, clear what a kill left there."""
+        self.folder = folder
+        self._read_only = read_only
+        self._scores: dict[int, float | None] = {}
+        for step in self._steps():
+            with contextlib.suppress(DamagedError):  # named by restore_newest
+                score = archive.read_record(folder / str(step)).get("score")
+                self._scores[step] = score if isinstance(score, float) else None
+        self._last_saved = -1  # none yet
+        self._quiet = contextlib.ExitStack()
+        if not read_only:
+            for path in [*folder.glob(f"*{ocp.utils.TMP_DIR_SUFFIX}*"), folder / _REMOVED]:
+                shutil.rmtree(path, ignore_errors=True)
+            self._quiet.enter_context(archive.without_tracebacks())
+
+    @functools.cached_property
+    def _manager(self) -> ocp.CheckpointManager:
+        """Orbax's manager, opened by the first save: only then must every folder be intact."""
+        return ocp.CheckpointManager(
+            self.folder.absolute(),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=_LatestAndBest(self._scores),
+                enable_async_checkpointing=True,
+                todelete_subdir=_REMOVED,
+            ),
+        )
+
+    def _steps(self) -> list[int]:
+        return sorted(int(path.name) for path in self.folder.glob("*") if path.name.isdecimal())
+
+    def newest(self) -> str:
+        """Where the newest checkpoint is, written or being written, for people."""
+        return str(self.folder / str(max(self._scores))) if self._scores else "none"
+
+    def save(self, step: int, state: Any, progress: dict[str, Any], *, score: float | None) -> None:
+        """Take a copy of a state and let Orbax write it in the background.
+
+        Args:
+          step: steps taken; a checkpoint of this step may exist already and is kept.
+          state: training state.
+          progress: JSON-compatible values that the loop needs to go on.
+          score: larger is better; None for a state that was not evaluated.
+
+        Raises:
+          UserError: if it cannot be written, or an earlier one could not.
+        """
+        self.wait()
+        if step in self._scores:
+            return
+        arrays = archive.flatten(archive.on_host(state))
+        record = archive.seal(arrays, layout.version() | {"score": score, "progress": progress})
+        self._scores[step], self._last_saved = score, step
+        with self._told():
+            manager = self._manager
+            archive.reserve(self.folder, sum(array.nbytes for array in arrays.values()))
+            saved = manager.save(
+                step,
+                args=ocp.args.Composite(
+                    **{
+                        archive.ARRAYS: ocp.args.StandardSave(arrays),
+                        archive.RECORD: ocp.args.JsonSave(record),
+                    }
+                ),
+            )
+        if not saved:
+            raise UserError(f"checkpoint {self.folder / str(step)}: Orbax declined to save it")
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Turn a failed write of the last checkpoint into one line."""
+        try:
+            yield
+        # The disk is full, or gone: OSError from here, ValueError from TensorStore.
+        except Exception as error:
+            self._scores.pop(self._last_saved, None)
+            raise UserError(
+                f"checkpoint {self.folder / str(self._last_saved)} could not be saved: "
+                f"{first_line(error)}; earlier ones are intact"
+            ) from error
+
+    def check(self) -> None:
+        """Raise the error of a write that failed since, without waiting for one that goes on.
+
+        Raises:
+          UserError: naming the checkpoint.
+        """
+        if self._last_saved >= 0:
+            with self._told():
+                self._manager.check_for_errors()
+
+    def wait(self) -> None:
+        """Wait until everything is written.
+
+        Raises:
+          UserError: if something could not be.
+        """
+        if self._last_saved >= 0:
+            with self._told():
+                self._manager.wait_until_finished()
+            shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
+
+    def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
+        """Read a checkpoint, after waiting for what is still being written.
+
+        Args:
+          step: which one.
+          target: a tree of the same structure as the saved state.
+
+        Returns:
+          ``(state, progress)``; arrays are NumPy arrays.
+
+        Raises:
+          DamagedError: if it is not what was written.
+          UserError: if it is of another version, or of another structure, shape or dtype.
+        """
+        self.wait()
+        where = self.folder / str(step)
+        try:
+            arrays, record = archive.read(where)
+        except DamagedError:
+            layout.check_format(where)
+            raise
+        layout.check_version(record, where)
+        wanted = archive.flatten(target)
+        layout.check_arrays(arrays, wanted, where)
+        leaves = [arrays[name] for name in wanted]
+        return jax.tree.unflatten(jax.tree.structure(target), leaves), record["progress"]
+
+    def restore_newest(self, target: Any) -> tuple[Any, dict[str, Any]] | None:
+        """Read the newest intact checkpoint and name the damaged ones before it.
+
+        Those are set aside under another name, so that the run can save their steps again.
+
+        Args:
+          target: a tree of the same structure as the saved state.
+
+        Returns:
+          ``(state, progress)``, or None where there is no checkpoint at all.
+
+        Raises:
+          UserError: if all are damaged, or the newest intact one is of another version or layout.
+        """
+        self.wait()
+        damaged: dict[int, str] = {}
+        for step in reversed(self._steps()):
+            try:
+                restored = self.restore(step, target)
+            except DamagedError as error:
+                damaged[step] = str(error)
+                continue
+            for bad, message in damaged.items():
+                sys.stderr.write(f"warning: {message}; going back to step {step}\n")
+                self._set_aside(bad)
+            self._tidy()
+            return restored
+        if damaged:
+            raise UserError(f"no intact checkpoint: {'; '.join(damaged.values())}")
+        return None
+
+    def _set_aside(self, step: int) -> None:
+        self._scores.pop(step, None)
+        if not self._read_only:
+            path = self.folder / str(step)
+            aside = path.with_name(path.name + DAMAGED)
+            if aside.exists():
+                shutil.rmtree(aside)
+            path.rename(aside)
+
+    def _tidy(self) -> None:
+        """Delete what a killed run had no time to, and set aside what is damaged beside."""
+        if self._read_only:
+            return
+        for step in self._steps():
+            if step not in self._scores:
+                sys.stderr.write(f"warning: checkpoint {self.folder / str(step)} cannot be read\n")
+                self._set_aside(step)
+        for step in self._scores.keys() - to_keep(self._scores):
+            self._manager.delete(step)
+            del self._scores[step]
+
+    def __enter__(self) -> "RunCheckpoints":
+        """Open for the length of a block."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Finish the writes; an error in the block is worth more than theirs."""
+        with contextlib.suppress(*([UserError] if kind else [])):
+            self.close()
+
+    def close(self) -> None:
+        """Finish what is being written and release the manager.
+
+        Raises:
+          UserError: if something could not be written.
+        """
+        try:
+            self.wait()
+        finally:
+            if "_manager" in self.__dict__:
+                with contextlib.suppress(Exception):  # what failed has been told by wait()
+                    self._manager.close()
+            shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
+            self._quiet.close()

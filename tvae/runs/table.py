@@ -1,0 +1,183 @@
+"""The record of runs as a table: DuckDB in memory over the rows that were just read.
+
+DuckDB because it takes columns as they come (hundreds of metrics and fields, most of them missing
+in most runs), sorts and filters them in SQL, and needs neither a server nor a schema to migrate.
+Nothing is stored: the table is rebuilt from disk whenever it is asked for.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tvae.runs.find import Row
+from tvae.domains import registry
+from tvae.errors import UserError
+
+FORMATS = ("table", "json", "csv")
+_FIRST = ("stage", "name", "task", "seed", "state", "epochs")
+
+
+def _column(rows: Sequence[Row], key: str) -> np.ndarray:
+    """A column: float64 with NaN for what is missing, or text with None."""
+    values = [row.get(key) for row in rows]
+    if all(value is None or isinstance(value, float) for value in values):
+        return np.array([math.nan if value is None else value for value in values], np.float64)
+    return np.array([None if value is None else str(value) for value in values], object)
+
+
+def _quoted(column: str) -> str:
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _without_nan(key: str, column: np.ndarray) -> str:
+    """A column of the table: DuckDB would sort NaN above all numbers, NULL is simply missing."""
+    name = _quoted(key)
+    missing = column.dtype == np.float64
+    return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END AS {name}" if missing else name
+
+
+def _duckdb() -> Any:
+    try:
+        import duckdb
+    except ImportError as error:
+        raise UserError("list: needs DuckDB; pip install 'tvae[artifacts]'") from error
+    return duckdb
+
+
+def _database(duckdb: Any, rows: Sequence[Row]) -> Any:
+    """A connection whose table ``runs`` holds the rows; it can reach no file and no network."""
+    keys = sorted({key for row in rows for key in row} | set(_FIRST))
+    connection = duckdb.connect(":memory:")
+    columns = {key: _column(rows, key) for key in keys}
+    connection.register("columns", columns)
+    chosen = ", ".join(_without_nan(key, column) for key, column in columns.items())
+    connection.execute(f"CREATE TABLE runs AS SELECT {chosen} FROM columns")  # noqa: S608 - quoted
+    connection.unregister("columns")
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _default_columns(rows: Sequence[Row], sort: str) -> list[str]:
+    """Who and how far, the headline metrics of the tasks at hand, and what is sorted by."""
+    tasks = {row.get("task") for row in rows}
+    entries = [entry for task, entry in registry.TASKS.items() if task in tasks]
+    headline = [key for entry in entries for key in entry.headline]
+    known = {key for row in rows for key in row}
+    wanted = [*_FIRST, *headline, *([sort.removeprefix("-")] if sort else [])]
+    return [key for key in dict.fromkeys(wanted) if key in known]
+
+
+def _check_columns(flag: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+    """Refuse a column that no row has."""
+    known = {key for row in rows for key in row}
+    for column in columns:
+        if column not in known:
+            near = sorted(key for key in known if column.split("/")[-1] in key)[:5]
+            hint = f"; there are {', '.join(near)}" if near else ""
+            raise UserError(f"--{flag}: no column {column!r}{hint}")
+
+
+def select(
+    rows: Sequence[Row],
+    *,
+    columns: Sequence[str] = (),
+    where: str = "",
+    sort: str = "",
+    limit: int | None = None,
+) -> list[Row]:
+    """Choose, sort and cut rows.
+
+    Args:
+      rows: from :mod:`tvae.runs.find`.
+      columns: to keep; empty for the usual ones and that of ``sort``.
+      where: an SQL condition over the columns, those with other signs than letters in double
+        quotes: ``task = 'dual_vae' AND "eval/kl_a" < 5``. "" for all rows.
+      sort: a column, ascending; with a leading ``-`` descending. "" for the order given.
+      limit: rows at most; None for all.
+
+    Returns:
+      Rows with these columns in this order, None for what is missing.
+
+    Raises:
+      UserError: for a column that no row has, or a condition that is no SQL.
+    """
+    if not rows:
+        return []
+    by = sort.removeprefix("-")
+    _check_columns("columns", columns, rows)
+    _check_columns("sort", [by] if by else [], rows)
+    columns = list(columns) or _default_columns(rows, sort)
+    query = f"SELECT {', '.join(map(_quoted, columns))} FROM runs"  # noqa: S608 - quoted
+    if where:
+        query += f" WHERE ({where})"
+    if by:
+        direction = "DESC" if sort.startswith("-") else "ASC"
+        query += f" ORDER BY {_quoted(by)} {direction} NULLS LAST, path"
+    if limit is not None:
+        query += f" LIMIT {limit:d}"
+    duckdb = _duckdb()
+    connection = _database(duckdb, rows)
+    try:
+        if len(duckdb.extract_statements(query)) != 1:
+            raise UserError("--where: expected a condition, got several statements")
+        found = connection.execute(query).fetchall()
+    except duckdb.Error as error:
+        raise UserError(f"--where: {str(error).splitlines()[0]}") from error
+    finally:
+        connection.close()
+    return [dict(zip(columns, row, strict=True)) for row in found]
+
+
+def printable(text: str) -> str:
+    """A text without signs that steer a terminal: names on disk may hold any.
+
+    >>> printable("a" + chr(27) + "[2J")
+    'a?[2J'
+    """
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _shown(value: Any) -> str:
+    """A value in a table."""
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
+
+
+def render(rows: Sequence[Row], style: str) -> str:
+    """Rows as text.
+
+    Args:
+      rows: from :func:`select`.
+      style: of ``FORMATS``.
+
+    Returns:
+      Text that ends with a line break.
+
+    >>> print(render([{"name": "b", "eval/hierarchy": -0.8}], "table"), end="")
+    name  eval/hierarchy
+    b     -0.8
+    """
+    if style == "json":
+        return json.dumps(rows, indent=2) + "\n"
+    if not rows:
+        return ""
+    header = list(rows[0])
+    if style == "csv":
+        out = io.StringIO()
+        writer = csv.DictWriter(out, header, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return out.getvalue()
+    lines = [header, *([_shown(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = (
+        "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)) for line in lines
+    )
+    return "".join(line.rstrip() + "\n" for line in text)

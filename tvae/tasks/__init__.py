@@ -1,1 +1,0 @@
-"""Domains put together for the engine: each task is model + data + terms + groups + evaluation."""
