@@ -29,7 +29,7 @@ def refusal(config):
     return None
 
 
-@pytest.mark.parametrize("task", list(config_lib.TASKS))
+@pytest.mark.parametrize("task", registry.names())
 def test_a_value_is_accepted_or_its_field_is_named(task):
     known = set(fields(task))
 
@@ -93,7 +93,7 @@ def test_what_is_accepted_trains(task, examples):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("task", list(config_lib.TASKS))
+@pytest.mark.parametrize("task", registry.names())
 def test_what_is_accepted_trains_widely(task):
     @settings(QUICK, max_examples=60)
     @given(tiny(task).filter(lambda config: refusal(config) is None))

@@ -16,6 +16,7 @@ from mkdocs.exceptions import PluginError
 
 from tests.conftest import REPOSITORY
 from tvae import config as config_lib
+from tvae.domains import registry
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE
 from tvae.domains.operations import bands, coverage
 from tvae.metrics import definitions, hierarchy, tree
@@ -80,7 +81,7 @@ def test_every_config_checkpoint_experiment_notebook_and_room_has_a_page(pages):
 def test_every_metric_field_and_flag_is_explained(pages):
     assert [key for key in definitions.TABLE if f'">{key}<' not in pages["metrics.html"]] == []
     fields = load_hook("fields")
-    for task in ("engine", *fields.config_lib.TASKS):
+    for task in ("engine", *registry.names()):
         rows = [row.split(" | ") for row in fields.table(task).splitlines()[2:]]
         assert len(rows) > 10
         assert [row[0] for row in rows if len(row) != 4 or len(row[3]) < 8] == []
@@ -136,7 +137,7 @@ PROSE = sorted(DOCS.rglob("*.md"))
 
 def test_fields_extras_and_paths_that_the_prose_names_exist():
     text = "\n".join(path.read_text() for path in PROSE)
-    configs = [config_lib.default(task) for task in config_lib.TASKS]
+    configs = [config_lib.default(task) for task in registry.names()]
     fields = {path for config in configs for path, _ in config_lib.leaves(config)}
     named = set(re.findall(r"config\.(\w+\.\w+)\b", text)) - {"py"}
     assert len(named) > 4

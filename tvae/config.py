@@ -11,38 +11,31 @@ from typing import Any
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from tvae.domains.dual_vae import config as dual_vae
-from tvae.domains.hyperbolic_vae import config as hyperbolic_vae
-from tvae.domains.projected_vae import config as projected_vae
+from tvae.domains import registry
 from tvae.engine import config as engine
 from tvae.errors import UserError
 from tvae.fields import Check, one_of
-
-TASKS = {
-    "dual_vae": dual_vae,
-    "hyperbolic_vae": hyperbolic_vae,
-    "projected_vae": projected_vae,
-}
 
 
 def default(task: str = "dual_vae") -> ConfigDict:
     """All fields of a task, with its reference recipe; see the comments beside each field.
 
     Args:
-      task: which domain is trained; a key of ``TASKS``.
+      task: which domain is trained; the name of a domain.
 
     Returns:
       A configuration that :func:`validate` accepts.
     """
     config = engine.fields()
     config.task = task
-    TASKS[task].add_fields(config)
+    registry.get(task).config.add_fields(config)
     return config
 
 
 def checks(task: str) -> dict[str, Check]:
     """The check of each field of a task that can be out of range."""
-    return {"task": one_of(*TASKS)} | engine.CHECKS | TASKS[task].CHECKS
+    known = {"task": one_of(*registry.names())}
+    return known | engine.CHECKS | registry.get(task).config.CHECKS
 
 
 def validate(config: ConfigDict) -> None:
@@ -56,8 +49,7 @@ def validate(config: ConfigDict) -> None:
         and what was expected.
     """
     task = config.get("task")
-    if task not in TASKS:
-        raise UserError(f"config.task: expected {one_of(*TASKS).expectation}, got {task!r}")
+    domain = registry.get(task)
     given, known = dict(leaves(config)), dict(leaves(default(task)))
     for path in given.keys() ^ known.keys():
         if path.startswith(engine.TARGETS):
@@ -70,7 +62,7 @@ def validate(config: ConfigDict) -> None:
         if not finite or not check.holds(value):
             raise UserError(f"config.{path}: expected {check.expectation}, got {value!r}")
     engine.validate(config)
-    TASKS[task].validate(config)
+    domain.config.validate(config)
 
 
 def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -88,10 +88,10 @@ def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[Check
         except ValueError:
             raise UserError(f"checkpoint {path}: metadata.json is damaged") from None
         task = metadata.get("config", {}).get("task")
-        if task not in registry.TASKS:
+        if task not in registry.names():
             continue
         metrics = metadata.get("metrics", {})
-        shown = {key: metrics[key] for key in registry.entry(task).headline if key in metrics}
+        shown = {key: metrics[key] for key in registry.get(task).headline if key in metrics}
         found.append(CheckpointInfo(path.name, task, shown, path))
     return found
 
@@ -109,7 +109,7 @@ def complete_config(stored: Mapping[str, Any]) -> ConfigDict:
       UserError: if a field is unknown or out of range.
     """
     task = str(stored.get("task"))
-    registry.entry(task)
+    registry.get(task)
     config = ConfigDict(_merged(config_lib.default(task).to_dict(), stored))
     config_lib.validate(config)
     return config
@@ -161,13 +161,13 @@ def _from_parameters(folder: pathlib.Path) -> Model:
 
 
 def _native(folder: pathlib.Path, params: Any, card: dict[str, Any], config: ConfigDict) -> Model:
-    entry = registry.entry(config.task)
-    module = entry.module(config)
+    domain = registry.get(config.task)
+    module = domain.make_module(config)
     description = Description(
         path=folder,
         task=config.task,
         module=module,
-        views=entry.views(module, config),
+        views=domain.make_views(module, config),
         config=config,
         card=card,
         recorded=card.get("metrics", {}),
@@ -183,7 +183,7 @@ def _converted(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> M
         path=folder,
         task=task,
         module=module,
-        views=registry.entry(task).views(module, None),
+        views=registry.get(task).make_views(module, None),
         config=None,
         card=metadata,
         recorded={"eval/rho": rho} if isinstance(rho, (int, float)) else {},

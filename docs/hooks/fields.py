@@ -5,6 +5,7 @@ import re
 from types import ModuleType
 
 from tvae import config as config_lib
+from tvae.domains import registry
 from tvae.engine import config as engine
 
 # "config.loss = loss = ConfigDict()", "stop.drop = drop = ConfigDict()", "a = config.vae_a".
@@ -41,7 +42,7 @@ def table(task: str) -> str:
     """Fields of a task: its own, and the shared ones whose default it changes.
 
     Args:
-      task: key of ``TASKS``, or "engine" for the shared fields.
+      task: the name of a domain, or "engine" for the shared fields.
     """
     general = dict(config_lib.leaves(engine.fields()))
     if task == "engine":
@@ -49,7 +50,7 @@ def table(task: str) -> str:
     else:
         defaults = dict(config_lib.leaves(config_lib.default(task)))
         checks = config_lib.checks(task)
-        meaning = comments(config_lib.TASKS[task]) | comments(engine)
+        meaning = comments(registry.get(task).config) | comments(engine)
         defaults = {path: x for path, x in defaults.items() if general.get(path) != x}
         del defaults["task"]
     rows = ["| field | default | expected | meaning |", "|---|---|---|---|"]

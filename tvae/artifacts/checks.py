@@ -15,6 +15,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tvae import loading
+from tvae.domains import registry
+from tvae.domains.aspects import Aspect
 from tvae.domains.operations import latent_use
 from tvae.model import Model
 from tvae.runs import archive
@@ -59,81 +61,6 @@ class Examination(NamedTuple):
     def failed(self) -> list[str]:
         """Aspects that failed."""
         return [check.aspect for check in self.checks if check.status == FAILED]
-
-
-class Aspect(NamedTuple):
-    """A question that every model is asked.
-
-    Attributes:
-      name: for the report.
-      at_least: metric keys of which one or more need a lower bound in the targets.
-      at_most: the same for an upper bound.
-      reason: why the question does not apply to this model; "" where it does.
-      also: further keys whose figures belong to the answer.
-    """
-
-    name: str
-    at_least: tuple[str, ...] = ()
-    at_most: tuple[str, ...] = ()
-    reason: str = ""
-    also: tuple[str, ...] = ()
-
-
-def _of_latents(encoders: str, *, deterministic: bool = False) -> list[Aspect]:
-    def keys(measure: str) -> tuple[str, ...]:
-        return tuple(f"latent/{measure}_{encoder}" for encoder in encoders)
-
-    collapse = Aspect(
-        "posterior collapse",
-        keys("informed_dimensions") + keys("kl"),
-        also=keys("kl_per_dimension"),
-        reason="trained on means (config.model.posterior_noise is 0): there is no posterior"
-        if deterministic
-        else "",
-    )
-    return [
-        collapse,
-        Aspect("active dimensions", keys("active_dimensions")),
-        Aspect("entropy", keys("entropy")),
-    ]
-
-
-def _dual_vae(config: ConfigDict) -> list[Aspect]:
-    del config
-    coverage, test = "eval/coverage_mu", "eval/coverage_mu_test"
-    return [
-        Aspect("coverage", (f"{coverage}_a", f"{coverage}_b")),
-        Aspect("hierarchy", reason="the latent space is flat: no radius orders the levels"),
-        *_of_latents("ab"),
-        Aspect("generalisation", (f"{test}_a", f"{test}_b")),
-    ]
-
-
-def _projected_vae(config: ConfigDict) -> list[Aspect]:
-    return [
-        Aspect("coverage", ("eval/coverage_ball", "eval/coverage_mu_a")),
-        Aspect("hierarchy", at_most=("eval/hierarchy_a", "eval/hierarchy_b")),
-        *_of_latents("ab", deterministic=config.model.posterior_noise == 0.0),
-        Aspect("generalisation", reason="the task trains on all operations: none is held out"),
-    ]
-
-
-def _hyperbolic_vae(config: ConfigDict) -> list[Aspect]:
-    held_out = "eval/coverage_ball_held_out"
-    nothing = "" if config.data.held_out_share else "config.data.held_out_share is 0"
-    return [
-        Aspect("coverage", ("eval/coverage_ball",), also=("eval/coverage_sampled",)),
-        Aspect("hierarchy", at_most=("eval/hierarchy",)),
-        *_of_latents("a"),
-        Aspect("generalisation", (held_out,), reason=nothing),
-    ]
-
-
-ASPECTS = {
-    "dual_vae": _dual_vae,
-    "hyperbolic_vae": _hyperbolic_vae,
-    "projected_vae": _projected_vae,
-}
 
 
 def _bound(
@@ -201,7 +128,7 @@ def hold_against_targets(metrics: Mapping[str, Any], config: ConfigDict) -> list
       metrics: computed figures.
       config: of the run, complete.
     """
-    aspects = ASPECTS[config.task](config)
+    aspects = registry.get(config.task).aspects(config)
     checks = [judge(aspect, metrics, config.targets) for aspect in aspects]
     return checks + _other_targets(aspects, metrics, config.targets)
 

@@ -1,95 +1,87 @@
-"""Which tasks exist, and what each is made of."""
+"""Which domains exist: those of the library, of registered code, and of other packages."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+import importlib
+from importlib import metadata
 
-import flax.linen as nn
 import jax
 from ml_collections import ConfigDict
 
-from tvae.domains.dual_vae import setup as dual_vae_model
-from tvae.domains.dual_vae import task as dual_vae
-from tvae.domains.dual_vae import views as dual_vae_views
-from tvae.domains.hyperbolic_vae import task as hyperbolic_vae
-from tvae.domains.hyperbolic_vae import views as hyperbolic_vae_views
+from tvae.domains.domain import Domain
 from tvae.domains.operations import latent_use
-from tvae.domains.projected_vae import base as projected_vae_model
-from tvae.domains.projected_vae import task as projected_vae
-from tvae.domains.projected_vae import views as projected_vae_views
-from tvae.domains.views import Views
+from tvae.engine import optim, step
 from tvae.engine.task import Aux, Metrics, Params, Task
 from tvae.errors import UserError
 
+ENTRY_POINTS = "tvae.domains"
+"""Entry point group in which another package names its :class:`Domain` values."""
 
-class Domain(Protocol):
-    """What a maker returns: the functions of a task over what is static in a run."""
-
-    def task(self) -> Task:
-        """These functions as the engine takes them."""
-
-
-class Entry(NamedTuple):
-    """A task's makers.
-
-    Attributes:
-      domain: configuration -> what trains.
-      module: configuration -> the Flax module.
-      views: ``(module, configuration or None) -> what can be asked of a trained model``.
-      headline: the metrics that a list of models shows, most telling first.
-    """
-
-    domain: Callable[[ConfigDict], Domain]
-    module: Callable[[ConfigDict], nn.Module]
-    views: Callable[[Any, ConfigDict | None], Views]
-    headline: tuple[str, ...]
+_BUILT_IN = ("dual_vae", "hyperbolic_vae", "projected_vae")
+_registered: dict[str, Domain] = {}
 
 
-TASKS: dict[str, Entry] = {
-    "dual_vae": Entry(
-        dual_vae.make_domain,
-        dual_vae_model.make_model,
-        dual_vae_views.make_views,
-        ("eval/coverage_mu_a", "eval/coverage_mu_b", "eval/coverage_mu_test_a"),
-    ),
-    "hyperbolic_vae": Entry(
-        hyperbolic_vae.make_domain,
-        hyperbolic_vae.make_model,
-        hyperbolic_vae_views.make_views,
-        ("eval/coverage_ball", "eval/hierarchy", "eval/richness", "eval/tree_fidelity"),
-    ),
-    "projected_vae": Entry(
-        projected_vae.make_domain,
-        projected_vae_model.make_model,
-        projected_vae_views.make_views,
-        ("eval/coverage_ball", "eval/hierarchy_b", "eval/richness_b", "eval/tree_fidelity_b"),
-    ),
-}
+def register(domain: Domain) -> Domain:
+    """Make a domain known to training, loading and every command.
 
+    Args:
+      domain: with a name of its own.
 
-def entry(task: str) -> Entry:
-    """The makers of a task.
+    Returns:
+      The domain.
 
     Raises:
-      UserError: if there is no such task.
+      UserError: if another domain has this name.
     """
-    if task not in TASKS:
-        raise UserError(f"task: expected one of {', '.join(TASKS)}, got {task!r}")
-    return TASKS[task]
+    if domain.name in names() and _registered.get(domain.name) is not domain:
+        raise UserError(f"domain {domain.name!r} exists already; expected another name")
+    _registered[domain.name] = domain
+    return domain
+
+
+def _entry_points() -> dict[str, metadata.EntryPoint]:
+    return {point.name: point for point in metadata.entry_points(group=ENTRY_POINTS)}
+
+
+def names() -> list[str]:
+    """Names of all domains, sorted."""
+    return sorted({*_BUILT_IN, *_registered, *_entry_points()})
+
+
+def get(name: object) -> Domain:
+    """The domain of a name.
+
+    Raises:
+      UserError: if there is none, listing those that exist.
+    """
+    if name in _registered:
+        return _registered[str(name)]
+    if name in _BUILT_IN:
+        return importlib.import_module(f"tvae.domains.{name}.domain").DOMAIN
+    if name in (points := _entry_points()):
+        return register(points[str(name)].load())
+    known = ", ".join(map(repr, names()))
+    raise UserError(f"config.task: expected one of {known}, got {name!r}")
 
 
 def make_task(config: ConfigDict) -> Task:
     """The task that a validated configuration names.
 
-    Its final evaluation says beside the task's own metrics how the latent space is used; see
+    Its final evaluation also measures the use of the latent space; see
     :mod:`tvae.domains.operations.latent_use`.
     """
-    made = entry(config.task)
-    task = made.domain(config).task()
-    views = made.views(made.module(config), config)
+    domain = get(config.task)
+    task = domain.make_task(config)
+    views = domain.make_views(domain.make_module(config), config)
 
     def final_evaluate(params: Params, aux: Aux, key: jax.Array) -> Metrics:
         measured = task.final_evaluate(params, aux, key)
         return measured | latent_use.measure(views, params, config)
 
     return dataclasses.replace(task, final_evaluate=final_evaluate)
+
+
+def make_engine(config: ConfigDict) -> step.Engine:
+    """The compiled functions of a validated configuration."""
+    return step.make_engine(
+        make_task(config), optim.OptimizerSettings(**config.optimizer.to_dict())
+    )

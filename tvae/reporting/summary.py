@@ -70,7 +70,7 @@ def _targets(
     if verdicts:
         rows = "".join(_row(verdict, about(verdict.metric)) for verdict in verdicts)
     else:
-        headline = [k for k in registry.entry(record.config.task).headline if k in record.final]
+        headline = [k for k in registry.get(record.config.task).headline if k in record.final]
         rows = "".join(_entry(k, about(k), shown(record.final[k]), "–", "") for k in headline)
     head = "".join(f"<th class=n>{name}</th>" for name in _HEAD[1:])
     when = "What it reached" if record.finished else "What it has reached so far"

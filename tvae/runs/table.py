@@ -66,7 +66,7 @@ def _database(duckdb: Any, rows: Sequence[Row]) -> Any:
 def _default_columns(rows: Sequence[Row], sort: str) -> list[str]:
     """Who and how far, the headline metrics of the tasks at hand, and what is sorted by."""
     tasks = {row.get("task") for row in rows}
-    entries = [entry for task, entry in registry.TASKS.items() if task in tasks]
+    entries = [registry.get(task) for task in registry.names() if task in tasks]
     headline = [key for entry in entries for key in entry.headline]
     known = {key for row in rows for key in row}
     wanted = [*_FIRST, *headline, *([sort.removeprefix("-")] if sort else [])]

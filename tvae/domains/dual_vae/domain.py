@@ -1,0 +1,33 @@
+"""The domain ``dual_vae``: v5.5."""
+
+from ml_collections import ConfigDict
+
+from tvae.domains.aspects import Aspect, of_latents
+from tvae.domains.domain import Domain
+from tvae.domains.dual_vae import config as fields
+from tvae.domains.dual_vae.setup import make_model
+from tvae.domains.dual_vae.task import make_domain
+from tvae.domains.dual_vae.views import make_views
+
+
+def aspects(config: ConfigDict) -> list[Aspect]:
+    """What a validation asks of a model."""
+    del config
+    coverage, test = "eval/coverage_mu", "eval/coverage_mu_test"
+    return [
+        Aspect("coverage", (f"{coverage}_a", f"{coverage}_b")),
+        Aspect("hierarchy", reason="the latent space is flat: no radius orders the levels"),
+        *of_latents("ab"),
+        Aspect("generalisation", (f"{test}_a", f"{test}_b")),
+    ]
+
+
+DOMAIN = Domain(
+    name="dual_vae",
+    config=fields,
+    make_task=lambda config: make_domain(config).task(),
+    make_module=make_model,
+    make_views=make_views,
+    aspects=aspects,
+    headline=("eval/coverage_mu_a", "eval/coverage_mu_b", "eval/coverage_mu_test_a"),
+)

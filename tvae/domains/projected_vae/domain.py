@@ -1,0 +1,31 @@
+"""The domain ``projected_vae``: v5.11 to v5.12.4."""
+
+from ml_collections import ConfigDict
+
+from tvae.domains.aspects import Aspect, of_latents
+from tvae.domains.domain import Domain
+from tvae.domains.projected_vae import config as fields
+from tvae.domains.projected_vae.base import make_model
+from tvae.domains.projected_vae.task import make_domain
+from tvae.domains.projected_vae.views import make_views
+
+
+def aspects(config: ConfigDict) -> list[Aspect]:
+    """What a validation asks of a model."""
+    return [
+        Aspect("coverage", ("eval/coverage_ball", "eval/coverage_mu_a")),
+        Aspect("hierarchy", at_most=("eval/hierarchy_a", "eval/hierarchy_b")),
+        *of_latents("ab", deterministic=config.model.posterior_noise == 0.0),
+        Aspect("generalisation", reason="the task trains on all operations: none is held out"),
+    ]
+
+
+DOMAIN = Domain(
+    name="projected_vae",
+    config=fields,
+    make_task=lambda config: make_domain(config).task(),
+    make_module=make_model,
+    make_views=make_views,
+    aspects=aspects,
+    headline=("eval/coverage_ball", "eval/hierarchy_b", "eval/richness_b", "eval/tree_fidelity_b"),
+)
