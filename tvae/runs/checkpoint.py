@@ -13,9 +13,10 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from tvae.runs import archive, compatibility as layout
-from tvae.runs.archive import DamagedError, first_line
 from tvae.errors import UserError
+from tvae.runs import archive
+from tvae.runs import compatibility as layout
+from tvae.runs.archive import DamagedError, first_line
 
 DAMAGED = ".damaged"
 """Ending of the name under which a damaged checkpoint is kept aside."""

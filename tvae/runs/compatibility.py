@@ -4,8 +4,8 @@ import pathlib
 from typing import Any
 
 import tvae
-from tvae.runs import archive
 from tvae.errors import UserError
+from tvae.runs import archive
 
 FORMAT = 3
 """Number of the layout of a run's checkpoints; raised with every change of it."""

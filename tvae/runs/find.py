@@ -10,8 +10,10 @@ from flax.traverse_util import flatten_dict
 
 from tvae.artifacts import names as places
 from tvae.artifacts.repository import ADDED_BY, Repository, current_versions
-from tvae.runs import params as parameters, workdir, log as writers
 from tvae.errors import UserError
+from tvae.runs import log as writers
+from tvae.runs import params as parameters
+from tvae.runs import workdir
 
 MAX_DEPTH = 4
 """Levels of folders, below the one given, in which runs are looked for."""

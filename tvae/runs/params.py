@@ -6,8 +6,8 @@ from typing import Any
 
 import orbax.checkpoint as ocp
 
-from tvae.runs import archive
 from tvae.errors import UserError
+from tvae.runs import archive
 
 _MARKER = "commit_success.txt"
 PARAMS_FOLDER = "params"

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from tvae.runs import workdir, log as writers
 from tvae.errors import UserError
+from tvae.runs import log as writers
+from tvae.runs import workdir
 
 
 class Series(NamedTuple):

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from tvae.runs.find import Row
 from tvae.domains import registry
 from tvae.errors import UserError
+from tvae.runs.find import Row
 
 FORMATS = ("table", "json", "csv")
 _FIRST = ("stage", "name", "task", "seed", "state", "epochs")

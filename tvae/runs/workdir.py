@@ -12,8 +12,9 @@ import jax
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from tvae.runs import lock, log as writers
 from tvae.errors import UserError
+from tvae.runs import lock
+from tvae.runs import log as writers
 
 CONFIG_FILE = "config.json"
 RUN_FILE = "run.json"
