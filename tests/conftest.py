@@ -56,6 +56,16 @@ def door(compilation_cache):
     return start
 
 
+@pytest.fixture(scope="session")
+def trainers(tmp_path_factory):
+    """Trainers of the toy task in processes of their own, to be killed."""
+    from tests.support.trainers import Trainers
+
+    trainers = Trainers(tmp_path_factory.mktemp("programs"))
+    yield trainers
+    trainers.close()
+
+
 def load_config(name: str):
     """The configuration of ``configs/<name>.py``."""
     path = REPOSITORY / "configs" / f"{name}.py"

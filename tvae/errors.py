@@ -5,6 +5,10 @@ class UserError(ValueError):
     """A mistake in what the user gave: one clear line, no traceback."""
 
 
+class DivergedError(UserError):
+    """Training has diverged or collapsed: a metric is not finite."""
+
+
 class StoppedError(Exception):
     """A signal asked the run to stop, and it did, with everything saved.
 

@@ -10,6 +10,7 @@ from ml_collections import config_flags
 
 from tvae import config as config_lib
 from tvae.cli import command as door
+from tvae.cli import process
 from tvae.convert import continuation
 from tvae.domains import registry
 from tvae.engine import loop
@@ -69,7 +70,8 @@ def main(argv: Sequence[str]) -> None:
     if start is not None:
         continuation.write_start(start, steps_per_epoch=task.steps_per_epoch, workdir=folder)
     sys.stderr.write(f"training {name} in {folder}\n")
-    final = loop.train(config, task, folder)
+    with process.control_process() as control:
+        final = loop.train(config, task, folder, control=control)
     sys.stdout.write(f"{writers.table(final)}\nworkdir  {folder}\n")
     if config.report:
         _report(folder)

@@ -24,6 +24,7 @@ import orbax.checkpoint as ocp
 
 from tests.support import toy_task as toy
 from tvae.cli import command as door
+from tvae.cli import process
 from tvae.engine import loop, step
 from tvae.errors import StoppedError, UserError
 from tvae.runs import log as writers
@@ -135,7 +136,9 @@ def train(workdir, config, trouble):
     for name, argument in trouble.items():
         TROUBLE[name](argument)
     try:
-        loop.train(toy.make_config(**config), toy.make_task(), pathlib.Path(workdir))
+        with process.control_process() as control:
+            task, folder = toy.make_task(), pathlib.Path(workdir)
+            loop.train(toy.make_config(**config), task, folder, control=control)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return door.USER_ERROR_STATUS

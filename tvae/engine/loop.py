@@ -1,21 +1,20 @@
 """The training loop: epochs, evaluations, reports, checkpoints, early stop, resume."""
 
 import dataclasses
+import enum
 import math
 import pathlib
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
 
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from tvae.cli import memory
-from tvae.cli import signals as interruption
 from tvae.engine import optim, step, stopping
 from tvae.engine.task import Task
-from tvae.errors import StoppedError, UserError
+from tvae.errors import DivergedError, StoppedError, UserError
 from tvae.runs import checkpoint, lock
 from tvae.runs import log as writers
 
@@ -26,6 +25,41 @@ CHECKPOINTS = "checkpoints"
 _LOST = "training has diverged or collapsed"
 
 Rows = list[tuple[int, dict[str, Any]]]
+
+
+class Phase(enum.Enum):
+    """Moments of a run at which :class:`Control` is called.
+
+    Attributes:
+      START: nothing is compiled yet.
+      INITIALISED: the state exists; the programs that made it are not needed any more.
+      BLOCK: epochs were run, or their metrics were fetched.
+      FINAL: all epochs are done and saved; the final evaluation follows.
+    """
+
+    START = enum.auto()
+    INITIALISED = enum.auto()
+    BLOCK = enum.auto()
+    FINAL = enum.auto()
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """How the process that trains takes part in the loop; by default it does not.
+
+    The loop itself leaves signal handlers, the allocator and compiled programs alone. A command
+    hands in :func:`tvae.cli.process.control_process`.
+
+    Attributes:
+      should_stop: asked after each epoch; the signal for which the run is to save and stop.
+      between: called with each :class:`Phase`; may return memory or drop compiled programs.
+      progress: ``(epochs completed, epochs in all, newest metrics)``, called before the first epoch
+        with no metrics and after each host transfer.
+    """
+
+    should_stop: Callable[[], signal.Signals | None] = lambda: None
+    between: Callable[[Phase], None] = lambda _: None
+    progress: Callable[[int, int, Mapping[str, Any]], None] = lambda *_: None
 
 
 def _not_finite(metrics: Mapping[str, Any]) -> str:
@@ -61,7 +95,7 @@ def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_goo
                 del metrics[name]  # the mean of no step at all
         bad = _not_finite(metrics)
         if bad:
-            raise UserError(
+            raise DivergedError(
                 f"{bad} in epoch {epoch} (steps {first} to {last}): {_LOST}"
                 + (f" for more than {limit} steps in a row" if halted else "")
                 + f"; lower the learning rate. Last good checkpoint: {last_good}"
@@ -122,32 +156,36 @@ def _block_end(config: ConfigDict, epoch: int) -> tuple[int, bool]:
     return end, end == evaluation
 
 
-def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, Any]:
+def train(
+    config: ConfigDict, task: Task, workdir: pathlib.Path, *, control: Control = Control()
+) -> dict[str, Any]:
     """Train a task, or go on from the newest intact checkpoint of the working directory.
 
     Args:
       config: validated configuration.
       task: the domain.
       workdir: existing folder for checkpoints and metrics.
+      control: how the process takes part.
 
     Returns:
       The final metrics as plain numbers and lists; also written to ``metrics.json``.
 
     Raises:
-      UserError: on divergence, also if only the final evaluation shows it, if no checkpoint is
-        intact, if the folder cannot be written or another process trains there, or for an
-        early-stop metric that does not exist.
-      StoppedError: after SIGTERM or SIGINT, with everything saved.
+      DivergedError: if metrics are not finite, also if only the final evaluation shows it.
+      UserError: if no checkpoint is intact, if the folder cannot be written or another process
+        trains there, or for an early-stop metric that does not exist.
+      StoppedError: where ``control.should_stop`` gave a signal, with everything saved.
     """
-    memory.limit_arenas()
+    control.between(Phase.START)
     with lock.hold(workdir):
         engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
         run_key = jax.random.key(config.seed)
-        state, progress = _epochs(config, task, engine, run_key, workdir)
+        state, progress = _epochs(config, task, engine, run_key, workdir, control)
+        control.between(Phase.FINAL)
         final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
         bad = _not_finite(final)
         if bad:
-            raise UserError(
+            raise DivergedError(
                 f"{bad} in the final evaluation: {_LOST}; lower the learning rate. "
                 f"Its parameters are in {workdir / CHECKPOINTS}"
             )
@@ -157,22 +195,22 @@ def train(config: ConfigDict, task: Task, workdir: pathlib.Path) -> dict[str, An
 
 
 def _epochs(
-    config: ConfigDict, task: Task, engine: step.Engine, run_key: jax.Array, workdir: pathlib.Path
+    config: ConfigDict,
+    task: Task,
+    engine: step.Engine,
+    run_key: jax.Array,
+    workdir: pathlib.Path,
+    control: Control,
 ) -> tuple[step.TrainState, stopping.Progress]:
     """All epochs that are left, with their rows and checkpoints."""
-    with (
-        interruption.watch() as signals,
-        checkpoint.RunCheckpoints(workdir / CHECKPOINTS) as store,
-    ):
+    with checkpoint.RunCheckpoints(workdir / CHECKPOINTS) as store:
         state, progress = _start(engine, run_key, store)
-        memory.forget_programs()
-        with (
-            writers.open_writers(workdir, first_epoch=progress.epoch) as out,
-            writers.progress_bar(epochs=config.epochs, first_epoch=progress.epoch) as bar,
-        ):
+        control.between(Phase.INITIALISED)
+        with writers.open_writers(workdir, first_epoch=progress.epoch) as out:
+            control.progress(progress.epoch, config.epochs, {})
             while not stopping.is_finished(config, progress):
                 store.check()
-                state, rows, evaluated = _block(config, engine, run_key, state, progress, signals)
+                state, rows, evaluated = _block(config, engine, run_key, state, progress, control)
                 rows = _fetch(
                     rows,
                     state.nonfinite,
@@ -180,16 +218,16 @@ def _epochs(
                     limit=config.optimizer.max_nonfinite_steps,
                     last_good=store.newest(),
                 )
-                memory.return_freed_pages()
+                control.between(Phase.BLOCK)
                 for epoch, row in rows:
                     out.write(epoch, row)
-                bar.set_postfix_str(writers.describe(rows[-1][1]), refresh=False)
-                bar.update(len(rows))
                 progress.epoch += len(rows)
+                control.progress(progress.epoch, config.epochs, rows[-1][1])
                 if evaluated:
                     _keep(config, progress, rows[-1][1], store, state)
-                if signals.received is not None:
-                    _stop(signals.received, store, state, progress)
+                received = control.should_stop()
+                if received is not None:
+                    _stop(received, store, state, progress)
     return state, progress
 
 
@@ -199,7 +237,7 @@ def _block(
     run_key: jax.Array,
     state: step.TrainState,
     progress: stopping.Progress,
-    signals: interruption.Watch,
+    control: Control,
 ) -> tuple[step.TrainState, Rows, bool]:
     """Epochs up to the next host transfer, or to the first after a signal.
 
@@ -211,9 +249,9 @@ def _block(
     for epoch in range(progress.epoch, end):
         state, metrics = engine.train_epoch(state, run_key)
         rows.append((epoch, metrics))
-        if signals.received is not None:
+        if control.should_stop() is not None:
             break
-    memory.return_freed_pages()
+    control.between(Phase.BLOCK)
     evaluate = evaluate and len(rows) == end - progress.epoch
     if evaluate:
         state, measured = engine.evaluate(state, run_key)

@@ -1,17 +1,15 @@
-"""Where metrics go: JSON lines always, TensorBoard where installed, a progress bar, a table."""
+"""Where metrics go: JSON lines always, TensorBoard where installed, a table."""
 
 import contextlib
 import importlib.util
 import json
 import os
 import pathlib
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from tvae.errors import UserError
 
@@ -145,17 +143,6 @@ def write_final(workdir: pathlib.Path, metrics: Mapping[str, Any]) -> None:
     """
     with _refusals(workdir):
         write_atomically(workdir / FINAL_FILE, json.dumps(metrics, indent=2) + "\n")
-
-
-def progress_bar(*, epochs: int, first_epoch: int) -> tqdm:
-    """A bar over epochs with rate and time left, on standard error."""
-    return tqdm(
-        total=epochs,
-        initial=first_epoch,
-        unit="epoch",
-        dynamic_ncols=True,
-        mininterval=0.2 if sys.stderr.isatty() else 10.0,
-    )
 
 
 def describe(metrics: Mapping[str, Any]) -> str:

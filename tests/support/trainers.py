@@ -4,8 +4,6 @@ import json
 import subprocess
 import sys
 
-import pytest
-
 from tests.conftest import REPOSITORY
 
 
@@ -43,10 +41,3 @@ class Trainers:
         self._zygote.stdin.close()
         self._zygote.wait(60)
         self._zygote.stdout.close()
-
-
-@pytest.fixture(scope="session")
-def trainers(tmp_path_factory):
-    trainers = Trainers(tmp_path_factory.mktemp("programs"))
-    yield trainers
-    trainers.close()

@@ -1,0 +1,59 @@
+"""Process control of a command that trains: memory, signals and a progress bar."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tqdm import tqdm
+
+from tvae.cli import memory, signals
+from tvae.engine.loop import Control, Phase
+from tvae.runs import log
+
+
+@contextlib.contextmanager
+def control_process() -> Iterator[Control]:
+    """Hand the process to one training run, until the end of the block.
+
+    From the start to the last epoch SIGTERM and SIGINT ask the run to save and stop. Freed memory
+    goes back to the system between epochs, compiled programs are dropped after initialisation, and
+    a bar on standard error shows the epochs.
+
+    Yields:
+      What :func:`tvae.engine.loop.train` takes.
+    """
+    with contextlib.ExitStack() as epochs:
+        watch: list[signals.Watch] = []
+        bars: list[tqdm] = []
+
+        def between(phase: Phase) -> None:
+            if phase == Phase.START:
+                memory.limit_arenas()
+                watch.append(epochs.enter_context(signals.watch()))
+            elif phase == Phase.INITIALISED:
+                memory.forget_programs()
+            elif phase == Phase.BLOCK:
+                memory.return_freed_pages()
+            else:
+                epochs.close()
+
+        def progress(done: int, total: int, metrics: Mapping[str, Any]) -> None:
+            if not bars:
+                bars.append(epochs.enter_context(contextlib.closing(_bar(done, total))))
+            if metrics:
+                bars[0].set_postfix_str(log.describe(metrics), refresh=False)
+            bars[0].update(done - bars[0].n)
+
+        yield Control(lambda: watch[0].received if watch else None, between, progress)
+
+
+def _bar(done: int, total: int) -> tqdm:
+    """A bar over epochs with rate and time left, on standard error."""
+    return tqdm(
+        total=total,
+        initial=done,
+        unit="epoch",
+        dynamic_ncols=True,
+        mininterval=0.2 if sys.stderr.isatty() else 10.0,
+    )
