@@ -1,4 +1,4 @@
-r"""The space of operations: indices, digits, p-adic valuation and p-adic distance.
+r"""Operations as digit strings: indices, digits, p-adic valuation and p-adic distance.
 
 An operation over ``n_digits`` positions is a string of base-``p`` digits, least significant first;
 for ``p = 3`` the digits 0, 1, 2 are written as the values -1, 0, +1. Index ``i`` and digits ``d``
@@ -11,6 +11,8 @@ import jax.numpy as jnp
 
 N_DIGITS = 9
 """Entries of the truth table of a ternary operation with two inputs."""
+
+_LARGEST_TABLE = 2**16
 
 
 def count(*, n_digits: int = N_DIGITS, p: int = 3) -> int:
@@ -104,7 +106,7 @@ def valuation(number: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3) -> jax
 def pair_valuation(
     i: jax.Array, j: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3
 ) -> jax.Array:
-    """Valuation ``v(i - j)`` of pairs, looked up in a table of all differences.
+    """Valuation ``v(i - j)`` of pairs, up to 65,536 items from a table of all differences.
 
     Nine integer divisions a pair would cost more than everything else in a loss over all pairs of
     a batch; use :func:`valuation` for a few numbers and for differences of any size.
@@ -121,9 +123,11 @@ def pair_valuation(
     >>> pair_valuation(jnp.asarray([0, 1, 7]), jnp.asarray([9, 3, 7])).tolist()
     [2, 0, 9]
     """
-    table = valuation(jnp.arange(count(n_digits=n_digits, p=p)), n_digits=n_digits, p=p)
     difference = jnp.asarray(i, jnp.int32) - jnp.asarray(j, jnp.int32)
-    return table[jnp.abs(difference)]
+    n_items = count(n_digits=n_digits, p=p)
+    if n_items > _LARGEST_TABLE:
+        return valuation(difference, n_digits=n_digits, p=p)
+    return valuation(jnp.arange(n_items), n_digits=n_digits, p=p)[jnp.abs(difference)]
 
 
 def padic_distance(
