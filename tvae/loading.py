@@ -15,6 +15,9 @@ from tvae import config as config_lib
 from tvae.convert import configuration as modules
 from tvae.description import Description
 from tvae.domains import registry
+from tvae.domains.dual_vae import views as dual_vae
+from tvae.domains.dual_vae.module import DualVAE
+from tvae.domains.projected_vae import views as projected_vae
 from tvae.engine import loop
 from tvae.errors import UserError
 from tvae.model import Model
@@ -162,12 +165,12 @@ def _from_parameters(folder: pathlib.Path) -> Model:
 
 def _native(folder: pathlib.Path, params: Any, card: dict[str, Any], config: ConfigDict) -> Model:
     domain = registry.get(config.task)
-    module = domain.make_module(config)
+    views = domain.make_views(config)
     description = Description(
         path=folder,
         task=config.task,
-        module=module,
-        views=domain.make_views(module, config),
+        module=views.module,
+        views=views,
         config=config,
         card=card,
         recorded=card.get("metrics", {}),
@@ -176,14 +179,18 @@ def _native(folder: pathlib.Path, params: Any, card: dict[str, Any], config: Con
 
 
 def _converted(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> Model:
-    task = "dual_vae" if metadata["kind"] == "v5_5" else "projected_vae"
     module = modules.make_module(metadata)
+    views = (
+        dual_vae.make_views(module, None)
+        if isinstance(module, DualVAE)
+        else projected_vae.make_views(module)
+    )
     rho = metadata["state"].get("rho")
     description = Description(
         path=folder,
-        task=task,
+        task="dual_vae" if isinstance(module, DualVAE) else "projected_vae",
         module=module,
-        views=registry.get(task).make_views(module, None),
+        views=views,
         config=None,
         card=metadata,
         recorded={"eval/rho": rho} if isinstance(rho, (int, float)) else {},

@@ -104,7 +104,7 @@ class Model:
     @property
     def n_digits(self) -> int:
         """Digits of an operation."""
-        return self.description.views.n_digits
+        return self.description.views.input_shape[0]
 
     @property
     def n_operations(self) -> int:

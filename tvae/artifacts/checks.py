@@ -15,9 +15,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tvae import loading
-from tvae.domains import registry
+from tvae.domains import latent_use, registry
 from tvae.domains.aspects import Aspect
-from tvae.domains.operations import latent_use
 from tvae.model import Model
 from tvae.runs import archive
 from tvae.runs import log as writers
@@ -167,8 +166,7 @@ def _against_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -
 
 def measure(model: Model) -> dict[str, Any]:
     """Everything that the weights alone tell: final metrics and the use of the latent space."""
-    config = loading.complete_config(model.card["config"])
-    latent = latent_use.measure(model.description.views, model.params, config)
+    latent = latent_use.measure(model.description.views, model.params)
     return model.metrics() | writers.to_plain(jax.device_get(latent))
 
 

@@ -1,20 +1,51 @@
-"""``Domain``: everything that the library needs to know of one kind of model, as one value.
+"""``Domain``: one kind of model as one value, which training, reports and artifacts ask.
 
-Training, loading, reports, exports and artifacts ask the domain; none of them knows digits. A
-domain of another package is registered by :func:`tvae.domains.registry.register`, or found through
-the entry point group ``tvae.domains``.
+A domain of another package is registered by :func:`tvae.domains.registry.register`, or found
+through the entry point group ``tvae.domains``.
 """
 
 import dataclasses
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any
+from typing import NamedTuple
 
 from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect
 from tvae.domains.views import Views
 from tvae.engine.task import Task
+from tvae.metrics.definitions import Definition
+
+
+class Curves(NamedTuple):
+    """A group of metrics that share a panel of the report, and so a unit.
+
+    Attributes:
+      title: of the panel.
+      pattern: regular expression; a metric belongs to the first group whose pattern matches the
+        start of its key.
+      logarithmic: whether the axis is logarithmic where the values allow it.
+      by_level: whether the keys' numbers are levels of a tree, which then give the colours.
+    """
+
+    title: str
+    pattern: str
+    logarithmic: bool = False
+    by_level: bool = False
+
+
+class HeldOut(NamedTuple):
+    """A training loss and the same quantity on held-out items, for diagnostics.
+
+    Attributes:
+      train: metric key of the training loss.
+      held_out: metric key of the held-out quantity.
+      rises: whether the latter is a share that rises to 1, instead of a loss that falls.
+    """
+
+    train: str
+    held_out: str
+    rises: bool = False
 
 
 def _no_aspects(config: ConfigDict) -> list[Aspect]:
@@ -22,24 +53,32 @@ def _no_aspects(config: ConfigDict) -> list[Aspect]:
     return []
 
 
+def _undefined(key: str, config: ConfigDict) -> None:
+    del key, config
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Domain:
-    """A kind of model: how it is configured, trained, asked and judged.
+    """A kind of model: how it is configured, trained, measured and judged.
 
     Attributes:
       name: as in ``config.task``.
       config: module with the fields of a configuration.
       make_task: validated configuration -> task for the engine.
-      make_module: validated configuration -> Flax module.
-      make_views: ``(module, validated configuration) -> what can be asked of a trained model``.
-      aspects: validated configuration -> questions that a validation of an artifact asks.
+      make_views: validated configuration -> what can be asked of a trained model.
+      define: ``(metric key, validated configuration) -> its definition``, or None.
+      aspects: validated configuration -> questions of an artifact's validation.
       headline: metric keys that a list of models shows, most important first.
+      curves: groups of evaluation metrics in the report.
+      held_out: losses whose training and held-out values the diagnostics compare.
     """
 
     name: str
     config: ModuleType
     make_task: Callable[[ConfigDict], Task]
-    make_module: Callable[[ConfigDict], Any]
-    make_views: Callable[[Any, ConfigDict], Views]
+    make_views: Callable[[ConfigDict], Views]
+    define: Callable[[str, ConfigDict], Definition | None] = _undefined
     aspects: Callable[[ConfigDict], list[Aspect]] = _no_aspects
     headline: tuple[str, ...] = ()
+    curves: tuple[Curves, ...] = ()
+    held_out: tuple[HeldOut, ...] = ()

@@ -7,8 +7,8 @@ from importlib import metadata
 import jax
 from ml_collections import ConfigDict
 
+from tvae.domains import latent_use
 from tvae.domains.domain import Domain
-from tvae.domains.operations import latent_use
 from tvae.engine import optim, step
 from tvae.engine.task import Aux, Metrics, Params, Task
 from tvae.errors import UserError
@@ -67,15 +67,15 @@ def make_task(config: ConfigDict) -> Task:
     """The task that a validated configuration names.
 
     Its final evaluation also measures the use of the latent space; see
-    :mod:`tvae.domains.operations.latent_use`.
+    :mod:`tvae.domains.latent_use`.
     """
     domain = get(config.task)
     task = domain.make_task(config)
-    views = domain.make_views(domain.make_module(config), config)
+    views = domain.make_views(config)
 
     def final_evaluate(params: Params, aux: Aux, key: jax.Array) -> Metrics:
         measured = task.final_evaluate(params, aux, key)
-        return measured | latent_use.measure(views, params, config)
+        return measured | latent_use.measure(views, params)
 
     return dataclasses.replace(task, final_evaluate=final_evaluate)
 

@@ -1,16 +1,20 @@
-"""Views: what can be asked of a trained model, as a struct of pure functions.
+"""``Views`` and ``Items``: what can be asked of a trained model, and of the things that it models.
 
 The engine takes a :class:`~tvae.engine.task.Task`, the public :class:`~tvae.model.Model` takes a
-:class:`Views`: each task's module ``*_views.py`` says what its models can do, so that nothing
-above asks for a task by name.
+:class:`Views`, which the domain makes of a configuration. Everything above the domains asks these
+two, and none of it assumes what an item is.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.linen as nn
 import flax.struct
 import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import ArrayLike
 
 from tvae.engine.task import Metrics, Params
 
@@ -48,36 +52,117 @@ class Points:
     c: jax.Array
 
 
-Embed = Callable[[Params, jax.Array], Points]
-Decode = Callable[[Params, jax.Array], jax.Array]
+Call = Callable[[Params, jax.Array], Any]
+Gaussians = dict[str, tuple[jax.Array, jax.Array]]
+"""Encoder -> mean and log-variance, ``(..., latent_dim)`` each."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Items:
+    """A finite set of items, numbered from 0.
+
+    Attributes:
+      name: of the items in the plural, for messages and file names.
+      count: number of items.
+      inputs: index ``(...)`` -> items ``(..., *input_shape)`` as the encoder takes them.
+      as_index: a caller's indices ``(N,)`` or ``()`` -> int32 of the same shape. Raises UserError
+        if one of them is not an index.
+      read: a decoder's outputs for ``(...)`` latents -> index ``(...)`` of the most probable items,
+        int32; -1 where the outputs are not an item.
+      columns: index ``(n,)`` -> name -> ``(n,)`` or ``(n, k)``: columns of a table.
+      labels: index ``(n,)`` -> one short text for each item.
+    """
+
+    name: str
+    count: int
+    inputs: Callable[[jax.Array], jax.Array]
+    as_index: Callable[[ArrayLike], jax.Array]
+    read: Callable[[Any], jax.Array]
+    columns: Callable[[jax.Array], Mapping[str, jax.Array]]
+    labels: Callable[[jax.Array], list[str]]
+
+    def exact(self, outputs: Any, index: jax.Array) -> jax.Array:
+        """Whether a decoder's outputs for ``(...)`` latents are the items ``(...)``; bool."""
+        return self.read(outputs) == index
+
+    def spread(self, n: int) -> jax.Array:
+        """Indices of at most ``n`` items, evenly spread over the set; int32 ``(min(n, count),)``.
+
+        The first and the last item are among them.
+        """
+        return jnp.asarray(np.linspace(0, self.count - 1, min(n, self.count)), jnp.int32)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Views:
     """What a kind of model can do. Every function is pure and takes the parameters first.
 
     Attributes:
-      n_digits: digits of an operation.
+      module: the Flax module.
       latent_dim: dimension of latents and of the ball.
-      encode: ``(params, x) -> Posterior`` of operations ``(..., n_digits)``, float32 in [-1, 1].
+      input_shape: of one item, as the encoder takes it.
+      input_dtype: in which an exported program takes items.
+      as_input: a caller's items -> ``(..., *input_shape)`` as the encoder takes them. Raises
+        UserError if they are not items.
+      examples: ``n -> (at most n, *input_shape)``, the same items at every call, as the encoder
+        takes them; checks of exported programs run on them.
+      encode: ``(params, x) -> Posterior`` of items ``(..., *input_shape)``.
+      posteriors: ``(params, x) -> {encoder: (mean, logvar)}`` in units in which the prior is the
+        standard normal distribution; see :func:`posteriors_of`.
       embed: name ("a", "b") -> ``(params, x) -> Points``; empty where there is no ball.
-      decode: space -> name -> ``(params, z) -> logits (..., n_digits, 3)``. The first space is the
-        one that the model's own forward pass decodes from.
+      decode: space -> name -> ``(params, z) -> outputs``, an array that leads with the axes of
+        ``z``. The first space is the one that the model's own forward pass decodes from.
       prior: ``(params, key, n) -> z`` ``(n, latent_dim)``, draws of the prior in that first space.
       measure: ``(params, key, recorded) -> metrics``, the final evaluation as far as parameters
-        tell it; ``recorded`` are figures of the end of training. Compiles in parts: not for
+        determine it; ``recorded`` are figures of the end of training. Compiles in parts: not for
         ``jit``.
+      items: the finite set of all items, or None where there is no such set.
     """
 
-    n_digits: int
+    module: nn.Module
     latent_dim: int
+    input_shape: tuple[int, ...]
+    input_dtype: Any = jnp.float32
+    as_input: Callable[[ArrayLike], jax.Array]
+    examples: Callable[[int], jax.Array]
     encode: Callable[[Params, jax.Array], Posterior]
-    embed: Mapping[str, Embed]
-    decode: Mapping[str, Mapping[str, Decode]]
+    posteriors: Callable[[Params, jax.Array], Gaussians]
+    embed: Mapping[str, Callable[[Params, jax.Array], Points]]
+    decode: Mapping[str, Mapping[str, Call]]
     prior: Callable[[Params, jax.Array, int], jax.Array]
     measure: Callable[[Params, jax.Array, Mapping[str, Any]], Metrics]
+    items: Items | None = None
 
     @property
     def space(self) -> str:
         """What the model's own forward pass decodes from: ``"ball"`` or ``"latent"``."""
         return next(iter(self.decode))
+
+
+def method_of(module: nn.Module, method: str) -> Call:
+    """A method of a module as ``(params, x) -> outputs``."""
+
+    def call(params: Params, x: jax.Array) -> Any:
+        return module.apply({"params": params}, x, method=method)
+
+    return call
+
+
+def posteriors_of(encode: Callable[[Params, jax.Array], Posterior]) -> Callable[..., Gaussians]:
+    """The encoders' own posteriors, for models whose prior is the standard normal distribution.
+
+    Args:
+      encode: of the same :class:`Views`.
+
+    Returns:
+      ``(params, x) -> {encoder: (mean, logvar)}``.
+    """
+
+    def posteriors(params: Params, x: jax.Array) -> Gaussians:
+        q = encode(params, x)
+        found = {"a": (q.mu_a, q.logvar_a)}
+        if q.mu_b is not None and q.logvar_b is not None:
+            found["b"] = (q.mu_b, q.logvar_b)
+        return found
+
+    return posteriors

@@ -3,15 +3,16 @@
 from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
-from tvae.domains.domain import Domain
+from tvae.domains.domain import Domain, HeldOut
 from tvae.domains.dual_vae import config as fields
-from tvae.domains.dual_vae.setup import make_model
+from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.dual_vae.task import make_domain
 from tvae.domains.dual_vae.views import make_views
+from tvae.domains.operations.reporting import CURVES, define
 
 
 def aspects(config: ConfigDict) -> list[Aspect]:
-    """What a validation asks of a model."""
+    """Questions of a validation."""
     del config
     coverage, test = "eval/coverage_mu", "eval/coverage_mu_test"
     return [
@@ -26,8 +27,12 @@ DOMAIN = Domain(
     name="dual_vae",
     config=fields,
     make_task=lambda config: make_domain(config).task(),
-    make_module=make_model,
-    make_views=make_views,
+    make_views=lambda config: make_views(make_model(config), make_split(config)),
+    define=define,
     aspects=aspects,
+    curves=CURVES,
+    held_out=tuple(
+        HeldOut(f"train/cross_entropy_{vae}", f"val/cross_entropy_{vae}") for vae in "ab"
+    ),
     headline=("eval/coverage_mu_a", "eval/coverage_mu_b", "eval/coverage_mu_test_a"),
 )

@@ -3,14 +3,15 @@
 from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
-from tvae.domains.domain import Domain
+from tvae.domains.domain import Domain, HeldOut
 from tvae.domains.hyperbolic_vae import config as fields
-from tvae.domains.hyperbolic_vae.task import make_domain, make_model
+from tvae.domains.hyperbolic_vae.task import make_domain
 from tvae.domains.hyperbolic_vae.views import make_views
+from tvae.domains.operations.reporting import CURVES, define
 
 
 def aspects(config: ConfigDict) -> list[Aspect]:
-    """What a validation asks of a model."""
+    """Questions of a validation."""
     held_out = "eval/coverage_ball_held_out"
     nothing = "" if config.data.held_out_share else "config.data.held_out_share is 0"
     return [
@@ -25,8 +26,10 @@ DOMAIN = Domain(
     name="hyperbolic_vae",
     config=fields,
     make_task=lambda config: make_domain(config).task(),
-    make_module=make_model,
     make_views=make_views,
+    define=define,
     aspects=aspects,
+    curves=CURVES,
+    held_out=(HeldOut("train/reconstruction", "eval/coverage_ball_held_out", rises=True),),
     headline=("eval/coverage_ball", "eval/hierarchy", "eval/richness", "eval/tree_fidelity"),
 )

@@ -1,5 +1,6 @@
-"""What can be asked of a v6 model: one encoder, one embedding, a decoder of the ball."""
+"""Views of a v6 model: one encoder, one embedding, a decoder of the ball."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,14 +10,14 @@ from ml_collections import ConfigDict
 
 from tvae.domains.hyperbolic_vae import evaluation
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE, wrap
-from tvae.domains.hyperbolic_vae.task import learned_operations
-from tvae.domains.views import BALL, Points, Posterior, Views
+from tvae.domains.hyperbolic_vae.task import learned_operations, make_model
+from tvae.domains.operations.items import operation_views
+from tvae.domains.views import BALL, Gaussians, Points, Posterior, Views, method_of
 from tvae.engine.task import Metrics, Params
-from tvae.errors import UserError
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic, poincare
 
 
-def make_views(model: HyperbolicVAE, config: ConfigDict | None) -> Views:
+def make_views(config: ConfigDict) -> Views:
     """Views of a hyperbolic VAE.
 
     The posterior's log-variance is that of a tangent vector at the embedded point, in units of
@@ -24,14 +25,9 @@ def make_views(model: HyperbolicVAE, config: ConfigDict | None) -> Views:
     normal around the origin that the model was trained against.
 
     Args:
-      model: the module.
       config: validated configuration.
-
-    Raises:
-      UserError: without a configuration, which alone knows the scale of the prior.
     """
-    if config is None:
-        raise UserError("a hyperbolic VAE cannot be loaded without its configuration")
+    model: HyperbolicVAE = make_model(config)
     scale, learned = config.model.prior_scale, learned_operations(config.data)
     latent_dim = model.encoder.latent_dim
 
@@ -42,8 +38,14 @@ def make_views(model: HyperbolicVAE, config: ConfigDict | None) -> Views:
         ball, _ = model.bind({"params": params}).embed(x)
         return Points(ball.z, ball.c)
 
-    def decode(params: Params, z: jax.Array) -> jax.Array:
-        return model.bind({"params": params}).decode(z)
+    def posteriors(params: Params, x: jax.Array) -> Gaussians:
+        # The wrapped normal in normal coordinates at the origin, over the prior's scale. Its KL is
+        # that of the tangent Gaussians, which neglects the ball's curvature: good enough to tell an
+        # informative dimension from one that is not.
+        points, logvar = embed(params, x), encode(params, x).logvar_a
+        # log_0 in the ball's coordinates is half as long as the hyperbolic length.
+        mean = 2.0 * poincare.log_map_origin(points.z, c=points.c)
+        return {"a": (mean / scale, logvar - 2.0 * math.log(scale))}
 
     def prior(params: Params, key: jax.Array, n: int) -> jax.Array:
         c = model.bind({"params": params}).projection.c()
@@ -55,11 +57,13 @@ def make_views(model: HyperbolicVAE, config: ConfigDict | None) -> Views:
         return evaluation.measure(model, params, key, learned=learned)
 
     return Views(
-        n_digits=ternary.N_DIGITS,
+        module=model,
         latent_dim=latent_dim,
         encode=encode,
+        posteriors=posteriors,
         embed={"a": embed},
-        decode={BALL: {"a": decode}},
+        decode={BALL: {"a": method_of(model, "decode")}},
         prior=prior,
         measure=measure,
+        **operation_views(padic.N_DIGITS),
     )

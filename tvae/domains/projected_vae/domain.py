@@ -4,6 +4,7 @@ from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain
+from tvae.domains.operations.reporting import CURVES, define
 from tvae.domains.projected_vae import config as fields
 from tvae.domains.projected_vae.base import make_model
 from tvae.domains.projected_vae.task import make_domain
@@ -11,7 +12,7 @@ from tvae.domains.projected_vae.views import make_views
 
 
 def aspects(config: ConfigDict) -> list[Aspect]:
-    """What a validation asks of a model."""
+    """Questions of a validation."""
     return [
         Aspect("coverage", ("eval/coverage_ball", "eval/coverage_mu_a")),
         Aspect("hierarchy", at_most=("eval/hierarchy_a", "eval/hierarchy_b")),
@@ -24,8 +25,9 @@ DOMAIN = Domain(
     name="projected_vae",
     config=fields,
     make_task=lambda config: make_domain(config).task(),
-    make_module=make_model,
-    make_views=make_views,
+    make_views=lambda config: make_views(make_model(config)),
+    define=define,
     aspects=aspects,
+    curves=CURVES,
     headline=("eval/coverage_ball", "eval/hierarchy_b", "eval/richness_b", "eval/tree_fidelity_b"),
 )

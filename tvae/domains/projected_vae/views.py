@@ -1,48 +1,41 @@
-"""What can be asked of a model of v5.11 to v5.12: two encoders, two embeddings, one decoder."""
+"""Views of a model of v5.11 to v5.12: two encoders, two embeddings, one decoder."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-from ml_collections import ConfigDict
 
+from tvae.domains.operations.items import operation_views
 from tvae.domains.projected_vae import evaluation
 from tvae.domains.projected_vae.module import ProjectedVAE
-from tvae.domains.views import BALL, LATENT, Points, Posterior, Views
+from tvae.domains.views import BALL, LATENT, Points, Posterior, Views, method_of, posteriors_of
 from tvae.engine.task import Metrics, Params
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 
 
-def make_views(model: ProjectedVAE, config: ConfigDict | None) -> Views:
-    """Views of a ternary VAE; its module says everything, with or without a configuration.
+def make_views(model: ProjectedVAE) -> Views:
+    """Views of a projected VAE.
 
     The prior is the standard normal of the autoencoder's latents, carried into A's ball where the
     decoder reads the ball: these models learn no prior of the ball's own.
+
+    Args:
+      model: the module.
     """
-    del config
     latent_dim = model.encoder.latent_dim
 
     def encode(params: Params, x: jax.Array) -> Posterior:
         found = model.bind({"params": params}).encode(x)
         return Posterior(found.mu_a, found.logvar_a, found.mu_b, found.logvar_b)
 
-    def embed_a(params: Params, x: jax.Array) -> Points:
-        vae = model.bind({"params": params})
-        found = vae.encode(x)
-        ball, _ = vae.project(found.mu_a, found.mu_b)
-        return Points(ball.z, ball.c)
+    def embedding(which: int) -> Callable[[Params, jax.Array], Points]:
+        def embed(params: Params, x: jax.Array) -> Points:
+            vae = model.bind({"params": params})
+            found = vae.encode(x)
+            ball = vae.project(found.mu_a, found.mu_b)[which]
+            return Points(ball.z, ball.c)
 
-    def embed_b(params: Params, x: jax.Array) -> Points:
-        vae = model.bind({"params": params})
-        found = vae.encode(x)
-        _, ball = vae.project(found.mu_a, found.mu_b)
-        return Points(ball.z, ball.c)
-
-    def decode_ball(params: Params, z: jax.Array) -> jax.Array:
-        return model.bind({"params": params}).decode_points(z)
-
-    def decode_latent(params: Params, z: jax.Array) -> jax.Array:
-        return model.bind({"params": params}).decode(z)
+        return embed
 
     def prior(params: Params, key: jax.Array, n: int) -> jax.Array:
         z = jax.random.normal(key, (n, latent_dim))
@@ -54,14 +47,19 @@ def make_views(model: ProjectedVAE, config: ConfigDict | None) -> Views:
         del key, recorded
         return evaluation.measure(model, params, noise=None)
 
-    decoders = {BALL: {"a": decode_ball}, LATENT: {"a": decode_latent}}
+    decoders = {
+        BALL: {"a": method_of(model, "decode_points")},
+        LATENT: {"a": method_of(model, "decode")},
+    }
     first = BALL if model.decode_ball else LATENT
     return Views(
-        n_digits=ternary.N_DIGITS,
+        module=model,
         latent_dim=latent_dim,
         encode=encode,
-        embed={"a": embed_a, "b": embed_b},
+        posteriors=posteriors_of(encode),
+        embed={"a": embedding(0), "b": embedding(1)},
         decode={first: decoders[first]} | decoders,
         prior=prior,
         measure=measure,
+        **operation_views(padic.N_DIGITS),
     )

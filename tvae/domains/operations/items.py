@@ -1,0 +1,60 @@
+"""The operations as a set of items: what every ternary model's views have in common."""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tvae.domains.operations import data
+from tvae.domains.views import Items
+from tvae.geometry import padic
+
+
+def make_items(n_digits: int) -> Items:
+    """All operations of a number of digits.
+
+    Outputs of a decoder are logits ``(..., n_digits, 3)``. The columns are ``digits`` int8
+    ``(n, n_digits)`` in -1, 0, +1, least significant first, and ``valuation`` int8; the label
+    writes the digits as ``-``, ``0`` and ``+``.
+
+    Args:
+      n_digits: digits of an operation.
+
+    Returns:
+      The set.
+    """
+    values = functools.partial(padic.values, n_digits=n_digits)
+
+    def columns(index: jax.Array) -> dict[str, jax.Array]:
+        return {
+            "digits": values(index).astype(jnp.int8),
+            "valuation": padic.valuation(index, n_digits=n_digits).astype(jnp.int8),
+        }
+
+    def labels(index: jax.Array) -> list[str]:
+        signs = np.asarray(["-", "0", "+"])[padic.digits(index, n_digits=n_digits)]
+        return ["".join(row) for row in signs]
+
+    return Items(
+        name="operations",
+        count=padic.count(n_digits=n_digits),
+        inputs=values,
+        as_index=functools.partial(data.as_indices, n_digits=n_digits),
+        read=lambda logits: padic.index_of(jnp.argmax(logits, -1)),
+        columns=columns,
+        labels=labels,
+    )
+
+
+def operation_views(n_digits: int) -> dict[str, Any]:
+    """The fields of :class:`~tvae.domains.views.Views` that all models of operations share."""
+    items = make_items(n_digits)
+    return {
+        "input_shape": (n_digits,),
+        "input_dtype": jnp.int8,
+        "as_input": functools.partial(data.as_values, n_digits=n_digits),
+        "examples": lambda n: items.inputs(items.spread(n)),
+        "items": items,
+    }
