@@ -14,8 +14,8 @@ all of them, in units in which the prior is the standard normal distribution. Ke
 import jax
 import jax.numpy as jnp
 
-from tvae.domains.views import Views
-from tvae.engine.task import Metrics, Params
+from tvae.domains.views import Gaussians
+from tvae.engine.task import Metrics
 from tvae.losses import divergence
 from tvae.metrics import latent
 
@@ -43,27 +43,18 @@ def use(mean: jax.Array, logvar: jax.Array) -> Metrics:
     }
 
 
-def measure(views: Views, params: Params) -> Metrics:
-    """Measure the use of a model's latent space over all items.
+def measure(posteriors: Gaussians) -> Metrics:
+    """Measure the use of a latent space.
 
     Args:
-      views: of the model.
-      params: its parameters.
+      posteriors: encoder -> mean and log-variance ``(n_items, latent_dim)``, in units in which the
+        prior is the standard normal distribution.
 
     Returns:
-      ``latent/<measure>_<encoder>`` -> scalar, or vector ``(latent_dim,)``; empty for a model
-      without a finite set of items. Compiles: not for use inside ``jit``.
+      ``latent/<measure>_<encoder>`` -> scalar, or vector ``(latent_dim,)``.
     """
-    items = views.items
-    if items is None:
-        return {}
-
-    def measured(params: Params) -> Metrics:
-        posteriors = views.posteriors(params, items.inputs(jnp.arange(items.count)))
-        return {
-            f"latent/{name}_{encoder}": value
-            for encoder, (mean, logvar) in posteriors.items()
-            for name, value in use(mean, logvar).items()
-        }
-
-    return jax.jit(measured)(params)
+    return {
+        f"latent/{name}_{encoder}": value
+        for encoder, (mean, logvar) in posteriors.items()
+        for name, value in use(mean, logvar).items()
+    }

@@ -1,16 +1,13 @@
 """Which domains exist: those of the library, of registered code, and of other packages."""
 
-import dataclasses
 import importlib
 from importlib import metadata
 
-import jax
 from ml_collections import ConfigDict
 
-from tvae.domains import latent_use
 from tvae.domains.domain import Domain
-from tvae.engine import optim, step
-from tvae.engine.task import Aux, Metrics, Params, Task
+from tvae.engine import loop, step
+from tvae.engine.task import Task
 from tvae.errors import UserError
 
 ENTRY_POINTS = "tvae.domains"
@@ -64,24 +61,10 @@ def get(name: object) -> Domain:
 
 
 def make_task(config: ConfigDict) -> Task:
-    """The task that a validated configuration names.
-
-    Its final evaluation also measures the use of the latent space; see
-    :mod:`tvae.domains.latent_use`.
-    """
-    domain = get(config.task)
-    task = domain.make_task(config)
-    views = domain.make_views(config)
-
-    def final_evaluate(params: Params, aux: Aux, key: jax.Array) -> Metrics:
-        measured = task.final_evaluate(params, aux, key)
-        return measured | latent_use.measure(views, params)
-
-    return dataclasses.replace(task, final_evaluate=final_evaluate)
+    """The task that a validated configuration names."""
+    return get(config.task).make_task(config)
 
 
 def make_engine(config: ConfigDict) -> step.Engine:
     """The compiled functions of a validated configuration."""
-    return step.make_engine(
-        make_task(config), optim.OptimizerSettings(**config.optimizer.to_dict())
-    )
+    return step.make_engine(make_task(config), loop.optimizer_settings(config))

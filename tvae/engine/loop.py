@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.engine import optim, step, stopping
-from tvae.engine.task import Task
+from tvae.engine.task import Hparams, Task
 from tvae.errors import DivergedError, StoppedError, UserError
 from tvae.runs import checkpoint, lock
 from tvae.runs import log as writers
@@ -103,11 +103,17 @@ def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_goo
     return fetched
 
 
+def optimizer_settings(config: ConfigDict) -> optim.OptimizerSettings:
+    """The static fields of ``config.optimizer``."""
+    static = (field.name for field in dataclasses.fields(optim.OptimizerSettings))
+    return optim.OptimizerSettings(**{name: config.optimizer[name] for name in static})
+
+
 def _start(
-    engine: step.Engine, run_key: jax.Array, store: checkpoint.RunCheckpoints
+    engine: step.Engine, hparams: Hparams, run_key: jax.Array, store: checkpoint.RunCheckpoints
 ) -> tuple[step.TrainState, stopping.Progress]:
     """The initial state, or that of the newest intact checkpoint."""
-    state = engine.init(run_key)
+    state = engine.init(run_key, hparams)
     found = store.restore_newest(state)
     if found is None:
         return state, stopping.Progress()
@@ -115,7 +121,9 @@ def _start(
     return jax.device_put(restored), stopping.Progress(**saved)
 
 
-def restore_latest(config: ConfigDict, task: Task, workdir: pathlib.Path) -> step.TrainState:
+def restore_latest(
+    config: ConfigDict, task: Task, hparams: Hparams, workdir: pathlib.Path
+) -> step.TrainState:
     """The state of the newest intact checkpoint of a run, arrays in host memory.
 
     Reads only: the run may still be going on. Damaged checkpoints are named on standard error.
@@ -123,6 +131,7 @@ def restore_latest(config: ConfigDict, task: Task, workdir: pathlib.Path) -> ste
     Args:
       config: of the run.
       task: of the run.
+      hparams: of the run.
       workdir: its working directory.
 
     Returns:
@@ -131,8 +140,8 @@ def restore_latest(config: ConfigDict, task: Task, workdir: pathlib.Path) -> ste
     Raises:
       UserError: if there is no intact checkpoint, or it is of another version or layout.
     """
-    engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
-    shapes = jax.eval_shape(engine.init, jax.random.key(0))
+    engine = step.make_engine(task, optimizer_settings(config))
+    shapes = jax.eval_shape(engine.init, jax.random.key(0), hparams)
     with checkpoint.RunCheckpoints(workdir / CHECKPOINTS, read_only=True) as store:
         found = store.restore_newest(shapes)
     if found is None:
@@ -157,13 +166,19 @@ def _block_end(config: ConfigDict, epoch: int) -> tuple[int, bool]:
 
 
 def train(
-    config: ConfigDict, task: Task, workdir: pathlib.Path, *, control: Control = Control()
+    config: ConfigDict,
+    task: Task,
+    hparams: Hparams,
+    workdir: pathlib.Path,
+    *,
+    control: Control = Control(),
 ) -> dict[str, Any]:
     """Train a task, or go on from the newest intact checkpoint of the working directory.
 
     Args:
       config: validated configuration.
-      task: the domain.
+      task: that the configuration names.
+      hparams: the configuration's traced fields; see :func:`tvae.config.hparams`.
       workdir: existing folder for checkpoints and metrics.
       control: how the process takes part.
 
@@ -178,11 +193,11 @@ def train(
     """
     control.between(Phase.START)
     with lock.hold(workdir):
-        engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+        engine = step.make_engine(task, optimizer_settings(config))
         run_key = jax.random.key(config.seed)
-        state, progress = _epochs(config, task, engine, run_key, workdir, control)
+        state, progress = _epochs(config, task, hparams, engine, run_key, workdir, control)
         control.between(Phase.FINAL)
-        final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key)))
+        final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key, hparams)))
         bad = _not_finite(final)
         if bad:
             raise DivergedError(
@@ -197,6 +212,7 @@ def train(
 def _epochs(
     config: ConfigDict,
     task: Task,
+    hparams: Hparams,
     engine: step.Engine,
     run_key: jax.Array,
     workdir: pathlib.Path,
@@ -204,13 +220,15 @@ def _epochs(
 ) -> tuple[step.TrainState, stopping.Progress]:
     """All epochs that are left, with their rows and checkpoints."""
     with checkpoint.RunCheckpoints(workdir / CHECKPOINTS) as store:
-        state, progress = _start(engine, run_key, store)
+        state, progress = _start(engine, hparams, run_key, store)
         control.between(Phase.INITIALISED)
         with writers.open_writers(workdir, first_epoch=progress.epoch) as out:
             control.progress(progress.epoch, config.epochs, {})
             while not stopping.is_finished(config, progress):
                 store.check()
-                state, rows, evaluated = _block(config, engine, run_key, state, progress, control)
+                state, rows, evaluated = _block(
+                    config, hparams, engine, run_key, state, progress, control
+                )
                 rows = _fetch(
                     rows,
                     state.nonfinite,
@@ -233,6 +251,7 @@ def _epochs(
 
 def _block(
     config: ConfigDict,
+    hparams: Hparams,
     engine: step.Engine,
     run_key: jax.Array,
     state: step.TrainState,
@@ -247,14 +266,14 @@ def _block(
     end, evaluate = _block_end(config, progress.epoch)
     rows = []
     for epoch in range(progress.epoch, end):
-        state, metrics = engine.train_epoch(state, run_key)
+        state, metrics = engine.train_epoch(state, run_key, hparams)
         rows.append((epoch, metrics))
         if control.should_stop() is not None:
             break
     control.between(Phase.BLOCK)
     evaluate = evaluate and len(rows) == end - progress.epoch
     if evaluate:
-        state, measured = engine.evaluate(state, run_key)
+        state, measured = engine.evaluate(state, run_key, hparams)
         rows[-1] = (end - 1, metrics | measured)
     return state, rows, evaluate
 

@@ -9,7 +9,11 @@ import jax.numpy as jnp
 import optax
 
 from tvae.engine import riemannian
+from tvae.engine.task import Hparams
 from tvae.errors import UserError
+
+Factor = jax.Array | float
+"""A number, traced or not."""
 
 FROZEN = "frozen"
 """The group that is never updated: no gradient, no decay, no moments."""
@@ -49,7 +53,7 @@ def label_groups(params: Any, group_of: Callable[[str], str]) -> Any:
     return labels
 
 
-def scale_by_runtime_rate() -> optax.GradientTransformationExtraArgs:
+def scale_by_traced_learning_rate() -> optax.GradientTransformationExtraArgs:
     """Multiply updates by minus the ``learning_rate`` given to ``update``: a traced value."""
 
     def update(
@@ -77,10 +81,10 @@ def close_gates(grads: Any, labels: Any, gates: Mapping[str, jax.Array]) -> Any:
     return jax.tree.map(pass_or_zero, grads, labels)
 
 
-def clip_factor(norm: jax.Array, limit: float) -> jax.Array:
-    """What to multiply a gradient of a norm by, so that its norm is at most the limit.
+def clip_factor(norm: jax.Array, limit: jax.Array | float) -> jax.Array:
+    """Factor that brings a gradient of a norm to at most the limit.
 
-    As the reference system clips (torch's ``clip_grad_norm_``), with its 1e-6.
+    With the 1e-6 of torch's ``clip_grad_norm_``, which the reference system uses.
     """
     return jnp.minimum(1.0, limit / (norm + 1e-6))
 
@@ -107,47 +111,45 @@ def global_norms(tree: Any, labels: Any) -> dict[str, jax.Array]:
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSettings:
-    """Adam's settings and its guard; fields as in ``config.optimizer``.
+    """Static settings of the optimizer and its guard; fields as in ``config.optimizer``.
 
     Attributes:
       kind: "adamw" (decoupled decay), "adam_l2" (decay added to the gradient: torch's Adam), or
         "riemannian_adam" (Riemannian Adam for points of the Poincaré ball, "adam_l2" for the rest).
-      weight_decay: per unit of learning rate ("adamw"), or the L2 coefficient (the others).
       b1: decay of the first moment.
       b2: decay of the second moment.
       eps: added to the root of the second moment.
-      grad_clip: largest global norm of the open groups' gradient.
       max_nonfinite_steps: steps in a row that may be skipped because their loss or gradient is not
         finite, before the run stops.
     """
 
-    kind: str = "adamw"
-    weight_decay: float = 1e-4
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
-    grad_clip: float = 1.0
-    max_nonfinite_steps: int = 10
+    kind: str
+    b1: float
+    b2: float
+    eps: float
+    max_nonfinite_steps: int
 
 
-def _descend(settings: OptimizerSettings, factor: float) -> optax.GradientTransformationExtraArgs:
+def _descend(
+    settings: OptimizerSettings, factor: Factor, weight_decay: jax.Array
+) -> optax.GradientTransformationExtraArgs:
     """Adam with its decay, and the learning rate times a group's factor."""
     adam = optax.scale_by_adam(b1=settings.b1, b2=settings.b2, eps=settings.eps)
-    decay = optax.add_decayed_weights(settings.weight_decay)
+    decay = optax.add_decayed_weights(weight_decay)
     stages = (adam, decay) if settings.kind == "adamw" else (decay, adam)
-    return optax.chain(*stages, optax.scale(factor), scale_by_runtime_rate())
+    return optax.chain(*stages, optax.scale(factor), scale_by_traced_learning_rate())
 
 
 def _descend_in_ball(
-    settings: OptimizerSettings, factor: float, c: float
+    settings: OptimizerSettings, factor: Factor, weight_decay: jax.Array, c: jax.Array
 ) -> optax.GradientTransformationExtraArgs:
-    """Riemannian Adam of :mod:`tvae.engine.riemannian` under the run-time learning rate."""
+    """Riemannian Adam of :mod:`tvae.engine.riemannian` under the traced learning rate."""
     return optax.chain(
-        optax.add_decayed_weights(settings.weight_decay),
+        optax.add_decayed_weights(weight_decay),
         riemannian.to_riemannian(c=c),
         riemannian.scale_by_riemannian_adam(settings.b1, settings.b2, settings.eps, c=c),
         optax.scale(factor),
-        scale_by_runtime_rate(),
+        scale_by_traced_learning_rate(),
         riemannian.retract(c=c),
     )
 
@@ -164,25 +166,30 @@ def _gated(
     return optax.conditionally_mask(inner, is_open, forward_extra_args=True)
 
 
-def label_balls(params: Any, ball_of: Callable[[str], float]) -> Any:
-    """The curvature magnitude of the ball that each parameter's points live in, 0 where flat."""
+def label_balls(params: Any, ball_of: Callable[[str], str]) -> Any:
+    """Name of the traced field with the curvature of each parameter's ball; "" where flat."""
     return jax.tree_util.tree_map_with_path(lambda path, _: ball_of(path_name(path)), params)
 
 
 def make_optimizer(
     labels: Any,
-    groups: Mapping[str, float],
+    groups: Mapping[str, Factor],
     gated: Set[str],
     settings: OptimizerSettings,
+    hparams: Hparams,
     balls: Any = None,
 ) -> optax.GradientTransformationExtraArgs:
     """One Adam per group; the frozen group is never touched.
+
+    Made inside the traced step: what comes from ``groups`` and ``hparams`` may be traced.
 
     Args:
       labels: from :func:`label_groups`.
       groups: group -> factor on the learning rate.
       gated: groups with a run-time gate.
       settings: shared by all groups.
+      hparams: ``optimizer.weight_decay`` (per unit of learning rate for "adamw", the L2 coefficient
+        for the others), and the curvatures that ``balls`` names.
       balls: from :func:`label_balls`; None where all parameters are flat.
 
     Returns:
@@ -194,22 +201,26 @@ def make_optimizer(
       UserError: for "riemannian_adam" where no parameter is a point of a ball.
     """
     if balls is None or settings.kind != "riemannian_adam":
-        balls = jax.tree.map(lambda _: 0.0, labels)
-    curvatures = sorted({c for c in jax.tree.leaves(balls) if c > 0.0})
-    if settings.kind == "riemannian_adam" and not curvatures:
+        balls = jax.tree.map(lambda _: "", labels)
+    curved = sorted({field for field in jax.tree.leaves(balls) if field})
+    if settings.kind == "riemannian_adam" and not curved:
         raise UserError(
             "config.optimizer.kind: 'riemannian_adam' has nothing to act on: no parameter of this "
             "model is a point of the ball; expected 'adam_l2' or 'adamw'"
         )
+    decay = hparams["optimizer.weight_decay"]
     transforms: dict[str, Any] = {FROZEN: optax.set_to_zero()}
     for group, factor in groups.items():
-        inner = {group: _descend(settings, factor)}
-        inner |= {_in_ball(group, c): _descend_in_ball(settings, factor, c) for c in curvatures}
+        inner = {group: _descend(settings, factor, decay)}
+        inner |= {
+            _in_ball(group, field): _descend_in_ball(settings, factor, decay, hparams[field])
+            for field in curved
+        }
         gate = group in gated
         transforms |= {k: _gated(tx, group) if gate else tx for k, tx in inner.items()}
     return optax.multi_transform(transforms, jax.tree.map(_in_ball, labels, balls))
 
 
-def _in_ball(group: str, c: float) -> str:
-    """The name of a group's transformation for points of the ball of curvature -c."""
-    return group if c == 0.0 or group == FROZEN else f"{group} (c={c})"
+def _in_ball(group: str, field: str) -> str:
+    """Name of a group's transformation for points of the ball whose curvature a field holds."""
+    return group if not field or group == FROZEN else f"{group} in the ball of {field}"

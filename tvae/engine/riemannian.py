@@ -59,14 +59,14 @@ def _required(params: optax.Params | None) -> optax.Params:
 
 
 def _transported(
-    vectors: optax.Updates, point: optax.Params, params: optax.Params, c: float
+    vectors: optax.Updates, point: optax.Params, params: optax.Params, c: jax.Array | float
 ) -> optax.Updates:
     return jax.tree.map(
         lambda v, x, y: poincare.parallel_transport(x, y, v, c=c), vectors, point, params
     )
 
 
-def to_riemannian(*, c: float = 1.0) -> optax.GradientTransformation:
+def to_riemannian(*, c: jax.Array | float = 1.0) -> optax.GradientTransformation:
     r"""Euclidean to Riemannian gradients: division by :math:`\lambda_x^2`.
 
     Args:
@@ -86,7 +86,7 @@ def to_riemannian(*, c: float = 1.0) -> optax.GradientTransformation:
     return optax.stateless(update)
 
 
-def retract(*, c: float = 1.0, exact: bool = False) -> optax.GradientTransformation:
+def retract(*, c: jax.Array | float = 1.0, exact: bool = False) -> optax.GradientTransformation:
     """Tangent steps to differences of points; the last link of the chain.
 
     Args:
@@ -109,7 +109,7 @@ def retract(*, c: float = 1.0, exact: bool = False) -> optax.GradientTransformat
 
 
 def riemannian_trace(
-    decay: float, *, nesterov: bool = False, c: float = 1.0
+    decay: float, *, nesterov: bool = False, c: jax.Array | float = 1.0
 ) -> optax.GradientTransformation:
     r"""Momentum :math:`m \leftarrow \mathrm{decay}\; P(m) + g`, with the transport :math:`P`.
 
@@ -138,7 +138,7 @@ def riemannian_trace(
 
 
 def scale_by_riemannian_adam(
-    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, *, c: float = 1.0
+    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8, *, c: jax.Array | float = 1.0
 ) -> optax.GradientTransformation:
     r"""Adam in the tangent space.
 
@@ -190,7 +190,7 @@ def riemannian_sgd(
     *,
     nesterov: bool = False,
     weight_decay: float = 0.0,
-    c: float = 1.0,
+    c: jax.Array | float = 1.0,
     exact: bool = False,
 ) -> optax.GradientTransformation:
     """Riemannian stochastic gradient descent.
@@ -228,7 +228,7 @@ def riemannian_adam(
     eps: float = 1e-8,
     *,
     weight_decay: float = 0.0,
-    c: float = 1.0,
+    c: jax.Array | float = 1.0,
     exact: bool = False,
 ) -> optax.GradientTransformation:
     """Riemannian Adam.

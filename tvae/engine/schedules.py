@@ -1,37 +1,32 @@
-"""Schedules: pure functions of the epoch, traced or not.
+"""Schedules in optax's shape: a maker takes numbers and returns ``epoch -> value``.
 
-Each returns a float32 scalar. ``epoch`` is 0-based and may be a Python number or a traced scalar.
+They join and compose with optax's own. ``epoch`` is 0-based, may be fractional, and may be a Python
+number or a traced scalar; so may every number but lengths in epochs, which are static.
 """
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
-Epoch = jax.Array | int | float
+Value = jax.Array | float
 
 
-def linear(epoch: Epoch, *, start: float, end: float, epochs: int) -> jax.Array:
-    """Line from ``start`` to ``end`` over ``epochs``, then constant.
-
-    >>> [round(float(linear(e, start=1.0, end=0.3, epochs=400)), 3) for e in (0, 200, 400, 500)]
-    [1.0, 0.65, 0.3, 0.3]
-    """
-    share = jnp.clip(jnp.asarray(epoch, jnp.float32) / max(epochs, 1), 0.0, 1.0)
-    return start + (end - start) * share
-
-
-def cyclic_temperature(  # noqa: PLR0913 - the schedule has this many knobs
-    epoch: Epoch,
+def cyclic_temperature(
+    start: Value,
+    end: Value,
     *,
-    start: float,
-    end: float,
     epochs: int,
-    relative_amplitude: float,
-    boost_epoch: int,
-    boost_amplitude: float,
+    relative_amplitude: Value,
+    boost_epoch: Value,
+    boost_amplitude: Value,
     period_epochs: int = 30,
     floor: float = 0.1,
-) -> jax.Array:
+) -> optax.Schedule:
     r"""Linearly falling temperature with a cosine on top (v5.5's temperature of A).
 
     .. math:: \max(\text{floor},\; b_e + a_e \cos(2\pi e / \text{period}))
@@ -39,120 +34,164 @@ def cyclic_temperature(  # noqa: PLR0913 - the schedule has this many knobs
     with :math:`b_e` the line from ``start`` to ``end`` over ``epochs``, and :math:`a_e` equal to
     ``relative_amplitude`` times :math:`b_e` before ``boost_epoch`` and ``boost_amplitude`` from it.
 
-    >>> knobs = dict(start=1.0, end=0.3, epochs=400, relative_amplitude=0.1, boost_epoch=250,
-    ...              boost_amplitude=0.5)
-    >>> [round(float(cyclic_temperature(e, **knobs)), 4) for e in (0, 249, 250, 399)]
+    >>> t = cyclic_temperature(1.0, 0.3, epochs=400, relative_amplitude=0.1, boost_epoch=250,
+    ...                        boost_amplitude=0.5)
+    >>> [round(float(t(e)), 4) for e in (0, 249, 250, 399)]
     [1.1, 0.5468, 0.3125, 0.1472]
     """
-    epoch = jnp.asarray(epoch, jnp.float32)
-    base = linear(epoch, start=start, end=end, epochs=epochs)
-    amplitude = jnp.where(epoch < boost_epoch, relative_amplitude * base, boost_amplitude)
-    phase = jnp.mod(epoch, period_epochs) / period_epochs
-    return jnp.maximum(floor, base + amplitude * jnp.cos(2.0 * jnp.pi * phase))
+    line = optax.linear_schedule(start, end, epochs)
+
+    def temperature(epoch: Value) -> jax.Array:
+        base = line(epoch)
+        amplitude = jnp.where(epoch < boost_epoch, relative_amplitude * base, boost_amplitude)
+        phase = jnp.mod(epoch, period_epochs) / period_epochs
+        return jnp.maximum(floor, base + amplitude * jnp.cos(2.0 * jnp.pi * phase))
+
+    return temperature
 
 
 def lagged_temperature(
-    epoch: Epoch,
-    *,
-    start: float,
-    end: float,
-    epochs: int,
-    lag_epochs: int,
-    late_epoch: int,
-    late_value: float,
-) -> jax.Array:
+    start: Value, end: Value, *, epochs: int, lag_epochs: int, late_epoch: int, late_value: Value
+) -> optax.Schedule:
     """Constant for ``lag_epochs``, then a line; ``late_value`` from ``late_epoch`` on (v5.5's B).
 
-    >>> knobs = dict(start=0.9, end=0.2, epochs=400, lag_epochs=30, late_epoch=250, late_value=0.3)
-    >>> [round(float(lagged_temperature(e, **knobs)), 5) for e in (0, 30, 249, 250)]
+    >>> t = lagged_temperature(0.9, 0.2, epochs=400, lag_epochs=30, late_epoch=250, late_value=0.3)
+    >>> [round(float(t(e)), 5) for e in (0, 30, 249, 250)]
     [0.9, 0.9, 0.51675, 0.3]
     """
-    epoch = jnp.asarray(epoch, jnp.float32)
-    line = linear(epoch - lag_epochs, start=start, end=end, epochs=epochs)
-    return jnp.where(epoch < late_epoch, line, late_value)
+    line = optax.linear_schedule(start, end, epochs, transition_begin=lag_epochs)
+    return optax.join_schedules([line, lambda _: late_value], [late_epoch])
 
 
 def warmup_then_linear(
-    epoch: Epoch, *, start: float, end: float, warmup_epochs: int, epochs: int
-) -> jax.Array:
+    start: Value, end: Value, *, warmup_epochs: int, epochs: int
+) -> optax.Schedule:
     """0 to ``start`` over the warm-up, then to ``end`` at ``epochs`` (v5.5's beta of A).
 
-    >>> beta = dict(start=0.3, end=0.8, warmup_epochs=50, epochs=400)
-    >>> [round(float(warmup_then_linear(e, **beta)), 6) for e in (0, 1, 50, 399)]
+    >>> beta = warmup_then_linear(0.3, 0.8, warmup_epochs=50, epochs=400)
+    >>> [round(float(beta(e)), 6) for e in (0, 1, 50, 399)]
     [0.0, 0.006, 0.3, 0.798571]
     """
-    epoch = jnp.asarray(epoch, jnp.float32)
-    rising = start * epoch / max(warmup_epochs, 1)
-    line = linear(
-        epoch - warmup_epochs, start=start, end=end, epochs=max(epochs - warmup_epochs, 1)
-    )
-    return jnp.where(epoch < warmup_epochs, rising, line)
+    rise = optax.linear_schedule(0.0, start, warmup_epochs)
+    line = optax.linear_schedule(start, end, max(epochs - warmup_epochs, 1))
+    return optax.join_schedules([rise, line], [warmup_epochs])
 
 
-def cosine_cycle(
-    epoch: Epoch, *, base: float, amplitude: float, period_epochs: int = 30
-) -> jax.Array:
+def cosine_cycle(base: Value, amplitude: Value, *, period_epochs: int = 30) -> optax.Schedule:
     r"""``base`` + ``amplitude`` :math:`\cos(2\pi e/\text{period} + \pi/2)` (v5.5's lambda3).
 
-    >>> [round(float(cosine_cycle(e, base=0.3, amplitude=0.15)), 4) for e in (0, 1, 15)]
+    >>> [round(float(cosine_cycle(0.3, 0.15)(e)), 4) for e in (0, 1, 15)]
     [0.3, 0.2688, 0.3]
     """
-    phase = jnp.mod(jnp.asarray(epoch, jnp.float32), period_epochs) / period_epochs
-    return base - amplitude * jnp.sin(2.0 * jnp.pi * phase)
+
+    def cycle(epoch: Value) -> jax.Array:
+        phase = jnp.mod(epoch, period_epochs) / period_epochs
+        return base - amplitude * jnp.sin(2.0 * jnp.pi * phase)
+
+    return cycle
 
 
 def piecewise_constant(
-    epoch: Epoch, *, boundaries: tuple[int, ...], values: tuple[float, ...]
-) -> jax.Array:
+    boundaries: Sequence[int], values: Sequence[Value] | jax.Array
+) -> optax.Schedule:
     """The last value whose boundary is at or below the epoch; the first boundary must be 0.
 
-    >>> steps = dict(boundaries=(0, 50, 120), values=(1e-3, 5e-4, 3e-4))
-    >>> [round(float(piecewise_constant(e, **steps)), 6) for e in (0, 49, 50, 399)]
+    >>> rate = piecewise_constant((0, 50, 120), (1e-3, 5e-4, 3e-4))
+    >>> [round(float(rate(e)), 6) for e in (0, 49, 50, 399)]
     [0.001, 0.001, 0.0005, 0.0003]
     """
-    reached = jnp.asarray(epoch) >= jnp.asarray(boundaries)
-    return jnp.asarray(values, jnp.float32)[reached.sum() - 1]
+    constants = [optax.constant_schedule(values[i]) for i in range(len(boundaries))]
+    return optax.join_schedules(constants, list(boundaries[1:]))
 
 
-def warmup_cosine(
-    epoch: Epoch, *, peak: float, end: float, warmup_epochs: float, epochs: int
-) -> jax.Array:
+def warmup_cosine(peak: Value, end: Value, *, warmup_epochs: float, epochs: int) -> optax.Schedule:
     """Line from 0 to ``peak`` over the warm-up, then half a cosine down to ``end`` at ``epochs``.
 
-    >>> knobs = dict(peak=3e-3, end=0.0, warmup_epochs=2, epochs=80)
-    >>> [round(float(warmup_cosine(e, **knobs)), 5) for e in (0, 1, 2, 41, 80)]
+    ``optax.warmup_cosine_decay_schedule``, whose peak cannot be traced.
+
+    >>> rate = warmup_cosine(3e-3, 0.0, warmup_epochs=2, epochs=80)
+    >>> [round(float(rate(e)), 5) for e in (0, 1, 2, 41, 80)]
     [0.0, 0.0015, 0.003, 0.0015, 0.0]
     """
-    schedule = optax.warmup_cosine_decay_schedule(
-        init_value=0.0,
-        peak_value=peak,
-        warmup_steps=warmup_epochs,
-        decay_steps=epochs,
-        end_value=end,
+    rise = optax.linear_schedule(0.0, peak, warmup_epochs)
+    fall = optax.cosine_decay_schedule(1.0, epochs - warmup_epochs)
+    return optax.join_schedules(
+        [rise, lambda epoch: end + (peak - end) * fall(epoch)], [warmup_epochs]
     )
-    return jnp.asarray(schedule(jnp.asarray(epoch, jnp.float32)), jnp.float32)
 
 
 def cosine_warm_restarts(
-    epoch: Epoch, *, peak: float, cycle_epochs: int, cycle_growth: int
-) -> jax.Array:
-    r"""Half a cosine from ``peak`` to 0 per cycle, which grow.
+    peak: Value, *, cycle_epochs: int, cycle_growth: int, epochs: int
+) -> optax.Schedule:
+    """Half a cosine from ``peak`` to 0 per cycle; each cycle is ``cycle_growth`` times the last.
 
     Source: Loshchilov and Hutter (2017), equation 5.
 
-    Cycle ``n`` begins at epoch :math:`T_0 (g^n - 1)/(g - 1)` and lasts :math:`T_0 g^n`.
-
-    >>> knobs = dict(peak=1e-3, cycle_epochs=20, cycle_growth=2)
-    >>> [round(float(cosine_warm_restarts(e, **knobs)), 6) for e in (0, 10, 20, 40, 60)]
+    >>> rate = cosine_warm_restarts(1e-3, cycle_epochs=20, cycle_growth=2, epochs=100)
+    >>> [round(float(rate(e)), 6) for e in (0, 10, 20, 40, 60)]
     [0.001, 0.0005, 0.001, 0.0005, 0.001]
     """
-    epoch = jnp.asarray(epoch, jnp.float32)
     if cycle_growth == 1:
-        start, length = jnp.floor(epoch / cycle_epochs) * cycle_epochs, jnp.float32(cycle_epochs)
-    else:
-        # A table of cycle starts: a logarithm would misplace epochs at the edges by rounding.
-        lengths = cycle_epochs * cycle_growth ** jnp.arange(12, dtype=jnp.float32)
-        starts = jnp.cumsum(lengths) - lengths
-        cycle = (epoch >= starts).sum() - 1
-        start, length = starts[cycle], lengths[cycle]
-    return peak * 0.5 * (1.0 + jnp.cos(jnp.pi * (epoch - start) / length))
+        cycle = optax.cosine_decay_schedule(1.0, cycle_epochs)
+        return lambda epoch: peak * cycle(jnp.mod(epoch, cycle_epochs))
+    ends = [cycle_epochs]
+    while ends[-1] < epochs:
+        ends.append(ends[-1] + cycle_epochs * cycle_growth ** len(ends))
+    lengths = [end - start for start, end in itertools.pairwise([0, *ends])]
+    cycles = [optax.cosine_decay_schedule(1.0, length) for length in lengths]
+    joined = optax.join_schedules(cycles, ends[:-1])
+    return lambda epoch: peak * joined(epoch)
+
+
+@dataclasses.dataclass(frozen=True)
+class LearningRate:
+    """The learning rate of ``config.learning_rate``: static shape, traced values.
+
+    Attributes:
+      kind: "piecewise", "cosine" or "warm_restarts".
+      boundaries: piecewise: epochs of the next rate.
+      warmup_epochs: cosine: epochs from 0 to the peak.
+      cycle_epochs: warm_restarts: length of the first cycle.
+      cycle_growth: warm_restarts: factor on the length of each next cycle.
+      epochs: length of the run.
+    """
+
+    kind: str
+    boundaries: tuple[int, ...]
+    warmup_epochs: float
+    cycle_epochs: int
+    cycle_growth: int
+    epochs: int
+
+    def __call__(self, epoch: jax.Array, hparams: Mapping[str, jax.Array]) -> jax.Array:
+        """Rate of an epoch, float32 scalar; ``hparams`` hold ``rates``, ``peak`` and ``end``."""
+        peak = hparams["learning_rate.peak"]
+        if self.kind == "piecewise":
+            schedule = piecewise_constant(self.boundaries, hparams["learning_rate.rates"])
+        elif self.kind == "cosine":
+            schedule = warmup_cosine(
+                peak,
+                hparams["learning_rate.end"],
+                warmup_epochs=self.warmup_epochs,
+                epochs=self.epochs,
+            )
+        else:
+            schedule = cosine_warm_restarts(
+                peak,
+                cycle_epochs=self.cycle_epochs,
+                cycle_growth=self.cycle_growth,
+                epochs=self.epochs,
+            )
+        return jnp.asarray(schedule(epoch), jnp.float32)
+
+
+def make_learning_rate(rate: Any, *, epochs: int) -> LearningRate:
+    """The learning rate of ``config.learning_rate`` in a run of ``epochs``."""
+    return LearningRate(
+        kind=rate.kind,
+        boundaries=tuple(rate.boundaries),
+        warmup_epochs=rate.warmup_epochs,
+        cycle_epochs=rate.cycle_epochs,
+        cycle_growth=rate.cycle_growth,
+        epochs=epochs,
+    )

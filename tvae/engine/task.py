@@ -1,21 +1,28 @@
-"""Task: everything the engine needs to know about a domain, as a struct of pure functions.
+"""``Task``: what the engine needs to know of a domain, as a base class of pure methods.
 
-The engine (``tvae.training``) takes gradients, updates, loops, saves and reports; it knows no
-model, loss or metric by name. A domain is a value of :class:`Task`. Parameters, aux state, batches
-and outputs are pytrees that only the task looks into.
+The engine (:mod:`tvae.engine`) takes gradients, updates, loops, saves and reports; it knows no
+model, loss or metric. A domain subclasses :class:`Task` as a frozen dataclass whose fields are
+static and hashable: two equal tasks share their compiled programs. What may vary between runs
+without another program reaches every method as ``hparams``, a flat dictionary of traced values.
+Parameters, aux, batches and outputs are pytrees that only the task looks into.
 """
 
-import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 Params = Any
 Aux = Any
 Batch = Any
 Outputs = Any
 Metrics = dict[str, jax.Array]
+Hparams = Mapping[str, jax.Array]
+"""Path of a traced field -> float32 scalar, or vector for a tuple of numbers."""
+Objective = Callable[[Params], tuple[Metrics, Outputs]]
+"""Parameters -> unweighted terms and the outputs that they were computed from."""
 
 
 class Observation(NamedTuple):
@@ -32,50 +39,157 @@ class Observation(NamedTuple):
     reset_moments: jax.Array | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """One domain. Every function is pure and traceable; keys are explicit.
+class Gradients(NamedTuple):
+    """What one backward pass, or several, found.
 
     Attributes:
-      steps_per_epoch: number of batches of one epoch (static).
-      init: ``key -> (params, aux)``; aux is the state that is not trained by gradient. Its leaves
-        have explicit dtypes, so that nothing retraces.
-      begin_epoch: ``(aux, epoch) -> aux``, what changes once per epoch.
-      batches: ``(epoch, key) -> batches``, a pytree whose leaves lead with ``steps_per_epoch``.
-      forward: ``(params, aux, batch, key) -> outputs`` in training mode.
-      terms: name -> ``(outputs, batch) -> scalar``, unweighted.
-      weights: ``aux -> {name: scalar}``, one traced weight for each term.
-      gates: ``aux -> {group: bool}``, which of the gated groups learn in this step. The names are
-        static, the values traced; a group without a gate always learns. A closed group keeps its
-        parameters and moments, and its gradient does not count in the clip.
-      update_aux: ``(aux, params, outputs, metrics) -> (aux, learning_rate)`` after the gradient and
-        before the update; metrics holds the terms and ``grad_norm/<group>`` after clipping.
-      monitor: ``aux -> {name: scalar}`` for the log, read once per epoch.
-      group_of: parameter path ("encoder_a/hidden_0/kernel") -> name of its optimizer group, or
-        "frozen".
-      groups: optimizer group -> factor on the learning rate.
-      ball_of: parameter path -> curvature magnitude of the Poincaré ball that the parameter's last
-        axis is a point of; 0 for the ordinary, flat parameter.
-      evaluate: ``(params, aux, key) -> metrics``, the periodic evaluation. Called outside ``jit``,
-        like the final one: the task compiles them, so that they can share a program, and in parts,
-        which bounds the memory.
-      observe: ``(aux, params, metrics) -> Observation``, what an evaluation changes.
-      final_evaluate: ``(params, aux, key) -> metrics``, everything that is worth reporting once.
+      loss: weighted sum of the terms, float32 scalar.
+      grads: update direction before gates and clip; a tree like the parameters.
+      terms: unweighted terms by name.
+      outputs: of the forward pass.
+    """
+
+    loss: jax.Array
+    grads: Any
+    terms: Metrics
+    outputs: Outputs
+
+
+class Task:
+    """A domain's training problem; ``init``, ``batches``, ``forward`` and ``terms`` are required.
+
+    Every method is pure and traceable, and may be mapped by ``jax.vmap`` over its arrays; only
+    ``final_evaluate`` may run in parts on the host. Keys are explicit.
+
+    Attributes:
+      steps_per_epoch: number of batches of one epoch, static.
     """
 
     steps_per_epoch: int
-    init: Callable[[jax.Array], tuple[Params, Aux]]
-    begin_epoch: Callable[[Aux, jax.Array], Aux]
-    batches: Callable[[jax.Array, jax.Array], Batch]
-    forward: Callable[[Params, Aux, Batch, jax.Array], Outputs]
-    terms: Mapping[str, Callable[[Outputs, Batch], jax.Array]]
-    weights: Callable[[Aux], Metrics]
-    gates: Callable[[Aux], Mapping[str, jax.Array]]
-    update_aux: Callable[[Aux, Params, Outputs, Metrics], tuple[Aux, jax.Array]]
-    monitor: Callable[[Aux], Metrics]
-    group_of: Callable[[str], str]
-    groups: Mapping[str, float]
-    evaluate: Callable[[Params, Aux, jax.Array], Metrics]
-    observe: Callable[[Aux, Params, Metrics], Observation]
-    final_evaluate: Callable[[Params, Aux, jax.Array], Metrics]
-    ball_of: Callable[[str], float] = lambda _: 0.0
+
+    def init(self, key: jax.Array, hparams: Hparams) -> tuple[Params, Aux]:
+        """Fresh parameters and aux, the state that is not trained by gradient.
+
+        Leaves of aux have explicit dtypes: a weak type would cost a second trace.
+        """
+        raise NotImplementedError
+
+    def batches(self, epoch: jax.Array, key: jax.Array) -> Batch:
+        """The batches of an epoch; every leaf leads with ``steps_per_epoch``."""
+        raise NotImplementedError
+
+    def forward(
+        self, params: Params, aux: Aux, batch: Batch, key: jax.Array, hparams: Hparams
+    ) -> Outputs:
+        """Forward pass in training mode."""
+        raise NotImplementedError
+
+    def terms(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> Metrics:
+        """Unweighted loss terms, name -> float32 scalar."""
+        raise NotImplementedError
+
+    def begin_epoch(self, aux: Aux, epoch: jax.Array, hparams: Hparams) -> Aux:
+        """Aux for the first step of an epoch (int32 scalar, 0-based)."""
+        del epoch, hparams
+        return aux
+
+    def weights(self, aux: Aux, hparams: Hparams) -> Metrics:
+        """Weights by name of term, float32 scalars; a term without one counts once."""
+        del aux, hparams
+        return {}
+
+    def combine(self, objective: Objective, params: Params, weights: Metrics) -> Gradients:
+        """Make one gradient of the terms: that of their weighted sum, by one backward pass.
+
+        Methods that balance gradients (GradNorm, PCGrad) take the terms' gradients one by one here.
+        """
+
+        def total(params: Params) -> tuple[jax.Array, tuple[Metrics, Outputs]]:
+            terms, outputs = objective(params)
+            return weighted_sum(terms, weights), (terms, outputs)
+
+        (loss, (terms, outputs)), grads = jax.value_and_grad(total, has_aux=True)(params)
+        return Gradients(loss, grads, terms, outputs)
+
+    def before_update(
+        self, aux: Aux, params: Params, outputs: Outputs, metrics: Metrics, hparams: Hparams
+    ) -> Aux:
+        """Aux after the gradient and before the learning rate is read.
+
+        ``metrics`` holds the terms, and ``grad_norm/<group>`` after clipping.
+        """
+        del params, outputs, metrics, hparams
+        return aux
+
+    def learning_rate(self, aux: Aux, hparams: Hparams) -> jax.Array:
+        """Learning rate of a step, float32 scalar; by default ``learning_rate.peak``."""
+        del aux
+        return hparams["learning_rate.peak"]
+
+    def after_step(
+        self,
+        aux: Aux,
+        old: Params,
+        new: Params,
+        outputs: Outputs,
+        metrics: Metrics,
+        hparams: Hparams,
+    ) -> Aux:
+        """Aux after the update, which took the parameters from ``old`` to ``new``."""
+        del old, new, outputs, metrics, hparams
+        return aux
+
+    def gates(self, aux: Aux, hparams: Hparams) -> Mapping[str, jax.Array]:
+        """Which of the gated groups learn in this step, group -> bool scalar.
+
+        The names are static. A group without a gate always learns; a closed group keeps its
+        parameters and moments, and its gradient does not count in the clip.
+        """
+        del aux, hparams
+        return {}
+
+    def group_of(self, path: str) -> str:
+        """Optimizer group of a parameter such as "encoder_a/hidden_0/kernel", or "frozen"."""
+        del path
+        return "all"
+
+    def groups(self, hparams: Hparams) -> Mapping[str, jax.Array | float]:
+        """Optimizer group -> factor on the learning rate; the names are static."""
+        del hparams
+        return {"all": 1.0}
+
+    def ball_of(self, path: str) -> str:
+        """Traced field with the curvature of the ball that a parameter is a point of; "": flat."""
+        del path
+        return ""
+
+    def monitor(self, aux: Aux, hparams: Hparams) -> Metrics:
+        """Scalars of aux for the log, read once per epoch."""
+        del aux, hparams
+        return {}
+
+    def evaluate(self, params: Params, aux: Aux, key: jax.Array, hparams: Hparams) -> Metrics:
+        """The periodic evaluation."""
+        del params, aux, key, hparams
+        return {}
+
+    def observe(self, aux: Aux, params: Params, metrics: Metrics, hparams: Hparams) -> Observation:
+        """Aux and parameters after an evaluation."""
+        del metrics, hparams
+        return Observation(aux, params)
+
+    def final_evaluate(self, params: Params, aux: Aux, key: jax.Array, hparams: Hparams) -> Metrics:
+        """Everything that is worth reporting once; not for ``jit``. By default ``evaluate``."""
+        return evaluate(self, params, aux, key, hparams)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def evaluate(task: Task, params: Params, aux: Aux, key: jax.Array, hparams: Hparams) -> Metrics:
+    """``task.evaluate``, compiled once for all equal tasks."""
+    return task.evaluate(params, aux, key, hparams)
+
+
+def weighted_sum(terms: Metrics, weights: Metrics) -> jax.Array:
+    """Sum of the terms, each times its weight; a term without a weight counts once."""
+    products = (weights.get(name, jnp.float32(1.0)) * term for name, term in terms.items())
+    return sum(products, jnp.float32(0.0))

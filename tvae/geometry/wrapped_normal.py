@@ -59,7 +59,7 @@ def sampled_kl(
     logvar: jax.Array,
     sample_radius: jax.Array,
     *,
-    prior_scale: float,
+    prior_scale: jax.Array | float,
     c: jax.Array,
 ) -> jax.Array:
     """One-sample estimate of KL(q || p) of two wrapped normals, q around a point, p at the origin.

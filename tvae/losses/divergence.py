@@ -22,7 +22,7 @@ def gaussian_kl(mu: jax.Array, logvar: jax.Array) -> jax.Array:
     return -0.5 * (1.0 + logvar - mu**2 - jnp.exp(logvar))
 
 
-def free_bits_kl(mu: jax.Array, logvar: jax.Array, *, free_bits: float) -> jax.Array:
+def free_bits_kl(mu: jax.Array, logvar: jax.Array, *, free_bits: jax.Array | float) -> jax.Array:
     """KL divergence with a floor per sample and dimension, summed over dimensions.
 
     The floor is elementwise, as in v5.5 (not on the batch mean, as in Kingma et al. 2016, eq. 15):

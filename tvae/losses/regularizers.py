@@ -27,7 +27,7 @@ def output_entropy(logits: jax.Array, mask: jax.Array) -> jax.Array:
     return -(mean * jnp.log(mean + 1e-10)).sum()
 
 
-def repulsion(z: jax.Array, mask: jax.Array, *, sigma: float) -> jax.Array:
+def repulsion(z: jax.Array, mask: jax.Array, *, sigma: jax.Array | float) -> jax.Array:
     r"""Mean of :math:`e^{-\lVert z_i - z_j\rVert^2/\sigma^2}` over ordered pairs of distinct rows.
 
     Squared distances come from the Gram matrix, so no root meets the zero diagonal.

@@ -1,7 +1,5 @@
 """Projections: Euclidean latents to the Poincaré ball, by a direction and a radius."""
 
-import math
-
 import flax.linen as nn
 import flax.struct
 import jax
@@ -131,7 +129,7 @@ class HyperbolicProjection(nn.Module):
       n_layers: hidden layers of both nets (v5.11: 1, v5.12: 2).
       dropout: rate behind every hidden layer of both nets.
       max_norm: largest Euclidean norm in units of the ball's radius ``1/√c``, in (0, 1).
-      curvature: curvature magnitude; the initial one where it is learnable.
+      curvature: curvature magnitude, may be traced; the initial one where it is learnable.
       learnable_curvature: make it a parameter, ``softplus(inverse_softplus_c)``. Everything that
         the projection returns, and what is computed from its ``c``, then has a gradient to it.
       translated: translate what comes out by a learned point; see :class:`Translation`.
@@ -141,7 +139,7 @@ class HyperbolicProjection(nn.Module):
     n_layers: int = 1
     dropout: float = 0.0
     max_norm: float = 0.95
-    curvature: float = 1.0
+    curvature: jax.Array | float = 1.0
     learnable_curvature: bool = False
     translated: bool = False
 
@@ -149,13 +147,13 @@ class HyperbolicProjection(nn.Module):
         """Name the parts."""
         if not 0.0 < self.max_norm < 1.0:
             raise ValueError(f"max_norm must lie in (0, 1), got {self.max_norm}")
-        if self.curvature <= 0.0:
+        if isinstance(self.curvature, int | float) and self.curvature <= 0.0:
             raise ValueError(f"curvature must be positive, got {self.curvature}")
         self.direction = DirectionNet(self.width, self.n_layers, self.dropout)
         self.radius = RadiusNet(max(32, self.width // 2), self.n_layers, self.dropout)
         self.translation = Translation(self.max_norm) if self.translated else None
         if self.learnable_curvature:
-            start = math.log(math.expm1(self.curvature))
+            start = jnp.log(jnp.expm1(self.curvature))
             self.inverse_softplus_c = self.param(
                 "inverse_softplus_c", nn.initializers.constant(start), ()
             )

@@ -12,6 +12,10 @@ LEVEL, LEADING = bands.valuations(), bands.leading_digits()
 RECIPE = {"outer": 3.56, "inner": 0.05, "gap": 0.7}
 
 
+def radius_table(**lengths):
+    return np.asarray(bands.radius_intervals(LEVEL, LEADING, **lengths))
+
+
 def test_valuations_and_leading_digits_by_brute_force():
     for index in range(0, N, 7):
         digits = [index // 3**k % 3 for k in range(N_DIGITS)]
@@ -31,7 +35,7 @@ def test_bands_touch_and_their_widths_go_as_the_free_digits():
 
 
 def test_radii_inside_the_intervals_are_ordered_by_level():
-    table = bands.radius_intervals(**RECIPE, margin=0.05)
+    table = radius_table(**RECIPE, margin=0.05)
     assert table.dtype == np.float32
     assert (table[:, 0] <= table[:, 1]).all()
     for level in range(N_DIGITS):
@@ -40,7 +44,7 @@ def test_radii_inside_the_intervals_are_ordered_by_level():
 
 
 def test_each_leading_digit_has_its_half_of_a_band():
-    table = bands.radius_intervals(**RECIPE, margin=0.05)
+    table = radius_table(**RECIPE, margin=0.05)
     # Level 0: [2.858, 3.56], middle 3.209, half 0.351.
     one, two = table[1], table[2]
     np.testing.assert_allclose(one, [3.209 - 0.95 * 0.351, 3.209 - 0.7 * 0.351], rtol=1e-6)
@@ -49,7 +53,7 @@ def test_each_leading_digit_has_its_half_of_a_band():
 
 
 def test_the_richness_of_any_radii_inside_is_at_least_the_floor():
-    table = bands.radius_intervals(**RECIPE, margin=0.05)
+    table = radius_table(**RECIPE, margin=0.05)
     # The nearest to each other that the two halves of a level can be.
     radius = np.where(LEADING == 1, table[:, 1], table[:, 0]).astype(np.float64)
     richness = sum(radius[v == LEVEL].var() for v in range(N_DIGITS)) / 10
@@ -62,7 +66,7 @@ def test_the_richness_of_any_radii_inside_is_at_least_the_floor():
 
 
 def test_a_negative_margin_lets_levels_overlap():
-    table = bands.radius_intervals(outer=3.56, inner=0.05, gap=1.0, margin=-0.3)
+    table = radius_table(outer=3.56, inner=0.05, gap=1.0, margin=-0.3)
     assert table[(LEVEL == 1) & (LEADING == 2), 1].max() > table[LEVEL == 0, 0].min()
     assert table.min() >= 0.0
 

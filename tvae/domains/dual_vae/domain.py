@@ -6,7 +6,7 @@ from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
 from tvae.domains.dual_vae import config as fields
 from tvae.domains.dual_vae.setup import make_model, make_split
-from tvae.domains.dual_vae.task import make_domain
+from tvae.domains.dual_vae.task import make_task
 from tvae.domains.dual_vae.views import make_views
 from tvae.domains.operations.reporting import CURVES, define
 
@@ -26,7 +26,7 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 DOMAIN = Domain(
     name="dual_vae",
     config=fields,
-    make_task=lambda config: make_domain(config).task(),
+    make_task=make_task,
     make_views=lambda config: make_views(make_model(config), make_split(config)),
     define=define,
     aspects=aspects,

@@ -6,10 +6,13 @@ norms are taken after clipping, StateNet is never trained), because its trajecto
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+
+Number = jax.Array | float
 
 LAMBDA_BOUNDS = (0.5, 0.95)
 LAMBDA3_BOUNDS = (0.15, 0.75)
@@ -57,20 +60,19 @@ class Dynamics:
     rate_factor: jax.Array
 
 
-@dataclasses.dataclass(frozen=True)
-class Permeability:
-    """Static shape of rho over the epochs; fields as in ``config.coupling``."""
+class Permeability(NamedTuple):
+    """Shape of rho over the epochs, numbers or traced scalars; fields as in ``config.coupling``."""
 
-    rho_min: float = 0.1
-    rho_consolidated: float = 0.3
-    rho_max: float = 0.7
-    isolation_epochs: int = 40
-    consolidation_end: int = 120
-    resonant_ramp_epochs: int = 80
-    ultra_epoch: int = 250
+    rho_min: Number
+    rho_consolidated: Number
+    rho_max: Number
+    isolation_epochs: Number
+    consolidation_end: Number
+    resonant_ramp_epochs: Number
+    ultra_epoch: Number
 
 
-def init_dynamics(*, lambda_start: float, lambda3: float, rho: float) -> Dynamics:
+def init_dynamics(*, lambda_start: Number, lambda3: Number, rho: Number) -> Dynamics:
     """The state before the first epoch."""
     return Dynamics(
         epoch=jnp.int32(0),
@@ -107,7 +109,7 @@ def permeability(
     """
     s = shape
     e = jnp.asarray(epoch, jnp.float32)
-    ramp_epochs = max(s.consolidation_end - s.isolation_epochs, 1)
+    ramp_epochs = jnp.maximum(s.consolidation_end - s.isolation_epochs, 1)
     consolidating = s.rho_min + (e - s.isolation_epochs) / ramp_epochs * (
         s.rho_consolidated - s.rho_min
     )
@@ -205,7 +207,7 @@ def statistics(
 
 
 def apply_corrections(
-    state: Dynamics, delta: jax.Array, rate: jax.Array, *, rate_scale: float, lambda_scale: float
+    state: Dynamics, delta: jax.Array, rate: jax.Array, *, rate_scale: Number, lambda_scale: Number
 ) -> Dynamics:
     """Let StateNet's output move the learning rate and the lambdas, within their bounds.
 

@@ -9,13 +9,12 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from tvae.domains import latent_use
 from tvae.domains.dual_vae.module import DualVAE
 from tvae.domains.operations import coverage
 from tvae.domains.operations.data import Split
 from tvae.engine.task import Metrics, Params
-from tvae.geometry import padic as ternary
-from tvae.losses import divergence
-from tvae.metrics import latent
+from tvae.geometry import padic
 
 PRIOR_DRAWS = 195_000
 """Categorical prior samples of the final evaluation (v5.5's rule)."""
@@ -34,9 +33,9 @@ def short(draws: int) -> str:
 
 def exact_from_mu(model: DualVAE, params: Params) -> dict[str, jax.Array]:
     """Which operations each VAE reproduces from its own mean: bool ``(n_operations,)`` by VAE."""
-    index = jnp.arange(ternary.count(n_digits=model.n_digits))
-    digit = ternary.digits(index, n_digits=model.n_digits)
-    x = ternary.values(index, n_digits=model.n_digits)
+    index = jnp.arange(padic.count(n_digits=model.n_digits))
+    digit = padic.digits(index, n_digits=model.n_digits)
+    x = padic.values(index, n_digits=model.n_digits)
     vae = model.bind({"params": params})
     posterior = vae.encode(x)
     return {
@@ -67,9 +66,9 @@ def coverage_coupled(model: DualVAE, params: Params, rho: jax.Array) -> Metrics:
 
     With a leak, A can read the answer from B's latent: compare with ``eval/coverage_mu_a``.
     """
-    index = jnp.arange(ternary.count(n_digits=model.n_digits))
-    digit = ternary.digits(index, n_digits=model.n_digits)
-    x = ternary.values(index, n_digits=model.n_digits)
+    index = jnp.arange(padic.count(n_digits=model.n_digits))
+    digit = padic.digits(index, n_digits=model.n_digits)
+    x = padic.values(index, n_digits=model.n_digits)
     zeros = jnp.zeros((index.size, model.latent_dim))
     outputs = model.bind({"params": params})(x, zeros, zeros, rho=rho)
     return {
@@ -96,7 +95,7 @@ def prior_coverage(
       for B, and ``eval/prior_coverage_<n>_uniform``.
     """
     sizes = {"latent_dim": model.latent_dim, "n_digits": model.n_digits}
-    n_operations = ternary.count(n_digits=model.n_digits)
+    n_operations = padic.count(n_digits=model.n_digits)
     rules = {
         f"eval/prior_coverage_{short(categorical_draws)}": (
             coverage.prior_coverage_categorical,
@@ -142,23 +141,23 @@ def worst_coverage(metrics: Metrics, *, argmax_draws: int) -> Metrics:
     return {"eval/worst_coverage": jnp.minimum(*products)}
 
 
-def latent_use(model: DualVAE, params: Params) -> Metrics:
-    """Entropy, KL and active dimensions of the posterior over all operations.
+def use_of_latents(model: DualVAE, params: Params) -> Metrics:
+    """``latent/*`` over all operations, and v5.5's own keys for four of the same measures.
 
     ``eval/kl_per_dimension_*`` is a vector ``(latent_dim,)`` in nats; the rest are scalars.
     """
-    index = jnp.arange(ternary.count(n_digits=model.n_digits))
-    x = ternary.values(index, n_digits=model.n_digits)
-    q = model.bind({"params": params}).encode(x)
-    everything = jnp.ones(index.size)
-    metrics: Metrics = {}
-    for vae, mu, logvar in (("a", q.mu_a, q.logvar_a), ("b", q.mu_b, q.logvar_b)):
-        per_dimension = divergence.gaussian_kl(mu, logvar).mean(0)
-        metrics[f"eval/latent_entropy_{vae}"] = latent.histogram_entropy(mu, everything)
-        metrics[f"eval/kl_{vae}"] = per_dimension.sum()
-        metrics[f"eval/kl_per_dimension_{vae}"] = per_dimension
-        metrics[f"eval/active_dimensions_{vae}"] = latent.active_dimensions(mu)
-    return metrics
+    index = jnp.arange(padic.count(n_digits=model.n_digits))
+    q = model.bind({"params": params}).encode(padic.values(index, n_digits=model.n_digits))
+    found = latent_use.measure({"a": (q.mu_a, q.logvar_a), "b": (q.mu_b, q.logvar_b)})
+    own = {
+        "eval/latent_entropy": "latent/entropy",
+        "eval/kl": "latent/kl",
+        "eval/kl_per_dimension": "latent/kl_per_dimension",
+        "eval/active_dimensions": "latent/active_dimensions",
+    }
+    return found | {
+        f"{key}_{vae}": found[f"{same}_{vae}"] for key, same in own.items() for vae in "ab"
+    }
 
 
 def measure(
@@ -184,7 +183,7 @@ def measure(
     draws = {"categorical_draws": PRIOR_DRAWS, "argmax_draws": ARGMAX_DRAWS}
     parts: list[Callable[[Params], Metrics]] = [
         lambda params: prior_coverage(model, params, key, **draws),
-        lambda params: latent_use(model, params),
+        lambda params: use_of_latents(model, params),
     ]
     if rho is not None:
         mixed = jnp.float32(rho)

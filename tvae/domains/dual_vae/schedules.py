@@ -1,71 +1,90 @@
-"""v5.5's schedules: what changes with the epoch, from the configuration."""
+"""v5.5's schedules: static lengths, traced values."""
 
 import dataclasses
-import functools
-from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import optax
 from ml_collections import ConfigDict
 
 from tvae.engine import schedules
-from tvae.engine.learning_rate import make_learning_rate
+from tvae.engine.task import Hparams
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedules:
-    """Values of an epoch, each ``epoch -> float32 scalar``."""
+    """Values of an epoch; every method maps ``(epoch, hparams)`` to a float32 scalar.
 
-    learning_rate: Callable[[jax.Array], jax.Array]
-    temperature_a: Callable[[jax.Array], jax.Array]
-    temperature_b: Callable[[jax.Array], jax.Array]
-    beta_a: Callable[[jax.Array], jax.Array]
-    beta_b: Callable[[jax.Array], jax.Array]
-    lambda3: Callable[[jax.Array], jax.Array]
+    Attributes:
+      learning_rate: the scheduled rate.
+      epochs: length of the run.
+      warmup_a: epochs in which A's KL weight rises to ``vae_a.beta_start``.
+      warmup_b: epochs before B's KL weight is switched on, if ``jump``.
+      jump: B's KL weight is 0 until its warm-up ends (v5.5); otherwise it follows A's.
+      lag_b: epochs before B's temperature begins to fall.
+      ultra_epoch: beginning of the fourth phase.
+    """
+
+    learning_rate: schedules.LearningRate
+    epochs: int
+    warmup_a: int
+    warmup_b: int
+    jump: bool
+    lag_b: int
+    ultra_epoch: int
+
+    def temperature_a(self, epoch: jax.Array, hparams: Hparams) -> jax.Array:
+        """Factor on A's posterior noise."""
+        return schedules.cyclic_temperature(
+            hparams["vae_a.temperature_start"],
+            hparams["vae_a.temperature_end"],
+            epochs=self.epochs,
+            relative_amplitude=hparams["vae_a.temperature_amplitude"],
+            boost_epoch=self.ultra_epoch,
+            boost_amplitude=hparams["vae_a.temperature_boost"],
+        )(epoch)
+
+    def temperature_b(self, epoch: jax.Array, hparams: Hparams) -> jax.Array:
+        """Factor on B's posterior noise."""
+        return schedules.lagged_temperature(
+            hparams["vae_b.temperature_start"],
+            hparams["vae_b.temperature_end"],
+            epochs=self.epochs,
+            lag_epochs=self.lag_b,
+            late_epoch=self.ultra_epoch,
+            late_value=hparams["vae_b.temperature_ultra"],
+        )(epoch)
+
+    def beta_a(self, epoch: jax.Array, hparams: Hparams) -> jax.Array:
+        """Weight of A's KL."""
+        return schedules.warmup_then_linear(
+            hparams["vae_a.beta_start"],
+            hparams["vae_a.beta_end"],
+            warmup_epochs=self.warmup_a,
+            epochs=self.epochs,
+        )(epoch)
+
+    def beta_b(self, epoch: jax.Array, hparams: Hparams) -> jax.Array:
+        """Weight of B's KL."""
+        lagged = hparams["vae_b.beta_ratio"] * self.beta_a(epoch, hparams)
+        return jnp.where(epoch < self.warmup_b, 0.0, lagged) if self.jump else lagged
+
+    def lambda3(self, epoch: jax.Array, hparams: Hparams) -> jax.Array:
+        """Weight of the entropy alignment."""
+        cycle: optax.Schedule = schedules.cosine_cycle(
+            hparams["dynamics.lambda3_base"], hparams["dynamics.lambda3_amplitude"]
+        )
+        return jnp.asarray(cycle(epoch))
 
 
 def make_schedules(config: ConfigDict) -> Schedules:
-    """All schedules of the configuration."""
-    a, b, epochs = config.vae_a, config.vae_b, config.epochs
-    ultra_epoch = config.coupling.ultra_epoch
-    beta_a = functools.partial(
-        schedules.warmup_then_linear,
-        start=a.beta_start,
-        end=a.beta_end,
-        warmup_epochs=a.beta_warmup_epochs,
-        epochs=epochs,
-    )
-    ratio, warmup, jump = b.beta_ratio, b.beta_warmup_epochs, b.beta_warmup == "jump"
-
-    def beta_b(epoch: jax.Array) -> jax.Array:
-        lagged = ratio * beta_a(epoch)
-        return jnp.where(jnp.asarray(epoch) < warmup, 0.0, lagged) if jump else lagged
-
+    """The schedules of a validated configuration."""
     return Schedules(
-        learning_rate=make_learning_rate(config.learning_rate, epochs=epochs),
-        temperature_a=functools.partial(
-            schedules.cyclic_temperature,
-            start=a.temperature_start,
-            end=a.temperature_end,
-            epochs=epochs,
-            relative_amplitude=a.temperature_amplitude,
-            boost_epoch=ultra_epoch,
-            boost_amplitude=a.temperature_boost,
-        ),
-        temperature_b=functools.partial(
-            schedules.lagged_temperature,
-            start=b.temperature_start,
-            end=b.temperature_end,
-            epochs=epochs,
-            lag_epochs=b.temperature_lag_epochs,
-            late_epoch=ultra_epoch,
-            late_value=b.temperature_ultra,
-        ),
-        beta_a=beta_a,
-        beta_b=beta_b,
-        lambda3=functools.partial(
-            schedules.cosine_cycle,
-            base=config.dynamics.lambda3_base,
-            amplitude=config.dynamics.lambda3_amplitude,
-        ),
+        learning_rate=schedules.make_learning_rate(config.learning_rate, epochs=config.epochs),
+        epochs=config.epochs,
+        warmup_a=config.vae_a.beta_warmup_epochs,
+        warmup_b=config.vae_b.beta_warmup_epochs,
+        jump=config.vae_b.beta_warmup == "jump",
+        lag_b=config.vae_b.temperature_lag_epochs,
+        ultra_epoch=config.coupling.ultra_epoch,
     )

@@ -1,7 +1,6 @@
-"""v5.5 as a task: the dual VAE, its losses, schedules, dynamics and evaluation put together."""
+"""v5.5 as a task: the dual VAE, its losses, schedules, dynamics and evaluation."""
 
 import dataclasses
-from collections.abc import Callable
 
 import flax.struct
 import jax
@@ -14,8 +13,8 @@ from tvae.domains.dual_vae.module import DualVAE, DualVAEOutputs
 from tvae.domains.dual_vae.schedules import Schedules, make_schedules
 from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.operations import data
-from tvae.engine.task import Metrics, Observation, Params, Task
-from tvae.geometry import padic as ternary
+from tvae.engine.task import Hparams, Metrics, Observation, Params, Task, weighted_sum
+from tvae.geometry import padic
 from tvae.losses import divergence, reconstruction, regularizers
 from tvae.metrics import latent
 
@@ -39,67 +38,93 @@ class Outputs:
     entropy_b: jax.Array
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class DualVAETask:
-    """The functions of the task, over what is static in a run.
+@dataclasses.dataclass(frozen=True)
+class DualVAETask(Task):
+    """The training problem of v5.5; aux is a :class:`Dynamics`.
 
     Attributes:
-      config: the validated configuration.
-      model: the module.
-      split: which operations train, select and test.
+      module: the network.
+      split_settings: fractions and seed that made ``split``.
+      split: operations that train, select and test.
+      batch_size: operations per step.
       schedules: values per epoch.
+      optional_terms: terms that are on beside cross-entropies and KLs.
+      gradient_balance: scale each VAE's loss by the ratio of gradient-norm averages.
+      adaptive: let the gradient ratio move loss weights and momentum.
+      statenet: let the (untrained) StateNet correct rate and loss weights once per epoch.
+      prior_draws: categorical prior samples of the periodic evaluation.
+      argmax_draws: argmax prior samples of the periodic evaluation.
     """
 
-    config: ConfigDict
-    model: DualVAE
-    split: data.Split
+    module: DualVAE
+    split_settings: tuple[float, float, int]
+    split: data.Split = dataclasses.field(compare=False, repr=False)
+    batch_size: int
     schedules: Schedules
+    optional_terms: frozenset[str]
+    gradient_balance: bool
+    adaptive: bool
+    statenet: bool
+    prior_draws: int
+    argmax_draws: int
 
-    def init(self, key: jax.Array) -> tuple[Params, Dynamics]:
+    @property
+    def steps_per_epoch(self) -> int:  # type: ignore[override]
+        """Batches that hold every training operation once."""
+        return -(-self.split.train.size // self.batch_size)
+
+    def init(self, key: jax.Array, hparams: Hparams) -> tuple[Params, Dynamics]:
         """Fresh parameters and dynamics."""
-        example = jnp.zeros((1, self.model.n_digits))
-        params = self.model.init(key, example, method=DualVAE.touch)["params"]
+        example = jnp.zeros((1, self.module.n_digits))
+        params = self.module.init(key, example, method=DualVAE.touch)["params"]
         first = dynamics.init_dynamics(
-            lambda_start=self.config.dynamics.lambda_start,
-            lambda3=self.config.dynamics.lambda3_base,
-            rho=self.config.coupling.rho_min,
+            lambda_start=hparams["dynamics.lambda_start"],
+            lambda3=hparams["dynamics.lambda3_base"],
+            rho=hparams["coupling.rho_min"],
         )
         return params, first
 
-    def begin_epoch(self, aux: Dynamics, epoch: jax.Array) -> Dynamics:
+    def begin_epoch(self, aux: Dynamics, epoch: jax.Array, hparams: Hparams) -> Dynamics:
         """Move the dynamics to the start of an epoch."""
+        coupling = {
+            path.removeprefix("coupling."): value
+            for path, value in hparams.items()
+            if path.startswith("coupling.")
+        }
         return dynamics.begin_epoch(
             aux,
             epoch,
-            self.schedules.lambda3(epoch),
-            shape=dynamics.Permeability(**self.config.coupling.to_dict()),
-            adaptive=self.config.dynamics.adaptive,
+            self.schedules.lambda3(epoch, hparams),
+            shape=dynamics.Permeability(**coupling, ultra_epoch=self.schedules.ultra_epoch),
+            adaptive=self.adaptive,
         )
 
     def batches(self, epoch: jax.Array, key: jax.Array) -> data.Batch:
         """The training split in random order."""
         key = jax.random.fold_in(key, epoch)
-        return data.shuffled_batches(key, self.split.train, batch_size=self.config.data.batch_size)
+        return data.shuffled_batches(key, self.split.train, batch_size=self.batch_size)
 
-    def forward(self, params: Params, aux: Dynamics, batch: data.Batch, key: jax.Array) -> Outputs:
+    def forward(
+        self, params: Params, aux: Dynamics, batch: data.Batch, key: jax.Array, hparams: Hparams
+    ) -> Outputs:
         """Training forward pass: sampled latents, mixed by the current permeability."""
-        noise = jax.random.normal(key, (2, *batch.index.shape, self.model.latent_dim))
-        noise_a = self.schedules.temperature_a(aux.epoch) * noise[0]
-        noise_b = self.schedules.temperature_b(aux.epoch) * noise[1]
-        return self.forward_with_noise(params, aux, batch, noise_a, noise_b)
+        noise = jax.random.normal(key, (2, *batch.index.shape, self.module.latent_dim))
+        noise_a = self.schedules.temperature_a(aux.epoch, hparams) * noise[0]
+        noise_b = self.schedules.temperature_b(aux.epoch, hparams) * noise[1]
+        return self.forward_with_noise(params, aux, batch, (noise_a, noise_b), hparams)
 
     def forward_with_noise(
         self,
         params: Params,
         aux: Dynamics,
         batch: data.Batch,
-        noise_a: jax.Array,
-        noise_b: jax.Array,
+        noise: tuple[jax.Array, jax.Array],
+        hparams: Hparams,
     ) -> Outputs:
-        """Forward pass with given noise ``(batch, latent_dim)``; zeros decode the means."""
-        x = ternary.values(batch.index, n_digits=self.model.n_digits)
-        vae = self.model.bind({"params": params})(x, noise_a, noise_b, rho=aux.rho)
-        free_bits = self.config.loss.free_bits
+        """Forward pass with given noise of A and B ``(batch, latent_dim)``; zeros decode means."""
+        x = padic.values(batch.index, n_digits=self.module.n_digits)
+        vae = self.module.bind({"params": params})(x, *noise, rho=aux.rho)
+        free_bits = hparams["loss.free_bits"]
         posterior = vae.latents
         return Outputs(
             vae=vae,
@@ -109,90 +134,86 @@ class DualVAETask:
             entropy_b=latent.histogram_entropy(vae.z_b, batch.mask),
         )
 
-    def terms(self) -> dict[str, Callable[[Outputs, data.Batch], jax.Array]]:
-        """Unweighted loss terms; those whose configured weight is 0 throughout are left out."""
-
-        def digit(batch: data.Batch) -> jax.Array:
-            return ternary.digits(batch.index, n_digits=self.model.n_digits)
-
+    def terms(self, outputs: Outputs, batch: data.Batch, hparams: Hparams) -> Metrics:
+        """Unweighted loss terms."""
+        vae, mask = outputs.vae, batch.mask
+        digit = padic.digits(batch.index, n_digits=self.module.n_digits)
         mean, cross_entropy = regularizers.masked_mean, reconstruction.cross_entropy
-        loss, dyn = self.config.loss, self.config.dynamics
-        terms: dict[str, Callable[[Outputs, data.Batch], jax.Array]] = {
-            "cross_entropy_a": lambda o, b: mean(cross_entropy(o.vae.logits_a, digit(b)), b.mask),
-            "cross_entropy_b": lambda o, b: mean(cross_entropy(o.vae.logits_b, digit(b)), b.mask),
-            "kl_a": lambda o, b: mean(o.kl_a, b.mask),
-            "kl_b": lambda o, b: mean(o.kl_b, b.mask),
+        terms = {
+            "cross_entropy_a": mean(cross_entropy(vae.logits_a, digit), mask),
+            "cross_entropy_b": mean(cross_entropy(vae.logits_b, digit), mask),
+            "kl_a": mean(outputs.kl_a, mask),
+            "kl_b": mean(outputs.kl_b, mask),
         }
-        if loss.entropy_weight > 0:
-            terms["output_entropy_b"] = lambda o, b: regularizers.output_entropy(
-                o.vae.logits_b, b.mask
-            )
-        if loss.repulsion_weight > 0:
-            terms["repulsion_b"] = lambda o, b: regularizers.repulsion(
-                o.vae.z_b, b.mask, sigma=loss.repulsion_sigma
-            )
-        if dyn.lambda3_base > 0 or dyn.lambda3_amplitude > 0:
+        if "output_entropy_b" in self.optional_terms:
+            terms["output_entropy_b"] = regularizers.output_entropy(vae.logits_b, mask)
+        if "repulsion_b" in self.optional_terms:
+            sigma = hparams["loss.repulsion_sigma"]
+            terms["repulsion_b"] = regularizers.repulsion(vae.z_b, mask, sigma=sigma)
+        if "entropy_alignment" in self.optional_terms:
             # Histogram entropies carry no gradient: this term only shifts the loss (v5.5).
-            terms["entropy_alignment"] = lambda o, _: jnp.abs(o.entropy_a - o.entropy_b)
+            terms["entropy_alignment"] = jnp.abs(outputs.entropy_a - outputs.entropy_b)
         return terms
 
-    def weights(self, aux: Dynamics) -> Metrics:
+    def weights(self, aux: Dynamics, hparams: Hparams) -> Metrics:
         """Weights of the terms in training, gradient balance included."""
-        scales = (jnp.float32(1.0), jnp.float32(1.0))
-        if self.config.dynamics.gradient_balance:
-            scales = dynamics.balance_scales(aux)
-        return self._scaled_weights(aux, *scales)
+        scales = dynamics.balance_scales(aux) if self.gradient_balance else (1.0, 1.0)
+        return self._scaled_weights(aux, hparams, *scales)
 
-    def _scaled_weights(self, aux: Dynamics, scale_a: jax.Array, scale_b: jax.Array) -> Metrics:
-        loss = self.config.loss
+    def _scaled_weights(
+        self,
+        aux: Dynamics,
+        hparams: Hparams,
+        scale_a: jax.Array | float,
+        scale_b: jax.Array | float,
+    ) -> Metrics:
         weight_a, weight_b = aux.lambda1 * scale_a, aux.lambda2 * scale_b
-        weights = {
+        return {
             "cross_entropy_a": weight_a,
             "cross_entropy_b": weight_b,
-            "kl_a": weight_a * self.schedules.beta_a(aux.epoch),
-            "kl_b": weight_b * self.schedules.beta_b(aux.epoch),
-            "output_entropy_b": -weight_b * loss.entropy_weight,
-            "repulsion_b": weight_b * loss.repulsion_weight,
+            "kl_a": weight_a * self.schedules.beta_a(aux.epoch, hparams),
+            "kl_b": weight_b * self.schedules.beta_b(aux.epoch, hparams),
+            "output_entropy_b": -weight_b * hparams["loss.entropy_weight"],
+            "repulsion_b": weight_b * hparams["loss.repulsion_weight"],
             "entropy_alignment": aux.lambda3,
         }
-        return {name: weights[name] for name in self.terms()}
 
-    def update_aux(
-        self, aux: Dynamics, params: Params, outputs: Outputs, metrics: Metrics
-    ) -> tuple[Dynamics, jax.Array]:
+    def before_update(
+        self, aux: Dynamics, params: Params, outputs: Outputs, metrics: Metrics, hparams: Hparams
+    ) -> Dynamics:
         """StateNet's corrections at the first step of an epoch, and the gradient-norm averages."""
-        rate = self.schedules.learning_rate(aux.epoch)
-        settings = self.config.dynamics
 
         def correct(aux: Dynamics) -> Dynamics:
             inputs = dynamics.statistics(
                 aux, (outputs.entropy_a, outputs.entropy_b), (metrics["kl_a"], metrics["kl_b"])
             )
-            delta = self.model.bind({"params": params}).correct(inputs)
             return dynamics.apply_corrections(
                 aux,
-                delta,
-                rate,
-                rate_scale=settings.statenet_rate_scale,
-                lambda_scale=settings.statenet_lambda_scale,
+                self.module.bind({"params": params}).correct(inputs),
+                self.schedules.learning_rate(aux.epoch, hparams),
+                rate_scale=hparams["dynamics.statenet_rate_scale"],
+                lambda_scale=hparams["dynamics.statenet_lambda_scale"],
             )
 
-        if settings.statenet:
+        if self.statenet:
             aux = jax.lax.cond(aux.step == 0, correct, lambda aux: aux, aux)
-        aux = dynamics.observe_gradients(
+        return dynamics.observe_gradients(
             aux, metrics["grad_norm/vae_a"], metrics["grad_norm/vae_b"]
         )
-        return aux, rate * aux.rate_factor
 
-    def monitor(self, aux: Dynamics) -> Metrics:
-        """What the dynamics did in this epoch."""
-        epoch = aux.epoch
+    def learning_rate(self, aux: Dynamics, hparams: Hparams) -> jax.Array:
+        """The scheduled rate times StateNet's factor."""
+        return self.schedules.learning_rate(aux.epoch, hparams) * aux.rate_factor
+
+    def monitor(self, aux: Dynamics, hparams: Hparams) -> Metrics:
+        """Schedules and dynamics of this epoch."""
+        epoch, schedules = aux.epoch, self.schedules
         return {
-            "schedule/learning_rate": self.schedules.learning_rate(epoch) * aux.rate_factor,
-            "schedule/temperature_a": self.schedules.temperature_a(epoch),
-            "schedule/temperature_b": self.schedules.temperature_b(epoch),
-            "schedule/beta_a": self.schedules.beta_a(epoch),
-            "schedule/beta_b": self.schedules.beta_b(epoch),
+            "schedule/learning_rate": self.learning_rate(aux, hparams),
+            "schedule/temperature_a": schedules.temperature_a(epoch, hparams),
+            "schedule/temperature_b": schedules.temperature_b(epoch, hparams),
+            "schedule/beta_a": schedules.beta_a(epoch, hparams),
+            "schedule/beta_b": schedules.beta_b(epoch, hparams),
             "dynamics/lambda1": aux.lambda1,
             "dynamics/lambda2": aux.lambda2,
             "dynamics/lambda3": aux.lambda3,
@@ -213,71 +234,74 @@ class DualVAETask:
             "state_net": "frozen",
         }[part]
 
-    def observe(self, aux: Dynamics, params: Params, metrics: Metrics) -> Observation:
+    def groups(self, hparams: Hparams) -> dict[str, float]:
+        """Both VAEs learn at the full rate."""
+        del hparams
+        return {"vae_a": 1.0, "vae_b": 1.0}
+
+    def observe(
+        self, aux: Dynamics, params: Params, metrics: Metrics, hparams: Hparams
+    ) -> Observation:
         """Hand measured prior coverages to the lambda rule."""
-        draws = self.config.evaluation.prior_draws
-        if draws == 0:
+        del hparams
+        if self.prior_draws == 0:
             return Observation(aux, params)
-        name = f"eval/prior_coverage_{evaluation.short(draws)}"
+        name = f"eval/prior_coverage_{evaluation.short(self.prior_draws)}"
         a, b = metrics[f"{name}_a"], metrics[f"{name}_b"]
         return Observation(dataclasses.replace(aux, coverage_a=a, coverage_b=b), params)
 
-    def validation(self, params: Params, aux: Dynamics) -> Metrics:
+    def validation(self, params: Params, aux: Dynamics, hparams: Hparams) -> Metrics:
         """Loss and terms on the validation split from the means, averaged over its batches."""
-        batches = data.in_batches(self.split.val, batch_size=self.config.data.batch_size)
-        one = jnp.float32(1.0)
-        weights = self._scaled_weights(aux, one, one)
-        terms = self.terms()
+        batches = data.in_batches(self.split.val, batch_size=self.batch_size)
+        weights = self._scaled_weights(aux, hparams, 1.0, 1.0)
 
         def measure(batch: data.Batch) -> Metrics:
-            zeros = jnp.zeros((*batch.index.shape, self.model.latent_dim))
-            outputs = self.forward_with_noise(params, aux, batch, zeros, zeros)
-            values = {name: term(outputs, batch) for name, term in terms.items()}
-            loss = sum((weights[name] * value for name, value in values.items()), jnp.float32(0))
-            return {"loss": loss} | values
+            zeros = jnp.zeros((*batch.index.shape, self.module.latent_dim))
+            outputs = self.forward_with_noise(params, aux, batch, (zeros, zeros), hparams)
+            terms = self.terms(outputs, batch, hparams)
+            return {"loss": weighted_sum(terms, weights)} | terms
 
         means = jax.tree.map(jnp.mean, jax.lax.map(measure, batches))
         return {f"val/{name}": value for name, value in means.items()}
 
-    def evaluate(self, params: Params, aux: Dynamics, key: jax.Array) -> Metrics:
+    def evaluate(self, params: Params, aux: Dynamics, key: jax.Array, hparams: Hparams) -> Metrics:
         """The periodic evaluation: validation loss, exact reconstruction, prior coverage."""
-        settings = self.config.evaluation
-        metrics = evaluation.coverage_mu(self.model, params) | evaluation.prior_coverage(
-            self.model,
+        metrics = evaluation.coverage_mu(self.module, params) | evaluation.prior_coverage(
+            self.module,
             params,
             key,
-            categorical_draws=settings.prior_draws,
-            argmax_draws=settings.argmax_draws,
+            categorical_draws=self.prior_draws,
+            argmax_draws=self.argmax_draws,
         )
-        worst = evaluation.worst_coverage(metrics, argmax_draws=settings.argmax_draws)
-        return self.validation(params, aux) | metrics | worst
+        worst = evaluation.worst_coverage(metrics, argmax_draws=self.argmax_draws)
+        return self.validation(params, aux, hparams) | metrics | worst
 
-    def final_evaluate(self, params: Params, aux: Dynamics, key: jax.Array) -> Metrics:
+    def final_evaluate(
+        self, params: Params, aux: Dynamics, key: jax.Array, hparams: Hparams
+    ) -> Metrics:
         """Everything that is worth reporting once."""
-        measured = evaluation.measure(self.model, params, key, rho=aux.rho, split=self.split)
-        return jax.jit(self.validation)(params, aux) | measured
-
-    def task(self) -> Task:
-        """These functions as the engine takes them."""
-        return Task(
-            steps_per_epoch=-(-self.split.train.size // self.config.data.batch_size),
-            init=self.init,
-            begin_epoch=self.begin_epoch,
-            batches=self.batches,
-            forward=self.forward,
-            terms=self.terms(),
-            weights=self.weights,
-            update_aux=self.update_aux,
-            monitor=self.monitor,
-            group_of=self.group_of,
-            groups={"vae_a": 1.0, "vae_b": 1.0},
-            gates=lambda _: {},
-            evaluate=jax.jit(self.evaluate),
-            observe=self.observe,
-            final_evaluate=self.final_evaluate,
-        )
+        measured = evaluation.measure(self.module, params, key, rho=aux.rho, split=self.split)
+        return jax.jit(self.validation)(params, aux, hparams) | measured
 
 
-def make_domain(config: ConfigDict) -> DualVAETask:
-    """The dual VAE of a validated configuration."""
-    return DualVAETask(config, make_model(config), make_split(config), make_schedules(config))
+def make_task(config: ConfigDict) -> DualVAETask:
+    """The task of a validated configuration."""
+    data_, dynamics_, loss = config.data, config.dynamics, config.loss
+    on = {
+        "output_entropy_b": loss.entropy_weight > 0,
+        "repulsion_b": loss.repulsion_weight > 0,
+        "entropy_alignment": dynamics_.lambda3_base > 0 or dynamics_.lambda3_amplitude > 0,
+    }
+    return DualVAETask(
+        module=make_model(config),
+        split_settings=(data_.train_fraction, data_.val_fraction, data_.split_seed),
+        split=make_split(config),
+        batch_size=data_.batch_size,
+        schedules=make_schedules(config),
+        optional_terms=frozenset(name for name, is_on in on.items() if is_on),
+        gradient_balance=dynamics_.gradient_balance,
+        adaptive=dynamics_.adaptive,
+        statenet=dynamics_.statenet,
+        prior_draws=config.evaluation.prior_draws,
+        argmax_draws=config.evaluation.argmax_draws,
+    )

@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
 from tvae.domains.hyperbolic_vae import config as fields
-from tvae.domains.hyperbolic_vae.task import make_domain
+from tvae.domains.hyperbolic_vae.task import make_task
 from tvae.domains.hyperbolic_vae.views import make_views
 from tvae.domains.operations.reporting import CURVES, define
 
@@ -25,7 +25,7 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 DOMAIN = Domain(
     name="hyperbolic_vae",
     config=fields,
-    make_task=lambda config: make_domain(config).task(),
+    make_task=make_task,
     make_views=make_views,
     define=define,
     aspects=aspects,

@@ -4,21 +4,22 @@ Every figure is of the one embedding: it decodes (``eval/coverage_ball``), its r
 valuation (``eval/hierarchy``), its distances the tree (``eval/tree_fidelity``).
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tvae.domains import latent_use
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE
 from tvae.domains.operations import coverage
+from tvae.domains.views import Gaussians
 from tvae.engine import compilation
 from tvae.engine.task import Metrics, Params
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare
+from tvae.geometry import padic, poincare
 from tvae.metrics import hierarchy, tree
 from tvae.metrics.embedding import embedding_metrics
 from tvae.metrics.sample import tree_sample
+
+Scale = jax.Array | float
 
 SAMPLE_SEED = 0
 """Of the pairs that stand for the whole space: the same in every run."""
@@ -26,7 +27,7 @@ SAMPLE_SEED = 0
 
 def embed_all(model: HyperbolicVAE, params: Params) -> tuple[jax.Array, jax.Array]:
     """Embedding ``(19683, latent_dim)`` of all operations, and its curvature."""
-    x = ternary.values(jnp.arange(ternary.count()))
+    x = padic.values(jnp.arange(padic.count()))
     ball, _ = model.apply({"params": params}, x, method=HyperbolicVAE.embed)
     return ball.z, ball.c
 
@@ -46,12 +47,12 @@ def reconstruction(
       ``eval/coverage_ball`` and ``eval/coverage_sampled``, ceiling 1; where operations are held
       out also ``eval/coverage_ball_held_out``, the share of *them* that decodes.
     """
-    index = jnp.arange(ternary.count())
-    digit = ternary.digits(index)
+    index = jnp.arange(padic.count())
+    digit = padic.digits(index)
     vae = model.bind({"params": params})
     z, _ = embed_all(model, params)
     exact = coverage.exact_match(vae.decode(z), digit)
-    sampled = vae(ternary.values(index), jax.random.normal(key, z.shape))
+    sampled = vae(padic.values(index), jax.random.normal(key, z.shape))
     metrics = {
         "eval/coverage_ball": coverage.share(exact),
         "eval/coverage_sampled": coverage.share(coverage.exact_match(sampled.logits, digit)),
@@ -77,10 +78,10 @@ def headline(
 ) -> Metrics:
     """The periodic evaluation: coverage, hierarchy, richness, tree fidelity and their score.
 
-    A part of :func:`full`, which takes three times as long to compile.
+    A part of :func:`measure`, which takes three times as long to compile.
     """
     z, c = embed_all(model, params)
-    valuation = ternary.valuation(jnp.arange(ternary.count()))
+    valuation = padic.valuation(jnp.arange(padic.count()))
     radius = poincare.hyperbolic_radius(z, c=c)
     # The sample that embedding_metrics draws from the same seed.
     sample = tree_sample(jax.random.split(jax.random.key(SAMPLE_SEED), 3)[0])
@@ -94,18 +95,47 @@ def headline(
     return metrics | {"eval/score": score(metrics)}
 
 
-def full(model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray) -> Metrics:
-    """Everything: :func:`reconstruction` and all of ``embedding_metrics``, prefixed ``eval/``."""
-    z, c = embed_all(model, params)
-    measured = embedding_metrics(z, jax.random.key(SAMPLE_SEED), c=c)
-    metrics = reconstruction(model, params, key, learned=learned)
-    metrics |= {f"eval/{name}": value for name, value in measured.items()}
-    return metrics | {"eval/score": score(metrics)}
+def posteriors(model: HyperbolicVAE, params: Params, x: jax.Array, prior_scale: Scale) -> Gaussians:
+    """The wrapped normal in normal coordinates at the origin, over the prior's scale.
+
+    Its KL is that of the tangent Gaussians, which neglects the ball's curvature: good enough to
+    tell an informative dimension from one that is not.
+
+    Args:
+      model: the module.
+      params: its parameters.
+      x: operations ``(n, n_digits)``.
+      prior_scale: standard deviation of the prior, hyperbolic length.
+    """
+    ball, logvar = model.apply({"params": params}, x, method=HyperbolicVAE.embed)
+    # log_0 in the ball's coordinates is half as long as the hyperbolic length.
+    mean = 2.0 * poincare.log_map_origin(ball.z, c=ball.c)
+    return {"a": (mean / prior_scale, logvar - 2.0 * jnp.log(prior_scale))}
 
 
 def measure(
-    model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray
+    model: HyperbolicVAE,
+    params: Params,
+    key: jax.Array,
+    *,
+    learned: np.ndarray,
+    prior_scale: Scale,
 ) -> Metrics:
-    """:func:`full` as a compiled program that runs once; not for use inside ``jit``."""
-    function = functools.partial(full, model, learned=learned)
-    return compilation.jit_once(function)(params, key)
+    """The final evaluation, as a compiled program that runs once; not for use inside ``jit``.
+
+    Returns:
+      :func:`reconstruction`, all of ``embedding_metrics`` prefixed ``eval/``, ``eval/score`` and
+      ``latent/*``.
+    """
+
+    @compilation.jit_once
+    def full(params: Params, key: jax.Array) -> Metrics:
+        z, c = embed_all(model, params)
+        measured = embedding_metrics(z, jax.random.key(SAMPLE_SEED), c=c)
+        metrics = reconstruction(model, params, key, learned=learned)
+        metrics |= {f"eval/{name}": value for name, value in measured.items()}
+        x = padic.values(jnp.arange(padic.count()))
+        use = latent_use.measure(posteriors(model, params, x, prior_scale))
+        return metrics | {"eval/score": score(metrics)} | use
+
+    return full(params, key)

@@ -1,8 +1,8 @@
 """v6 as a task: one embedding in the Poincaré ball that decodes, by lengths in given intervals."""
 
 import dataclasses
+import functools
 import math
-from collections.abc import Callable
 
 import flax.linen as nn
 import flax.struct
@@ -15,15 +15,16 @@ from tvae.domains.hyperbolic_vae import evaluation
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE, HyperbolicVAEOutputs
 from tvae.domains.operations import affine_walk, bands
 from tvae.domains.operations.data import Batch
-from tvae.engine.learning_rate import make_learning_rate
-from tvae.engine.task import Metrics, Observation, Params, Task
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare, wrapped_normal
+from tvae.engine.schedules import LearningRate, make_learning_rate
+from tvae.engine.task import Hparams, Metrics, Params, Task
+from tvae.geometry import padic, poincare, wrapped_normal
 from tvae.losses import intervals
 from tvae.losses.reconstruction import cross_entropy
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
 from tvae.models.projections import HyperbolicProjection
+
+TERMS = ("reconstruction", "kl", "radius", "tree", "chord")
 
 
 @flax.struct.dataclass
@@ -39,29 +40,6 @@ class Outputs:
     vae: HyperbolicVAEOutputs
     chord: jax.Array
     distance: jax.Array
-
-
-@dataclasses.dataclass(frozen=True)
-class Tables:
-    """What 3-adic arithmetic says, by operation, level or pair; NumPy constants.
-
-    Attributes:
-      level: valuation of each operation, ``(19683,)``.
-      learned: whether an operation counts in training, bool ``(19683,)``.
-      weight: of each operation in a batch, ``(19683,)``; 0 where held out.
-      radius: interval of hyperbolic radius of each operation, ``(19683, 2)``.
-      tree: interval of hyperbolic distance by pair valuation, ``(10, 2)``.
-      chord: interval of Euclidean distance by level gap, ``(10, 2)``.
-      pairs: the pairs of a block.
-    """
-
-    level: np.ndarray
-    learned: np.ndarray
-    weight: np.ndarray
-    radius: np.ndarray
-    tree: np.ndarray
-    chord: np.ndarray
-    pairs: affine_walk.BlockPairs
 
 
 def make_model(config: ConfigDict) -> HyperbolicVAE:
@@ -90,79 +68,86 @@ def learned_operations(data: ConfigDict) -> np.ndarray:
 
     Those that end every batch are never held out.
     """
-    n = ternary.count()
+    n = padic.count()
     key = jax.random.key(data.split_seed)
     kept = np.asarray(jax.random.uniform(key, (n,)) >= data.held_out_share)
     return kept | (np.arange(n) % (n // data.roots) == 0)
 
 
-def make_tables(config: ConfigDict) -> Tables:
-    """The tables of the configuration."""
-    data = config.data
-    level, learned = bands.valuations(), learned_operations(data)
-    by_level = affine_walk.level_weights(
-        block=data.block, roots=data.roots, even_share=data.even_share
-    )
-    # A block of 3^m holds valuations below m; the deepest of them are its rarest pairs.
-    depth = round(math.log(data.block, 3)) - 1
-    return Tables(
-        level=level,
-        learned=learned,
-        weight=by_level[level] * learned,
-        radius=bands.radius_intervals(**config.radius.to_dict()),
-        tree=bands.tree_intervals(**config.tree.to_dict(), depth=depth),
-        chord=bands.chord_intervals(**config.chord.to_dict()),
-        pairs=affine_walk.block_pairs(block=data.block, anchors=data.anchors),
-    )
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class HyperbolicVAETask:
-    """The functions of the task, over what is static in a run; aux is the number of steps taken.
+@dataclasses.dataclass(frozen=True)
+class HyperbolicVAETask(Task):
+    """The training problem of v6; aux is the number of steps taken, int32.
 
     Attributes:
-      config: the validated configuration.
-      model: the module.
-      tables: intervals and weights.
-      learning_rate: ``epoch -> float32 scalar``.
+      module: the network.
+      block: operations of a step from the affine walk, a power of 3.
+      roots: operations of highest valuation added to every step, a power of 3.
+      anchors: operations of a block that are paired with all of it.
+      held_out: share of operations held out, and the seed that chose them.
+      learned: whether an operation counts in training, bool ``(19683,)``.
+      active: names of the terms that are on.
+      rate: learning rate of an epoch.
     """
 
-    config: ConfigDict
-    model: HyperbolicVAE
-    tables: Tables
-    learning_rate: Callable[[jax.Array], jax.Array]
+    module: HyperbolicVAE
+    block: int
+    roots: int
+    anchors: int
+    held_out: tuple[float, int]
+    learned: np.ndarray = dataclasses.field(compare=False, repr=False)
+    active: frozenset[str]
+    rate: LearningRate
 
     @property
-    def steps_per_epoch(self) -> int:
+    def steps_per_epoch(self) -> int:  # type: ignore[override]
         """Blocks of the walk."""
-        return ternary.count() // self.config.data.block
+        return padic.count() // self.block
 
-    def init(self, key: jax.Array) -> tuple[Params, jax.Array]:
+    @functools.cached_property
+    def pairs(self) -> affine_walk.BlockPairs:
+        """The pairs of a block."""
+        return affine_walk.block_pairs(block=self.block, anchors=self.anchors)
+
+    @functools.cached_property
+    def level(self) -> np.ndarray:
+        """Valuation of each operation, ``(19683,)``."""
+        return bands.valuations()
+
+    @functools.cached_property
+    def leading(self) -> np.ndarray:
+        """First non-zero digit of each operation, ``(19683,)``."""
+        return bands.leading_digits()
+
+    def bound(self, hparams: Hparams) -> HyperbolicVAE:
+        """The module with its traced scale."""
+        return self.module.clone(decoder_scale=hparams["model.decoder_scale"])
+
+    def init(self, key: jax.Array, hparams: Hparams) -> tuple[Params, jax.Array]:
         """Fresh parameters and step count."""
-        x, noise = jnp.zeros((1, ternary.N_DIGITS)), jnp.zeros((1, self.config.model.latent_dim))
-        return self.model.init(key, x, noise)["params"], jnp.int32(0)
+        x, noise = jnp.zeros((1, padic.N_DIGITS)), jnp.zeros((1, self.module.encoder.latent_dim))
+        return self.bound(hparams).init(key, x, noise)["params"], jnp.int32(0)
 
     def batches(self, epoch: jax.Array, key: jax.Array) -> Batch:
-        """A new affine walk in blocks; the mask says what is learned from."""
-        data = self.config.data
-        index = affine_walk.walk_batches(
-            jax.random.fold_in(key, epoch), block=data.block, roots=data.roots
-        )
-        return Batch(index=index, mask=jnp.asarray(self.tables.learned, jnp.float32)[index])
+        """A new affine walk in blocks; the mask marks what is learned from."""
+        key = jax.random.fold_in(key, epoch)
+        index = affine_walk.walk_batches(key, block=self.block, roots=self.roots)
+        return Batch(index=index, mask=jnp.asarray(self.learned, jnp.float32)[index])
 
-    def forward(self, params: Params, aux: jax.Array, batch: Batch, key: jax.Array) -> Outputs:
+    def forward(
+        self, params: Params, aux: jax.Array, batch: Batch, key: jax.Array, hparams: Hparams
+    ) -> Outputs:
         """Embed, sample and decode a batch, and measure the pairs of its block."""
         del aux
-        noise = jax.random.normal(key, (*batch.index.shape, self.config.model.latent_dim))
-        vae = self.model.bind({"params": params})(ternary.values(batch.index), noise)
-        data, z = self.config.data, vae.ball.z
+        noise = jax.random.normal(key, (*batch.index.shape, self.module.encoder.latent_dim))
+        vae = self.bound(hparams).bind({"params": params})(padic.values(batch.index), noise)
+        z = vae.ball.z
         chord, distance = poincare.pairwise_lengths(
-            z[: data.anchors], z[: data.block], c=vae.ball.c
+            z[: self.anchors], z[: self.block], c=vae.ball.c
         )
         return Outputs(vae=vae, chord=chord, distance=distance)
 
-    def terms(self) -> dict[str, Callable[[Outputs, Batch], jax.Array]]:
-        """Unweighted loss terms; those whose weight is 0 are left out."""
+    def terms(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> Metrics:
+        """Unweighted loss terms; one whose configured weight is 0 is left out."""
         terms = {
             "reconstruction": self._reconstruction,
             "kl": self._kl,
@@ -170,114 +155,124 @@ class HyperbolicVAETask:
             "tree": self._tree,
             "chord": self._chord,
         }
-        weights = self.config.weights.to_dict()
-        return {name: term for name, term in terms.items() if weights[name] > 0}
+        return {name: terms[name](outputs, batch, hparams) for name in TERMS if name in self.active}
 
-    def _mean(self, value: jax.Array, batch: Batch) -> jax.Array:
-        """Weighted mean over the operations of a batch."""
-        return (jnp.asarray(self.tables.weight)[batch.index] * value).sum()
+    def _row_weight(self, batch: Batch, hparams: Hparams) -> jax.Array:
+        """Weights of a batch's operations ``(batch,)``; 0 where held out."""
+        by_level = affine_walk.level_weights(
+            block=self.block, roots=self.roots, even_share=hparams["data.even_share"]
+        )
+        return by_level[jnp.asarray(self.level)[batch.index]] * batch.mask
 
-    def _reconstruction(self, outputs: Outputs, batch: Batch) -> jax.Array:
+    def _reconstruction(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
         """Cross-entropy of the sample's logits, nats per operation."""
-        return self._mean(cross_entropy(outputs.vae.logits, ternary.digits(batch.index)), batch)
+        rows = cross_entropy(outputs.vae.logits, padic.digits(batch.index))
+        return (self._row_weight(batch, hparams) * rows).sum()
 
-    def _kl(self, outputs: Outputs, batch: Batch) -> jax.Array:
+    def _kl(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
         """KL to the wrapped normal prior, nats per operation."""
         vae = outputs.vae
-        kl = wrapped_normal.sampled_kl(
+        rows = wrapped_normal.sampled_kl(
             vae.noise,
             vae.logvar,
             vae.sample_radius,
-            prior_scale=self.config.model.prior_scale,
+            prior_scale=hparams["model.prior_scale"],
             c=vae.ball.c,
         )
-        return self._mean(kl, batch)
+        return (self._row_weight(batch, hparams) * rows).sum()
 
-    def _radius(self, outputs: Outputs, batch: Batch) -> jax.Array:
+    def _radius(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
         """Hyperbolic radii against their operations' intervals."""
-        weight = jnp.asarray(self.tables.weight)[batch.index]
-        radius, table = outputs.vae.ball.hyperbolic_radius, jnp.asarray(self.tables.radius)
-        return intervals.weighted_interval(radius, batch.index, table, weight)
+        level, leading = (jnp.asarray(x)[batch.index] for x in (self.level, self.leading))
+        table = bands.radius_intervals(level, leading, **_section(hparams, "radius"))
+        rows = intervals.interval_penalty(outputs.vae.ball.hyperbolic_radius, table)
+        return (self._row_weight(batch, hparams) * rows).sum()
 
-    def _tree(self, outputs: Outputs, batch: Batch) -> jax.Array:
+    def _tree(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
         """Hyperbolic distances against the intervals of v(i - j), each valuation alike."""
-        pairs = self.tables.pairs
-        return intervals.weighted_interval(
-            outputs.distance,
-            jnp.asarray(pairs.valuation),
-            jnp.asarray(self.tables.tree),
-            self._pair_weight(pairs.by_valuation, batch),
-        )
+        # A block of 3^m holds valuations below m; the deepest of them are its rarest pairs.
+        depth = round(math.log(self.block, 3)) - 1
+        table = bands.tree_intervals(**_section(hparams, "tree"), depth=depth)
+        weight = self._pair_weight(self.pairs.by_valuation, batch)
+        valuation = jnp.asarray(self.pairs.valuation)
+        return intervals.weighted_interval(outputs.distance, valuation, table, weight)
 
-    def _chord(self, outputs: Outputs, batch: Batch) -> jax.Array:
+    def _chord(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
         """Euclidean distances against the intervals of the level gap, all pairs alike."""
-        data, pairs = self.config.data, self.tables.pairs
-        level = jnp.asarray(self.tables.level)[batch.index[: data.block]]
-        return intervals.weighted_interval(
-            outputs.chord,
-            jnp.abs(level[: data.anchors, None] - level[None, :]),
-            jnp.asarray(self.tables.chord),
-            self._pair_weight(pairs.uniform, batch),
-        )
+        level = jnp.asarray(self.level)[batch.index[: self.block]]
+        gap = jnp.abs(level[: self.anchors, None] - level[None, :])
+        table = bands.chord_intervals(**_section(hparams, "chord"))
+        weight = self._pair_weight(self.pairs.uniform, batch)
+        return intervals.weighted_interval(outputs.chord, gap, table, weight)
 
     def _pair_weight(self, weight: np.ndarray, batch: Batch) -> jax.Array:
         """Weights of a block's pairs, 0 where either end is held out."""
-        if self.tables.learned.all():
+        if self.learned.all():
             return jnp.asarray(weight)
-        mask = batch.mask[: self.config.data.block]
-        return jnp.asarray(weight) * mask[: self.config.data.anchors, None] * mask[None, :]
+        mask = batch.mask[: self.block]
+        return jnp.asarray(weight) * mask[: self.anchors, None] * mask[None, :]
 
-    def weights(self, aux: jax.Array) -> Metrics:
+    def weights(self, aux: jax.Array, hparams: Hparams) -> Metrics:
         """Weights of the terms, constant in time."""
         del aux
-        weights = self.config.weights.to_dict()
-        return {name: jnp.float32(weights[name]) for name in self.terms()}
+        return {name: hparams[f"weights.{name}"] for name in TERMS}
 
-    def update_aux(
-        self, aux: jax.Array, params: Params, outputs: Outputs, metrics: Metrics
-    ) -> tuple[jax.Array, jax.Array]:
-        """Count the step; the learning rate moves with every step."""
-        del params, outputs, metrics
-        return aux + 1, self.learning_rate(aux / self.steps_per_epoch)
+    def learning_rate(self, aux: jax.Array, hparams: Hparams) -> jax.Array:
+        """The rate moves with every step."""
+        return self.rate(aux / self.steps_per_epoch, hparams)
 
-    def monitor(self, aux: jax.Array) -> Metrics:
+    def after_step(
+        self,
+        aux: jax.Array,
+        old: Params,
+        new: Params,
+        outputs: Outputs,
+        metrics: Metrics,
+        hparams: Hparams,
+    ) -> jax.Array:
+        """Count the step."""
+        del old, new, outputs, metrics, hparams
+        return aux + 1
+
+    def monitor(self, aux: jax.Array, hparams: Hparams) -> Metrics:
         """The learning rate of the last step."""
-        return {"schedule/learning_rate": self.learning_rate((aux - 1) / self.steps_per_epoch)}
+        return {"schedule/learning_rate": self.learning_rate(aux - 1, hparams)}
 
-    def evaluate(self, params: Params, aux: jax.Array, key: jax.Array) -> Metrics:
+    def evaluate(self, params: Params, aux: jax.Array, key: jax.Array, hparams: Hparams) -> Metrics:
         """The periodic evaluation; see :func:`tvae.domains.hyperbolic_vae.evaluation.headline`."""
         del aux
-        return evaluation.headline(self.model, params, key, learned=self.tables.learned)
+        return evaluation.headline(self.bound(hparams), params, key, learned=self.learned)
 
-    def final_evaluate(self, params: Params, aux: jax.Array, key: jax.Array) -> Metrics:
+    def final_evaluate(
+        self, params: Params, aux: jax.Array, key: jax.Array, hparams: Hparams
+    ) -> Metrics:
         """Everything; see :func:`tvae.domains.hyperbolic_vae.evaluation.measure`."""
         del aux
-        return evaluation.measure(self.model, params, key, learned=self.tables.learned)
-
-    def task(self) -> Task:
-        """These functions as the engine takes them."""
-        return Task(
-            steps_per_epoch=self.steps_per_epoch,
-            init=self.init,
-            begin_epoch=lambda aux, _: aux,
-            batches=self.batches,
-            forward=self.forward,
-            terms=self.terms(),
-            weights=self.weights,
-            gates=lambda _: {},
-            update_aux=self.update_aux,
-            monitor=self.monitor,
-            group_of=lambda path: {"encoder": "vae", "projection": "vae", "decoder": "vae"}[
-                path.split("/")[0]
-            ],
-            groups={"vae": 1.0},
-            evaluate=jax.jit(self.evaluate),
-            observe=lambda aux, params, _: Observation(aux, params),
-            final_evaluate=self.final_evaluate,
+        return evaluation.measure(
+            self.bound(hparams),
+            params,
+            key,
+            learned=self.learned,
+            prior_scale=hparams["model.prior_scale"],
         )
 
 
-def make_domain(config: ConfigDict) -> HyperbolicVAETask:
-    """The hyperbolic VAE of a validated configuration."""
-    learning_rate = make_learning_rate(config.learning_rate, epochs=config.epochs)
-    return HyperbolicVAETask(config, make_model(config), make_tables(config), learning_rate)
+def _section(hparams: Hparams, name: str) -> dict[str, jax.Array]:
+    """The traced fields of a section, by their bare names."""
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in hparams.items() if k.startswith(prefix)}
+
+
+def make_task(config: ConfigDict) -> HyperbolicVAETask:
+    """The task of a validated configuration."""
+    data, weights = config.data, config.weights
+    return HyperbolicVAETask(
+        module=make_model(config),
+        block=data.block,
+        roots=data.roots,
+        anchors=data.anchors,
+        held_out=(data.held_out_share, data.split_seed),
+        learned=learned_operations(data),
+        active=frozenset(name for name in TERMS if weights[name] > 0),
+        rate=make_learning_rate(config.learning_rate, epochs=config.epochs),
+    )

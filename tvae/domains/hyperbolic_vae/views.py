@@ -1,6 +1,5 @@
 """Views of a v6 model: one encoder, one embedding, a decoder of the ball."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from tvae.domains.hyperbolic_vae.task import learned_operations, make_model
 from tvae.domains.operations.items import operation_views
 from tvae.domains.views import BALL, Gaussians, Points, Posterior, Views, method_of
 from tvae.engine.task import Metrics, Params
-from tvae.geometry import padic, poincare
+from tvae.geometry import padic
 
 
 def make_views(config: ConfigDict) -> Views:
@@ -39,13 +38,7 @@ def make_views(config: ConfigDict) -> Views:
         return Points(ball.z, ball.c)
 
     def posteriors(params: Params, x: jax.Array) -> Gaussians:
-        # The wrapped normal in normal coordinates at the origin, over the prior's scale. Its KL is
-        # that of the tangent Gaussians, which neglects the ball's curvature: good enough to tell an
-        # informative dimension from one that is not.
-        points, logvar = embed(params, x), encode(params, x).logvar_a
-        # log_0 in the ball's coordinates is half as long as the hyperbolic length.
-        mean = 2.0 * poincare.log_map_origin(points.z, c=points.c)
-        return {"a": (mean / scale, logvar - 2.0 * math.log(scale))}
+        return evaluation.posteriors(model, params, x, scale)
 
     def prior(params: Params, key: jax.Array, n: int) -> jax.Array:
         c = model.bind({"params": params}).projection.c()
@@ -54,7 +47,7 @@ def make_views(config: ConfigDict) -> Views:
 
     def measure(params: Params, key: jax.Array, recorded: Mapping[str, Any]) -> Metrics:
         del recorded
-        return evaluation.measure(model, params, key, learned=learned)
+        return evaluation.measure(model, params, key, learned=learned, prior_scale=scale)
 
     return Views(
         module=model,

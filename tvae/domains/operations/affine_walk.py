@@ -72,14 +72,14 @@ def expected_level_rows(*, block: int, roots: int) -> np.ndarray:
     return counts * (block / ternary.count() + held)
 
 
-def level_weights(*, block: int, roots: int, even_share: float) -> np.ndarray:
+def level_weights(*, block: int, roots: int, even_share: jax.Array | float) -> jax.Array:
     """Weight of one row of each level, so that a batch of :func:`walk_batches` weighs 1 in all.
 
     Args:
       block: as in :func:`walk_batches`.
       roots: likewise.
-      even_share: share of the weight that is spread evenly over the ten levels; the rest goes to
-        all operations alike, whatever a batch holds more often.
+      even_share: share of the weight that is spread evenly over the ten levels, may be traced; the
+        rest goes to all operations alike, whatever a batch holds more often.
 
     Returns:
       float32 ``(10,)``.
@@ -88,9 +88,9 @@ def level_weights(*, block: int, roots: int, even_share: float) -> np.ndarray:
     >>> round(float(weight @ expected_level_rows(block=243, roots=81)), 6)
     1.0
     """
-    share = np.array(ternary.level_counts()) / ternary.count()
+    share = (np.array(ternary.level_counts()) / ternary.count()).astype(np.float32)
     level = (1.0 - even_share) * share + even_share / share.size
-    return (level / expected_level_rows(block=block, roots=roots)).astype(np.float32)
+    return jnp.asarray(level / expected_level_rows(block=block, roots=roots), jnp.float32)
 
 
 class BlockPairs(NamedTuple):

@@ -1,41 +1,44 @@
 r"""Where the 3-adic tree puts an operation: intervals of radius and of pair distance.
 
-Static NumPy tables ``(..., 2)`` of ``(low, high)``, each a statement of 3-adic arithmetic about one
+Float32 tables ``(..., 2)`` of ``(low, high)``, each a statement of 3-adic arithmetic about one
 length: the hyperbolic radius of an operation from its valuation and first non-zero digit, the
 hyperbolic distance of a pair from :math:`v(i - j)`, the Euclidean distance of a pair from
-:math:`|v_i - v_j|`. :mod:`tvae.losses.intervals` pulls lengths into them.
+:math:`|v_i - v_j|`. The interval losses pull lengths into them. Every length may be a traced
+scalar; the arithmetic of the operations is static.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 from tvae.geometry.padic import N_DIGITS
 
-Table = np.ndarray
+Length = jax.Array | float
 
 _N_LEVELS = N_DIGITS + 1
 
 
-def valuations() -> Table:
+def valuations() -> np.ndarray:
     """Valuation of every operation, int32 ``(19683,)``.
 
     >>> valuations()[[0, 1, 3, 18]].tolist()
     [9, 0, 1, 2]
     """
-    return np.asarray(ternary.valuation(jnp.arange(ternary.count())))
+    with jax.ensure_compile_time_eval():
+        return np.asarray(padic.valuation(jnp.arange(padic.count())))
 
 
-def leading_digits() -> Table:
+def leading_digits() -> np.ndarray:
     """First non-zero digit of every operation, ``(19683,)``: 1 or 2, and 0 for index 0.
 
     >>> leading_digits()[[0, 1, 2, 6, 9]].tolist()
     [0, 1, 2, 2, 1]
     """
-    return np.arange(ternary.count()) // 3 ** np.minimum(valuations(), N_DIGITS - 1) % 3
+    return np.arange(padic.count()) // 3 ** np.minimum(valuations(), N_DIGITS - 1) % 3
 
 
-def level_bands(*, outer: float, inner: float) -> Table:
+def level_bands(*, outer: Length, inner: Length) -> jax.Array:
     """Touching bands of hyperbolic radius, one a level.
 
     Level v < 9 gets a width in proportion to 9 - v: its 2 * 3^(8-v) operations need a room that
@@ -48,16 +51,25 @@ def level_bands(*, outer: float, inner: float) -> Table:
     Returns:
       ``(10, 2)``; bands do not overlap, so radii inside them have the ceiling of hierarchy.
 
-    >>> level_bands(outer=4.55, inner=0.05)[[0, 1, 8, 9]].round(2).tolist()
-    [[3.65, 4.55], [2.85, 3.65], [0.05, 0.15], [0.0, 0.05]]
+    >>> level_bands(outer=4.55, inner=0.05)[np.array([0, 1, 8, 9])].round(2).tolist()
+    [[3.65..., 4.55...], [2.84..., 3.65...], [0.05..., 0.15...], [0.0, 0.05...]]
     """
     share = (N_DIGITS - np.arange(N_DIGITS)) / (N_DIGITS * (N_DIGITS + 1) / 2)
-    high = outer - (outer - inner) * np.concatenate([[0.0], np.cumsum(share)])
-    return np.stack([np.append(high[1:], 0.0), high], axis=1)
+    reached = np.concatenate([[0.0], np.cumsum(share)]).astype(np.float32)
+    high = outer - (outer - inner) * reached
+    return jnp.stack([jnp.append(high[1:], 0.0), high], axis=1)
 
 
-def radius_intervals(*, outer: float, inner: float, gap: float, margin: float) -> Table:
-    r"""Interval of hyperbolic radius of every operation: one Cantor step inside its level's band.
+def radius_intervals(
+    level: jax.Array | np.ndarray,
+    leading: jax.Array | np.ndarray,
+    *,
+    outer: Length,
+    inner: Length,
+    gap: Length,
+    margin: Length,
+) -> jax.Array:
+    r"""Interval of hyperbolic radius of operations: one Cantor step inside their level's band.
 
     With u in [-1, 1] along the band, operations whose first non-zero digit is 1 own
     ``[-1 + margin, -gap]`` and those with 2 own ``[gap, 1 - margin]``. The two halves of a level
@@ -65,6 +77,8 @@ def radius_intervals(*, outer: float, inner: float, gap: float, margin: float) -
     width :math:`w_v`: see :func:`richness_floor`.
 
     Args:
+      level: valuation of each operation, int ``(n,)``.
+      leading: its first non-zero digit, ``(n,)``; 0 for index 0.
       outer: upper end of level 0, hyperbolic length.
       inner: upper end of level 9.
       gap: share of a half band that stays empty around its middle, below ``1 - margin``.
@@ -72,19 +86,19 @@ def radius_intervals(*, outer: float, inner: float, gap: float, margin: float) -
         neighbours, which trades hierarchy for richness.
 
     Returns:
-      float32 ``(19683, 2)``.
+      float32 ``(n, 2)``.
 
-    >>> table = radius_intervals(outer=4.55, inner=0.05, gap=0.5, margin=0.0)
-    >>> table[[0, 1, 2]].round(3).tolist()
+    >>> level, leading = np.array([9, 0, 0]), np.array([0, 1, 2])
+    >>> table = radius_intervals(level, leading, outer=4.55, inner=0.05, gap=0.5, margin=0.0)
+    >>> table.round(3).tolist()
     [[0.0, 0.05...], [3.65..., 3.875], [4.32..., 4.55...]]
     """
-    bands = level_bands(outer=outer, inner=inner)[valuations()]
-    middle, half = bands.mean(1), (bands[:, 1] - bands[:, 0]) / 2
-    leading = leading_digits()
-    low = np.select([leading == 1, leading == 2], [-1.0 + margin, gap], -1.0)
-    high = np.select([leading == 1, leading == 2], [-gap, 1.0 - margin], 1.0)
-    ends = np.stack([middle + low * half, middle + high * half], axis=1)
-    return np.maximum(ends, 0.0).astype(np.float32)
+    low_end, high_end = level_bands(outer=outer, inner=inner)[level].T
+    middle, half = (low_end + high_end) / 2, (high_end - low_end) / 2
+    first, second = leading == 1, leading == 2
+    low = jnp.where(first, margin - 1.0, jnp.where(second, gap, -1.0))
+    high = jnp.where(first, -gap, jnp.where(second, 1.0 - margin, 1.0))
+    return jnp.maximum(jnp.stack([middle + low * half, middle + high * half], axis=1), 0.0)
 
 
 def richness_floor(*, outer: float, inner: float, gap: float) -> float:
@@ -100,11 +114,11 @@ def richness_floor(*, outer: float, inner: float, gap: float) -> float:
     >>> round(richness_floor(outer=3.56, inner=0.05, gap=1.0), 4)
     0.0433
     """
-    width = np.diff(level_bands(outer=outer, inner=inner)[:-1], axis=1)
+    width = jnp.diff(level_bands(outer=outer, inner=inner)[:-1], axis=1)
     return float(((gap * width / 2) ** 2).sum() / _N_LEVELS)
 
 
-def tree_intervals(*, outer: float, ratio: float, margin: float, depth: int) -> Table:
+def tree_intervals(*, outer: Length, ratio: Length, margin: Length, depth: int) -> jax.Array:
     """Interval of hyperbolic distance of a pair, by its valuation v(i - j).
 
     Pairs that differ in the first digit lie further apart than ``outer``; each further digit that
@@ -124,13 +138,13 @@ def tree_intervals(*, outer: float, ratio: float, margin: float, depth: int) -> 
     [[4.0, inf], [2.0, 4.0], [0.0, 2.0], [0.0, 1.0]]
     """
     level = np.arange(_N_LEVELS)
-    edge = outer * ratio**level
-    low = np.where(level >= depth, 0.0, edge + margin)
-    high = np.append(np.inf, edge[:-1]) - margin
-    return np.stack([low, high], axis=1).astype(np.float32)
+    edge = outer * jnp.asarray(ratio) ** level
+    low = jnp.where(level >= depth, 0.0, edge + margin)
+    high = jnp.concatenate([jnp.full(1, jnp.inf), edge[:-1]]) - margin
+    return jnp.stack([low, high], axis=1)
 
 
-def chord_intervals(*, same: float, far: float, margin: float) -> Table:
+def chord_intervals(*, same: Length, far: Length, margin: Length) -> jax.Array:
     """Interval of Euclidean distance in the ball of a pair, by its level gap |v_i - v_j|.
 
     Args:
@@ -144,7 +158,7 @@ def chord_intervals(*, same: float, far: float, margin: float) -> Table:
     >>> chord_intervals(same=1.0, far=1.5, margin=0.25)[:4].tolist()
     [[0.0, 0.75], [1.25, 1.25], [1.75, inf], [1.75, inf]]
     """
-    n_far = _N_LEVELS - 2
-    low = np.array([0.0, same + margin] + [far + margin] * n_far)
-    high = np.array([same - margin, far - margin] + [np.inf] * n_far)
-    return np.stack([low, high], axis=1).astype(np.float32)
+    gap = np.arange(_N_LEVELS)
+    low = jnp.where(gap == 0, 0.0, jnp.where(gap == 1, same, far) + margin)
+    high = jnp.where(gap > 1, jnp.inf, jnp.where(gap == 0, same, far) - margin)
+    return jnp.stack([low, high], axis=1)

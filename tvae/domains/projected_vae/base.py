@@ -1,5 +1,6 @@
 """The module of a ternary VAE's configuration, and the base that its weights come from."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -62,7 +63,20 @@ def init_params(model: ProjectedVAE, key: jax.Array) -> Params:
     return model.init(key, example, method=ProjectedVAE.touch)["params"]
 
 
-def load_base(folder: str, model: ProjectedVAE) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """Parameters that a run starts from; two are equal if their digests are.
+
+    Attributes:
+      digest: of the checkpoint; "" for no base.
+      parts: part -> subtree of parameters.
+    """
+
+    digest: str
+    parts: dict[str, Any] = dataclasses.field(compare=False, repr=False)
+
+
+def load_base(folder: str, model: ProjectedVAE) -> Base:
     """Read the parameters that a run starts from.
 
     Linear layers of a plain network fit the improved one, whose layer norms then stay fresh.
@@ -72,15 +86,15 @@ def load_base(folder: str, model: ProjectedVAE) -> dict[str, Any]:
       model: the module that is to take them.
 
     Returns:
-      Part -> subtree of parameters; empty without a base.
+      The parameters; without parts if there is no base.
 
     Raises:
       UserError: if the folder is missing or damaged, lacks a part, or holds a tensor that the
         model has not or has in another shape.
     """
     if not folder:
-        return {}
-    found, _ = parameters.load_params(pathlib.Path(folder))
+        return Base("", {})
+    found, metadata = parameters.load_params(pathlib.Path(folder))
     shapes = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
     if absent := [part for part in NEEDED if part not in found]:
         raise UserError(f"config.base_checkpoint {folder}: lacks {', '.join(absent)}")
@@ -97,7 +111,7 @@ def load_base(folder: str, model: ProjectedVAE) -> dict[str, Any]:
         raise UserError(
             f"config.base_checkpoint {folder} does not fit config.model: {'; '.join(faults)}"
         )
-    return base
+    return Base(metadata["sha256"], base)
 
 
 def transplant(params: Params, base: dict[str, Any]) -> Params:

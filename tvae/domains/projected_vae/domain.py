@@ -7,7 +7,7 @@ from tvae.domains.domain import Domain
 from tvae.domains.operations.reporting import CURVES, define
 from tvae.domains.projected_vae import config as fields
 from tvae.domains.projected_vae.base import make_model
-from tvae.domains.projected_vae.task import make_domain
+from tvae.domains.projected_vae.task import make_task
 from tvae.domains.projected_vae.views import make_views
 
 
@@ -24,7 +24,7 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 DOMAIN = Domain(
     name="projected_vae",
     config=fields,
-    make_task=lambda config: make_domain(config).task(),
+    make_task=make_task,
     make_views=lambda config: make_views(make_model(config)),
     define=define,
     aspects=aspects,

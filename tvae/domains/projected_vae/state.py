@@ -1,4 +1,4 @@
-"""What a run of the ternary VAE carries beside its parameters, and how homeostasis moves it."""
+"""Untrained state of a projected VAE, and how homeostasis moves it."""
 
 import dataclasses
 from typing import Any
@@ -18,7 +18,7 @@ from tvae.domains.projected_vae.homeostasis_state import (
     Measurements,
     init_homeostasis,
 )
-from tvae.engine.task import Metrics, Observation, Params
+from tvae.engine.task import Hparams, Metrics, Observation, Params
 
 GATED = ("encoder_a", "encoder_b", "controller")
 """Groups that homeostasis may gate, in the order of its arrays."""
@@ -51,71 +51,89 @@ class State:
     homeostasis: HomeostasisState
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Regulation:
-    """Homeostasis and the gates of a configuration.
+    """Homeostasis and the gates; fields are static, as in ``config.homeostasis``.
 
     Attributes:
-      config: the validated configuration.
+      learns: group -> when it learns: "frozen", "tuned", "gated" or "trained", as pairs.
+      controller: whether the model has a controller.
+      enabled: whether homeostasis decides anything.
+      corrected: mended, fed with coverage_ball; otherwise the reference system's decisions.
+      annealing: completed cycles move thresholds and patience.
+      reset_moments: forget Adam's moments when a gate moves.
+      restart_schedule: restart the learning rate then.
     """
 
-    config: ConfigDict
+    learns: tuple[tuple[str, str], ...]
+    controller: bool
+    enabled: bool
+    corrected: bool
+    annealing: bool
+    reset_moments: bool
+    restart_schedule: bool
+
+    def when(self, group: str) -> str:
+        """When a group learns; groups that the configuration does not name always do."""
+        return dict(self.learns).get(group, "trained")
 
     @property
     def corrections(self) -> Corrections:
-        """What of the original is mended."""
-        return CORRECTED if self.config.homeostasis.corrected else PARITY
+        """Which faults of the reference system are mended."""
+        return CORRECTED if self.corrected else PARITY
 
-    @property
-    def thresholds(self) -> HomeostasisConfig:
+    def thresholds(self, hparams: Hparams) -> HomeostasisConfig:
         """Homeostasis's own settings."""
-        given = self.config.homeostasis.to_dict()
-        return HomeostasisConfig(**{name: given[name] for name in HomeostasisConfig._fields})
+        given = {
+            name: hparams[f"homeostasis.{name}"]
+            for name in HomeostasisConfig._fields
+            if name not in ("enabled", "annealing")
+        }
+        return HomeostasisConfig(enabled=self.enabled, annealing=self.annealing, **given)
 
-    def init(self) -> HomeostasisState:
+    def init(self, hparams: Hparams) -> HomeostasisState:
         """State before the first evaluation."""
-        return init_homeostasis(self.thresholds, corrections=self.corrections)
+        return init_homeostasis(self.thresholds(hparams), corrections=self.corrections)
 
     def snapshot(self, params: Params) -> Any:
         """What a rollback would need, at the start."""
-        groups = self.config.groups
-        kept = groups.encoder_a == "gated" and self.corrections.rollback
+        kept = self.when("encoder_a") == "gated" and self.corrections.rollback
         return jax.tree.map(jnp.copy, params["encoder_a"]) if kept else {}
 
-    def gates(self, state: State) -> dict[str, jax.Array]:
+    def gates(self, state: State, hparams: Hparams) -> dict[str, jax.Array]:
         """Which of the groups that can be closed learn, bool scalars."""
-        groups = self.config.groups
-        tuning = state.epoch < groups.tuning_epochs
+        tuning = state.epoch < hparams["groups.tuning_epochs"]
         learns = dict(zip(GATED, ~state.homeostasis.frozen, strict=True))
         gates = {}
         for name in (*GATED, "decoder"):
-            if name == "controller" and not self.config.model.controller:
+            if name == "controller" and not self.controller:
                 continue
-            when = getattr(groups, name)
+            when = self.when(name)
             if when == "tuned":
                 gates[name] = tuning
             elif when == "gated":
                 gates[name] = tuning | learns[name] if name == "encoder_a" else learns[name]
         return gates
 
-    def observe(self, state: State, params: Params, metrics: Metrics) -> Observation:
+    def observe(
+        self, state: State, params: Params, metrics: Metrics, hparams: Hparams
+    ) -> Observation:
         """What an evaluation changes: gates, snapshot or rollback of A, learning-rate restart."""
-        settings = self.config.homeostasis
         state = dataclasses.replace(
             state, hierarchy_a=metrics["eval/hierarchy_a"].astype(jnp.float32)
         )
-        if not settings.enabled:
+        if not self.enabled:
             return Observation(state, params)
         next_state, decision = update_homeostasis(
             state.homeostasis,
             self._measurements(state, metrics),
-            config=self.thresholds,
+            config=self.thresholds(hparams),
             corrections=self.corrections,
         )
-        # The original takes no notice of a change of the controller alone.
+        # The reference system takes no notice of a change of the controller alone.
         changed = decision.changed[:2].any()
         restart = state.restart_epoch
-        if settings.restart_schedule:
+        if self.restart_schedule:
             restart = jnp.where(changed, state.epoch + 1, restart)
         snapshot = state.snapshot
         if snapshot:
@@ -126,11 +144,11 @@ class Regulation:
         state = dataclasses.replace(
             state, homeostasis=next_state, restart_epoch=restart, snapshot=snapshot
         )
-        return Observation(state, params, changed if settings.reset_moments else None)
+        return Observation(state, params, changed if self.reset_moments else None)
 
     def _measurements(self, state: State, metrics: Metrics) -> Measurements:
-        """What homeostasis is told; the original mixes A's hierarchy with B's correlation."""
-        corrected = self.config.homeostasis.corrected
+        """Inputs of homeostasis; the reference mixes A's hierarchy with B's correlation."""
+        corrected = self.corrected
         return Measurements(
             epoch=state.epoch,
             coverage=metrics["eval/coverage_ball" if corrected else "eval/coverage_mu_a"],
@@ -144,3 +162,18 @@ class Regulation:
 
 def _choose(condition: jax.Array, chosen: Any, otherwise: Any) -> Any:
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), chosen, otherwise)
+
+
+def make_regulation(config: ConfigDict) -> Regulation:
+    """The gates and homeostasis of a validated configuration."""
+    groups, homeostasis = config.groups, config.homeostasis
+    closable = ("encoder_a", "encoder_b", "decoder", "controller")
+    return Regulation(
+        learns=tuple((name, groups[name]) for name in closable),
+        controller=config.model.controller,
+        enabled=homeostasis.enabled,
+        corrected=homeostasis.corrected,
+        annealing=homeostasis.annealing,
+        reset_moments=homeostasis.reset_moments,
+        restart_schedule=homeostasis.restart_schedule,
+    )

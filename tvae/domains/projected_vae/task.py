@@ -1,8 +1,8 @@
 """v5.11 to v5.12.4 as a task: two encoders, their projections into the ball, and one decoder."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
+import functools
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -11,48 +11,66 @@ from ml_collections import ConfigDict
 from tvae.domains.dual_vae.module import Latents
 from tvae.domains.operations.sampling import StratifiedCounts, stratified_counts, stratified_indices
 from tvae.domains.projected_vae import evaluation
-from tvae.domains.projected_vae.base import init_params, load_base, make_model, transplant
-from tvae.domains.projected_vae.module import PARTS, ProjectedVAE
-from tvae.domains.projected_vae.state import Regulation, State
-from tvae.domains.projected_vae.terms import Draws, Objective, Outputs
-from tvae.engine.learning_rate import make_learning_rate
+from tvae.domains.projected_vae.base import Base, init_params, load_base, make_model, transplant
+from tvae.domains.projected_vae.module import ProjectedVAE
+from tvae.domains.projected_vae.state import Regulation, State, make_regulation
+from tvae.domains.projected_vae.terms import Draws, Objective, Outputs, make_objective
+from tvae.engine import task as task_lib
 from tvae.engine.optim import FROZEN
-from tvae.engine.task import Metrics, Observation, Params, Task
-from tvae.geometry import padic as ternary
+from tvae.engine.schedules import LearningRate, make_learning_rate
+from tvae.engine.task import Hparams, Metrics, Observation, Params, Task
+from tvae.geometry import padic
 from tvae.models.layers import Flag
 
 ENCODERS = ("encoder_a", "encoder_b")
-CLOSABLE = (*ENCODERS, "decoder", "controller")
-"""Groups that the configuration may freeze; the projections always learn."""
+GROUP_OF = {
+    "encoder_a": "encoder_a",
+    "encoder_b": "encoder_b",
+    "decoder_a": "decoder",
+    "projection_a": "projection_a",
+    "projection_b": "projection_b",
+    "controller": "controller",
+}
+"""Part of the model -> its optimizer group."""
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class ProjectedVAETask:
-    """The functions of the task, over what is static in a run.
+@dataclasses.dataclass(frozen=True)
+class ProjectedVAETask(Task):
+    """The training problem of v5.11 to v5.12.4; aux is a :class:`State`.
 
     Attributes:
-      config: the validated configuration.
-      model: the module.
-      base: part -> parameters that the run starts from.
+      module: the network.
+      base: parameters that the run starts from.
+      batch_size: operations per step.
       counts: rows of a batch by level.
       objective: terms and weights.
       regulation: gates and homeostasis.
-      learning_rate: of an epoch since the schedule began.
+      rate: learning rate of an epoch since the schedule began.
+      noisy: the posterior is sampled in training.
+      sampled: the periodic evaluation measures posterior samples, as the reference does.
     """
 
-    config: ConfigDict
-    model: ProjectedVAE
-    base: dict[str, Any]
+    module: ProjectedVAE
+    base: Base
+    batch_size: int
     counts: StratifiedCounts
     objective: Objective
     regulation: Regulation
-    learning_rate: Callable[[jax.Array], jax.Array]
+    rate: LearningRate
+    noisy: bool
+    sampled: bool
 
-    def init(self, key: jax.Array) -> tuple[Params, State]:
+    def bound(self, hparams: Hparams) -> ProjectedVAE:
+        """The module with its traced curvature."""
+        projection = self.module.projection.clone(curvature=hparams["model.curvature"])
+        return self.module.clone(projection=projection)
+
+    def init(self, key: jax.Array, hparams: Hparams) -> tuple[Params, State]:
         """Parameters, with those of the base in their places, and what follows from them."""
-        params = transplant(init_params(self.model, key), self.base)
-        index = jnp.arange(ternary.count())
-        outputs = self.model.bind({"params": params})(ternary.values(index))
+        module = self.bound(hparams)
+        params = transplant(init_params(module, key), self.base.parts)
+        index = jnp.arange(padic.count())
+        outputs = module.bind({"params": params})(padic.values(index))
         latents = outputs.latents
         cached = {
             "encoder_a": (latents.mu_a, latents.logvar_a),
@@ -64,19 +82,19 @@ class ProjectedVAETask:
             tau=jnp.float32(0.0),
             hierarchy_a=jnp.float32(0.0),
             controller_grad_norm=jnp.float32(jnp.nan),
-            reference_radius=self.objective.reference_radius(outputs.ball_b),
+            reference_radius=self.objective.reference_radius(outputs.ball_b, hparams),
             latents={name: cached[name] for name in ENCODERS if self._is_frozen(name)},
             snapshot=self.regulation.snapshot(params),
-            homeostasis=self.regulation.init(),
+            homeostasis=self.regulation.init(hparams),
         )
 
     def _is_frozen(self, group: str) -> bool:
-        return group in CLOSABLE and getattr(self.config.groups, group) == "frozen"
+        return self.regulation.when(group) == "frozen"
 
-    def begin_epoch(self, aux: State, epoch: jax.Array) -> State:
+    def begin_epoch(self, aux: State, epoch: jax.Array, hparams: Hparams) -> State:
         """Move the clock, and the geodesic ramp unless A's hierarchy holds it."""
-        held = aux.hierarchy_a <= self.config.loss.geodesic_hold_hierarchy
-        tau = jnp.where(held, aux.tau, self.objective.tau(epoch))
+        held = aux.hierarchy_a <= hparams["loss.geodesic_hold_hierarchy"]
+        tau = jnp.where(held, aux.tau, self.objective.tau(epoch, hparams))
         return dataclasses.replace(aux, epoch=jnp.asarray(epoch, jnp.int32), tau=tau)
 
     def batches(self, epoch: jax.Array, key: jax.Array) -> jax.Array:
@@ -85,31 +103,39 @@ class ProjectedVAETask:
         return jax.vmap(lambda key: stratified_indices(key, self.counts))(keys)
 
     @property
-    def steps_per_epoch(self) -> int:
+    def steps_per_epoch(self) -> int:  # type: ignore[override]
         """Steps that draw about as many operations as there are."""
-        return -(-ternary.count() // self.config.data.batch_size)
+        return -(-padic.count() // self.batch_size)
 
-    def forward(self, params: Params, aux: State, batch: jax.Array, key: jax.Array) -> Outputs:
+    def forward(
+        self, params: Params, aux: State, batch: jax.Array, key: jax.Array, hparams: Hparams
+    ) -> Outputs:
         """Training forward pass: sampled latents, dropout in the parts that learn."""
         draw_key, dropout_key = jax.random.split(key)
         draws = self.objective.draw(draw_key)
-        return self.forward_with_draws(params, aux, batch, draws, dropout_key)
+        return self.forward_with_draws(params, aux, batch, draws, dropout_key, hparams)
 
     def forward_with_draws(
-        self, params: Params, aux: State, batch: jax.Array, draws: Draws, dropout_key: jax.Array
+        self,
+        params: Params,
+        aux: State,
+        batch: jax.Array,
+        draws: Draws,
+        dropout_key: jax.Array,
+        hparams: Hparams,
     ) -> Outputs:
         """Forward pass with given noise and pairs."""
-        vae = self.model.bind({"params": params}, rngs={"dropout": dropout_key})
-        train = self._training_parts(aux)
+        vae = self.bound(hparams).bind({"params": params}, rngs={"dropout": dropout_key})
+        train = self._training_parts(aux, hparams)
         latents = self._latents(vae, aux, batch, train)
-        scale = self.config.model.posterior_noise
+        scale = hparams["model.posterior_noise"]
         outputs = vae.from_latents(
             latents,
-            noise_a=scale * draws.noise_a if scale else None,
-            noise_b=scale * draws.noise_b if scale else None,
+            noise_a=scale * draws.noise_a if self.noisy else None,
+            noise_b=scale * draws.noise_b if self.noisy else None,
             train=train,
         )
-        valuation = ternary.valuation(batch)
+        valuation = padic.valuation(batch)
         return Outputs(
             vae=outputs,
             valuation=valuation,
@@ -119,19 +145,18 @@ class ProjectedVAETask:
             pairs_b=draws.pairs_b,
         )
 
-    def _training_parts(self, aux: State) -> dict[str, Flag]:
+    def _training_parts(self, aux: State, hparams: Hparams) -> dict[str, Flag]:
         """Which parts learn, for their dropout."""
-        gates = self.regulation.gates(aux)
-        groups = {part: part.removesuffix("_a") if "decoder" in part else part for part in PARTS}
+        gates = self.regulation.gates(aux, hparams)
         return {
-            part: gates.get(group, not self._is_frozen(group)) for part, group in groups.items()
+            part: gates.get(group, not self._is_frozen(group)) for part, group in GROUP_OF.items()
         }
 
     def _latents(
         self, vae: ProjectedVAE, aux: State, batch: jax.Array, train: Mapping[str, Flag]
     ) -> Latents:
         """Posterior parameters of a batch: frozen encoders are looked up, the others run."""
-        x = ternary.values(batch)
+        x = padic.values(batch)
         posterior = []
         for name, encoder in zip(ENCODERS, (vae.encoder_a, vae.encoder_b), strict=True):
             if name in aux.latents:
@@ -141,32 +166,40 @@ class ProjectedVAETask:
                 posterior += [*encoder(x, train[name])]
         return Latents(*posterior)
 
-    def weights(self, aux: State) -> Metrics:
+    def terms(self, outputs: Outputs, batch: jax.Array, hparams: Hparams) -> Metrics:
+        """Unweighted terms; see :class:`Objective`."""
+        return self.objective.terms(outputs, batch, hparams)
+
+    def weights(self, aux: State, hparams: Hparams) -> Metrics:
         """Weights of the terms."""
-        return self.objective.weights(aux.epoch, aux.tau)
+        return self.objective.weights(aux.epoch, aux.tau, hparams)
 
-    def update_aux(
-        self, aux: State, params: Params, outputs: Outputs, metrics: Metrics
-    ) -> tuple[State, jax.Array]:
-        """Note the controller's gradient; the learning rate since the schedule's last start."""
-        del params, outputs
-        if self.config.model.controller and not self._is_frozen("controller"):
-            norm = metrics["grad_norm/controller"]
-            aux = dataclasses.replace(aux, controller_grad_norm=norm)
-        return aux, self._rate(aux)
+    def before_update(
+        self, aux: State, params: Params, outputs: Outputs, metrics: Metrics, hparams: Hparams
+    ) -> State:
+        """Note the norm of the controller's gradient."""
+        del params, outputs, hparams
+        if not self.module.use_controller or self._is_frozen("controller"):
+            return aux
+        return dataclasses.replace(aux, controller_grad_norm=metrics["grad_norm/controller"])
 
-    def _rate(self, aux: State) -> jax.Array:
-        return self.learning_rate(aux.epoch - aux.restart_epoch)
+    def learning_rate(self, aux: State, hparams: Hparams) -> jax.Array:
+        """The rate since the schedule's last start."""
+        return self.rate(aux.epoch - aux.restart_epoch, hparams)
 
-    def monitor(self, aux: State) -> Metrics:
+    def gates(self, aux: State, hparams: Hparams) -> dict[str, jax.Array]:
+        """Which of the groups that can be closed learn."""
+        return self.regulation.gates(aux, hparams)
+
+    def monitor(self, aux: State, hparams: Hparams) -> Metrics:
         """Schedules and gates of this epoch."""
         memory = aux.homeostasis
         gates = {
             f"gate/{name}": gate.astype(jnp.float32)
-            for name, gate in self.regulation.gates(aux).items()
+            for name, gate in self.gates(aux, hparams).items()
         }
         return gates | {
-            "schedule/learning_rate": self._rate(aux),
+            "schedule/learning_rate": self.learning_rate(aux, hparams),
             "schedule/tau": aux.tau,
             "homeostasis/coverage_freeze": memory.coverage_freeze,
             "homeostasis/patience_encoder_b": memory.patience[1].astype(jnp.float32),
@@ -175,95 +208,65 @@ class ProjectedVAETask:
 
     def group_of(self, path: str) -> str:
         """Optimizer group of a parameter."""
-        group = {
-            "encoder_a": "encoder_a",
-            "encoder_b": "encoder_b",
-            "decoder_a": "decoder",
-            "projection_a": "projection_a",
-            "projection_b": "projection_b",
-            "controller": "controller",
-        }[path.split("/")[0]]
+        group = GROUP_OF[path.split("/")[0]]
         return FROZEN if self._is_frozen(group) else group
 
-    def ball_of(self, path: str) -> float:
-        """Curvature magnitude of the ball that a parameter is a point of; 0 for the others."""
-        return self.config.model.curvature if path.endswith("translation/point") else 0.0
+    def ball_of(self, path: str) -> str:
+        """The learned translations are points of the ball."""
+        return "model.curvature" if path.endswith("translation/point") else ""
 
-    def groups(self) -> dict[str, float]:
+    def groups(self, hparams: Hparams) -> dict[str, jax.Array]:
         """Factor on the learning rate of every group that may learn."""
-        groups = self.config.groups
-        factors = {
-            "encoder_a": groups.encoder_a_rate,
-            "encoder_b": groups.encoder_b_rate,
-            "decoder": groups.decoder_rate,
-            "projection_a": groups.projection_a_rate,
-            "projection_b": groups.projection_b_rate,
-            "controller": groups.controller_rate,
-        }
         absent = {
-            "projection_b": not self.model.dual_projection,
-            "controller": not self.model.use_controller,
+            "projection_b": not self.module.dual_projection,
+            "controller": not self.module.use_controller,
         }
         return {
-            name: factor
-            for name, factor in factors.items()
-            if not absent.get(name, False) and not self._is_frozen(name)
+            group: hparams[f"groups.{group}_rate"]
+            for group in GROUP_OF.values()
+            if not absent.get(group, False) and not self._is_frozen(group)
         }
 
-    def evaluate(self, params: Params, aux: State, key: jax.Array) -> Metrics:
-        """All measures, from the means unless ``config.evaluation.sampled``."""
+    def evaluate(self, params: Params, aux: State, key: jax.Array, hparams: Hparams) -> Metrics:
+        """All measures, from the means unless ``sampled``."""
         del aux
         noise = None
-        if self.config.evaluation.sampled:
-            shape = (ternary.count(), self.config.model.latent_dim)
+        if self.sampled:
+            shape = (padic.count(), self.module.encoder.latent_dim)
             key_a, key_b = jax.random.split(key)
             noise = (jax.random.normal(key_a, shape), jax.random.normal(key_b, shape))
-        return evaluation.measure(self.model, params, noise=noise)
+        return evaluation.measure(self.bound(hparams), params, noise=noise)
 
-    def observe(self, aux: State, params: Params, metrics: Metrics) -> Observation:
+    def observe(
+        self, aux: State, params: Params, metrics: Metrics, hparams: Hparams
+    ) -> Observation:
         """Let homeostasis look at an evaluation."""
-        return self.regulation.observe(aux, params, metrics)
+        return self.regulation.observe(aux, params, metrics, hparams)
 
-    def final_evaluate(self, params: Params, aux: State, key: jax.Array) -> Metrics:
+    def final_evaluate(
+        self, params: Params, aux: State, key: jax.Array, hparams: Hparams
+    ) -> Metrics:
         """The same measures, always from the means."""
-        del aux, key
-        return evaluation.measure(self.model, params, noise=None)
-
-    def task(self) -> Task:
-        """These functions as the engine takes them."""
-        return Task(
-            steps_per_epoch=self.steps_per_epoch,
-            init=self.init,
-            begin_epoch=self.begin_epoch,
-            batches=self.batches,
-            forward=self.forward,
-            terms=self.objective.terms(),
-            weights=self.weights,
-            gates=self.regulation.gates,
-            update_aux=self.update_aux,
-            monitor=self.monitor,
-            group_of=self.group_of,
-            ball_of=self.ball_of,
-            groups=self.groups(),
-            evaluate=self.evaluate,
-            observe=self.observe,
-            final_evaluate=self.final_evaluate,
-        )
+        from_means = dataclasses.replace(self, sampled=False)
+        latents = jax.jit(functools.partial(evaluation.use_of_latents, self.module))(params)
+        return task_lib.evaluate(from_means, params, aux, key, hparams) | latents
 
 
-def make_domain(config: ConfigDict) -> ProjectedVAETask:
-    """The ternary VAE of a validated configuration.
+def make_task(config: ConfigDict) -> ProjectedVAETask:
+    """The task of a validated configuration.
 
     Raises:
       UserError: if the base checkpoint is missing or does not fit.
     """
-    model = make_model(config)
+    module = make_model(config)
     return ProjectedVAETask(
-        config=config,
-        model=model,
-        base=load_base(config.base_checkpoint, model),
+        module=module,
+        base=load_base(config.base_checkpoint, module),
+        batch_size=config.data.batch_size,
         counts=stratified_counts(config.data.batch_size, config.data.high_valuation_share),
-        objective=Objective(config),
-        regulation=Regulation(config),
-        learning_rate=make_learning_rate(config.learning_rate, epochs=config.epochs),
+        objective=make_objective(config),
+        regulation=make_regulation(config),
+        rate=make_learning_rate(config.learning_rate, epochs=config.epochs),
+        noisy=config.model.posterior_noise > 0.0,
+        sampled=config.evaluation.sampled,
     )

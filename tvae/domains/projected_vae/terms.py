@@ -1,8 +1,6 @@
-"""The objective of the production line: its terms, their random pairs, and their weights."""
+"""The objective of v5.11 to v5.12.4: its terms, their random pairs, and their weights."""
 
 import dataclasses
-import functools
-from collections.abc import Callable
 
 import flax.struct
 import jax
@@ -11,9 +9,8 @@ from ml_collections import ConfigDict
 
 from tvae.domains.projected_vae import zero_structure as zero
 from tvae.domains.projected_vae.module import ProjectedVAEOutputs
-from tvae.engine.task import Metrics
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare
+from tvae.engine.task import Hparams, Metrics
+from tvae.geometry import padic, poincare
 from tvae.losses import geodesic, monotonic, radial, rank, reconstruction, rich_hierarchy
 from tvae.losses.levels import target_radius
 from tvae.losses.pairs import Pairs, sample_pairs
@@ -74,104 +71,159 @@ class Outputs:
         return self.vae.ball_b, self.pairs_b
 
 
-Term = Callable[[Outputs, jax.Array], jax.Array]
-"""``(outputs, index) -> scalar`` with the batch's operations ``(batch,)``."""
+ENCODERS = "ab"
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True)
 class Objective:
-    """Terms and weights of a configuration.
+    """Terms and weights of v5.11 to v5.12.4; fields are static.
 
     Attributes:
-      config: the validated configuration.
+      batch_size: operations per step.
+      latent_dim: dimension of each encoder's latent space.
+      pairs: pairs per batch and encoder of margin, rank and geodesic terms; 0 = all.
+      euclidean_unit: target radii are Euclidean norms; otherwise hyperbolic lengths.
+      spread_reference: richness is compared with targets and a given spread, instead of the radii
+        at the start of the run.
+      euclidean_reference: compare hyperbolic radii with Euclidean norms at the start (legacy).
+      controller: a controller sets tau and the radial weight.
+      active: names of the terms that are on.
     """
 
-    config: ConfigDict
+    batch_size: int
+    latent_dim: int
+    pairs: tuple[int, int, int]
+    euclidean_unit: bool
+    spread_reference: bool
+    euclidean_reference: bool
+    controller: bool
+    active: frozenset[str]
 
     def draw(self, key: jax.Array) -> Draws:
         """All draws of a step."""
-        loss, size = self.config.loss, self.config.data.batch_size
         noise_key, *pair_keys = jax.random.split(key, 7)
-        noise = jax.random.normal(noise_key, (2, size, self.config.model.latent_dim))
-        counts = (loss.margin_pairs, loss.rank_pairs, loss.geodesic_pairs)
+        noise = jax.random.normal(noise_key, (2, self.batch_size, self.latent_dim))
 
         def draw_pairs(keys: list[jax.Array]) -> PairDraws:
             return PairDraws(
                 *(
-                    sample_pairs(key, batch_size=size, n_pairs=n) if n else None
-                    for key, n in zip(keys, counts, strict=True)
+                    sample_pairs(key, batch_size=self.batch_size, n_pairs=n) if n else None
+                    for key, n in zip(keys, self.pairs, strict=True)
                 )
             )
 
         return Draws(noise[0], noise[1], draw_pairs(pair_keys[:3]), draw_pairs(pair_keys[3:]))
 
-    def bounds(self, c: jax.Array) -> dict[str, jax.Array]:
+    def bounds(self, c: jax.Array, hparams: Hparams) -> dict[str, jax.Array]:
         """Target radii of valuations 9 and 0 as hyperbolic lengths: ``inner`` and ``outer``."""
-        loss = self.config.loss
-        lengths = {"inner": loss.inner_radius, "outer": loss.outer_radius}
-        if loss.radius_unit == "hyperbolic":
-            return {name: jnp.float32(length) for name, length in lengths.items()}
+        lengths = {"inner": hparams["loss.inner_radius"], "outer": hparams["loss.outer_radius"]}
+        if not self.euclidean_unit:
+            return lengths
         return {
             name: poincare.radius_of_norm(length / jnp.sqrt(c), c=c)
             for name, length in lengths.items()
         }
 
-    def reference_radius(self, start: BallPoints) -> jax.Array:
+    def reference_radius(self, start: BallPoints, hparams: Hparams) -> jax.Array:
         """What B's richness is compared with, one radius for each operation.
 
         Args:
           start: B's points of all operations at the start of the run.
+          hparams: traced values.
 
         Returns:
           ``(19683,)``: the radii at the start, or, where ``loss.richness_spread`` is set, targets
           plus and minus that many level spacings by the operation's last nonzero digit.
         """
-        loss = self.config.loss
-        if loss.richness_spread == 0.0:
-            euclidean = self.config.legacy.euclidean_reference
-            return start.euclidean_norm if euclidean else start.hyperbolic_radius
-        index = jnp.arange(ternary.count())
-        valuation, bounds = ternary.valuation(index), self.bounds(start.c)
-        spacing = (bounds["outer"] - bounds["inner"]) / ternary.N_DIGITS
+        if not self.spread_reference:
+            return start.euclidean_norm if self.euclidean_reference else start.hyperbolic_radius
+        index = jnp.arange(padic.count())
+        valuation, bounds = padic.valuation(index), self.bounds(start.c, hparams)
+        spacing = (bounds["outer"] - bounds["inner"]) / padic.N_DIGITS
         last_digit = index // 3**valuation % 3
         side = (last_digit == 2).astype(jnp.float32) - (last_digit == 1)
-        return target_radius(valuation, **bounds) + loss.richness_spread * spacing * side
+        spread = hparams["loss.richness_spread"] * spacing * side
+        return target_radius(valuation, **bounds) + spread
 
-    def coverage(self, outputs: Outputs, index: jax.Array) -> jax.Array:
+    def terms(self, outputs: Outputs, index: jax.Array, hparams: Hparams) -> Metrics:
+        """Unweighted terms; one whose configured weight is 0 is left out.
+
+        Args:
+          outputs: of a batch.
+          index: the batch's operations ``(batch,)``.
+          hparams: traced values.
+        """
+        paired = {
+            "radial": self._radial,
+            "rank": self._rank,
+            "geodesic": self._geodesic,
+            "zero": self._zero,
+            "monotonic": self._monotonic,
+            "stratification": self._stratification,
+        }
+        values = {}
+        if "coverage" in self.active:
+            values["coverage"] = self._coverage(outputs, index)
+        if self.active & {"hierarchy_b", "richness_b", "separation_b"}:
+            rich = self._rich(outputs, hparams)
+            of_levels = {
+                "hierarchy_b": rich.hierarchy,
+                "richness_b": rich.richness,
+                "separation_b": rich.separation,
+            }
+            values |= {name: value for name, value in of_levels.items() if name in self.active}
+        if "control_penalty" in self.active:
+            values["control_penalty"] = self._control_penalty(outputs)
+        for name, term in paired.items():
+            for encoder in ENCODERS:
+                if f"{name}_{encoder}" in self.active:
+                    values[f"{name}_{encoder}"] = term(outputs, index, encoder, hparams)
+        return values
+
+    def _coverage(self, outputs: Outputs, index: jax.Array) -> jax.Array:
         """A's cross-entropy, mean over rows and digits (nats per digit)."""
-        rows = reconstruction.cross_entropy(outputs.vae.logits_a, ternary.digits(index))
-        return rows.mean() / ternary.N_DIGITS
+        rows = reconstruction.cross_entropy(outputs.vae.logits_a, padic.digits(index))
+        return rows.mean() / padic.N_DIGITS
 
-    def rich(self, outputs: Outputs) -> rich_hierarchy.RichHierarchyTerms:
+    def _rich(self, outputs: Outputs, hparams: Hparams) -> rich_hierarchy.RichHierarchyTerms:
         """The three terms on B's level statistics."""
         ball = outputs.vae.ball_b
         return rich_hierarchy.rich_hierarchy(
             ball.hyperbolic_radius,
             outputs.valuation,
             outputs.reference_radius,
-            **self.bounds(ball.c),
-            min_richness_ratio=self.config.loss.min_richness_ratio,
+            **self.bounds(ball.c, hparams),
+            min_richness_ratio=hparams["loss.min_richness_ratio"],
         )
 
-    def radial(self, outputs: Outputs, _: jax.Array, *, encoder: str) -> jax.Array:
+    def _radial(
+        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
+    ) -> jax.Array:
         """Squared distances from the radial targets, and the margin; the controller's factor."""
+        del index
         ball, pairs = outputs.side(encoder)
-        radius, valuation, bounds = ball.hyperbolic_radius, outputs.valuation, self.bounds(ball.c)
+        radius, valuation = ball.hyperbolic_radius, outputs.valuation
+        bounds = self.bounds(ball.c, hparams)
         weight = radial.exponential_weight(valuation)
         value = radial.radial_hierarchy(radius, valuation, weight=weight, **bounds)
         margin = radial.radial_margin(radius, valuation, pairs=pairs.margin, **bounds)
-        value += self.config.loss.margin_weight * margin
-        return value * outputs.control.weight_radial if self.config.model.controller else value
+        value += hparams["loss.margin_weight"] * margin
+        return value * outputs.control.weight_radial if self.controller else value
 
-    def rank(self, outputs: Outputs, _: jax.Array, *, encoder: str) -> jax.Array:
+    def _rank(
+        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
+    ) -> jax.Array:
         """Order of the radii of pairs."""
+        del index
         ball, pairs = outputs.side(encoder)
-        temperature = self.config.loss.rank_temperature
+        temperature = hparams["loss.rank_temperature"]
         return rank.global_rank(
             ball.hyperbolic_radius, outputs.valuation, temperature=temperature, pairs=pairs.rank
         )
 
-    def geodesic(self, outputs: Outputs, index: jax.Array, *, encoder: str) -> jax.Array:
+    def _geodesic(
+        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
+    ) -> jax.Array:
         """Distances of pairs against the 3-adic ones; the controller's tau."""
         ball, pairs = outputs.side(encoder)
         value = geodesic.padic_geodesic(
@@ -179,113 +231,111 @@ class Objective:
             index,
             c=ball.c,
             pairs=pairs.geodesic,
-            max_distance=self.config.loss.geodesic_max_distance,
-            valuation_scale=self.config.loss.geodesic_scale,
+            max_distance=hparams["loss.geodesic_max_distance"],
+            valuation_scale=hparams["loss.geodesic_scale"],
         )
-        return value * outputs.control.tau if self.config.model.controller else value
+        return value * outputs.control.tau if self.controller else value
 
-    def zero(self, outputs: Outputs, index: jax.Array, *, encoder: str) -> jax.Array:
+    def _zero(
+        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
+    ) -> jax.Array:
         """Zero valuation and zero count against the radius."""
         ball = outputs.side(encoder)[0]
-        radius, loss = ball.hyperbolic_radius, self.config.loss
-        bounds = self.bounds(ball.c)
-        valuation = zero.zero_valuation_loss(
-            radius, index, inner=bounds["inner"], outer=bounds["outer"]
-        )
+        radius, bounds = ball.hyperbolic_radius, self.bounds(ball.c, hparams)
+        valuation = zero.zero_valuation_loss(radius, index, **bounds)
         sparsity = zero.zero_sparsity_loss(radius, index)
-        return loss.zero_valuation_weight * valuation + loss.zero_sparsity_weight * sparsity
+        return (
+            hparams["loss.zero_valuation_weight"] * valuation
+            + hparams["loss.zero_sparsity_weight"] * sparsity
+        )
 
-    def monotonic(self, outputs: Outputs, _: jax.Array, *, encoder: str) -> jax.Array:
+    def _monotonic(
+        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
+    ) -> jax.Array:
         """Order and targets of the level means."""
+        del index
         ball = outputs.side(encoder)[0]
-        radius = ball.hyperbolic_radius
-        terms = monotonic.monotonic_radial(radius, outputs.valuation, **self.bounds(ball.c))
+        bounds = self.bounds(ball.c, hparams)
+        terms = monotonic.monotonic_radial(ball.hyperbolic_radius, outputs.valuation, **bounds)
         return terms.order + 0.5 * terms.target
 
-    def stratification(self, outputs: Outputs, _: jax.Array, *, encoder: str) -> jax.Array:
+    def _stratification(
+        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
+    ) -> jax.Array:
         """Smooth distances from the radial targets."""
+        del index
         ball = outputs.side(encoder)[0]
-        bounds = self.bounds(ball.c)
-        return radial.radial_stratification(
-            ball.hyperbolic_radius,
-            outputs.valuation,
-            inner=bounds["inner"],
-            outer=bounds["outer"],
-        )
+        bounds = self.bounds(ball.c, hparams)
+        return radial.radial_stratification(ball.hyperbolic_radius, outputs.valuation, **bounds)
 
-    def control_penalty(self, outputs: Outputs, _: jax.Array) -> jax.Array:
+    def _control_penalty(self, outputs: Outputs) -> jax.Array:
         """Keeps the controller from switching the geodesic term off (v5.11)."""
         control = outputs.control
         ratio = control.weight_radial / (control.weight_geodesic + 1e-6)
         return jax.nn.relu(0.3 - control.tau) ** 2 + jax.nn.relu(ratio - 3.0) ** 2
 
-    def _constant_weights(self) -> dict[str, float]:
-        """Weights of all terms before schedules."""
-        loss = self.config.loss
-        both = {
-            "radial": loss.radial_weight,
-            "rank": loss.rank_weight,
-            "geodesic": loss.geodesic_weight,
-            "zero": loss.zero_weight * self.config.legacy.zero_factor,
-            "monotonic": loss.monotonic_weight,
-            "stratification": loss.stratification_weight,
-        }
-        return {
-            "coverage": loss.coverage_weight,
-            "hierarchy_b": loss.hierarchy_weight,
-            "richness_b": loss.richness_weight,
-            "separation_b": loss.separation_weight,
-            **{f"{name}_{encoder}": weight for name, weight in both.items() for encoder in "ab"},
-            "control_penalty": float(self.config.model.controller),
-        }
-
-    def terms(self) -> dict[str, Term]:
-        """Unweighted terms; those whose weight is 0 throughout are left out."""
-        functions: dict[str, Term] = {
-            "coverage": self.coverage,
-            "hierarchy_b": lambda outputs, _: self.rich(outputs).hierarchy,
-            "richness_b": lambda outputs, _: self.rich(outputs).richness,
-            "separation_b": lambda outputs, _: self.rich(outputs).separation,
-            "control_penalty": self.control_penalty,
-        }
-        for term in (
-            self.radial,
-            self.rank,
-            self.geodesic,
-            self.zero,
-            self.monotonic,
-            self.stratification,
-        ):
-            for encoder in "ab":
-                functions[f"{term.__name__}_{encoder}"] = functools.partial(term, encoder=encoder)
-        weights = self._constant_weights()
-        return {name: term for name, term in functions.items() if weights[name] > 0}
-
-    def tau(self, epoch: jax.Array) -> jax.Array:
+    def tau(self, epoch: jax.Array, hparams: Hparams) -> jax.Array:
         """Share of the geodesic weight that is in force, 0 before phase 2."""
-        loss = self.config.loss
-        since = (epoch - loss.geodesic_start).astype(jnp.float32)
-        if loss.geodesic_ramp_epochs == 0:
-            return (since >= 0).astype(jnp.float32)
-        return jnp.clip(since / loss.geodesic_ramp_epochs, 0.0, 1.0)
+        since = (epoch - hparams["loss.geodesic_start"]).astype(jnp.float32)
+        ramp = hparams["loss.geodesic_ramp_epochs"]
+        ramped = jnp.clip(since / jnp.maximum(ramp, 1.0), 0.0, 1.0)
+        return jnp.where(ramp == 0, (since >= 0).astype(jnp.float32), ramped)
 
-    def weights(self, epoch: jax.Array, tau: jax.Array) -> Metrics:
+    def weights(self, epoch: jax.Array, tau: jax.Array, hparams: Hparams) -> Metrics:
         """Weights of :meth:`terms` in an epoch.
 
         Args:
           epoch: int32 scalar.
           tau: share of the geodesic weight, float32 scalar.
+          hparams: traced values.
 
         Returns:
           Term -> float32 scalar.
         """
-        loss = self.config.loss
-        second_phase = epoch >= loss.geodesic_start
-        radial_factor = jnp.where(second_phase, loss.radial_phase2_factor, 1.0)
-        factors = {f"radial_{e}": radial_factor for e in "ab"}
-        factors |= {f"geodesic_{e}": tau for e in "ab"}
-        constant = self._constant_weights()
-        return {
-            name: jnp.float32(constant[name]) * factors.get(name, jnp.float32(1.0))
-            for name in self.terms()
+        second_phase = epoch >= hparams["loss.geodesic_start"]
+        halved = jnp.where(second_phase, hparams["loss.radial_phase2_factor"], 1.0)
+        weights = {name: hparams[path] for name, path in WEIGHTS.items() if name in self.active}
+        factors = {
+            "radial": halved,
+            "geodesic": tau,
+            "zero": hparams["legacy.zero_factor"],
         }
+        for name, factor in factors.items():
+            for term in (f"{name}_{encoder}" for encoder in ENCODERS):
+                if term in weights:
+                    weights[term] = weights[term] * factor
+        return weights
+
+
+WEIGHTS = {
+    "coverage": "loss.coverage_weight",
+    "hierarchy_b": "loss.hierarchy_weight",
+    "richness_b": "loss.richness_weight",
+    "separation_b": "loss.separation_weight",
+} | {
+    f"{name}_{encoder}": f"loss.{name}_weight"
+    for name in ("radial", "rank", "geodesic", "zero", "monotonic", "stratification")
+    for encoder in ENCODERS
+}
+"""Term -> field of its weight; the controller's penalty always has weight 1."""
+
+
+def make_objective(config: ConfigDict) -> Objective:
+    """The objective of a validated configuration."""
+    loss, model = config.loss, config.model
+    values = {name: getattr(loss, path.removeprefix("loss.")) for name, path in WEIGHTS.items()}
+    active = {
+        name
+        for name, weight in values.items()
+        if weight > 0 and (config.legacy.zero_factor > 0 or not name.startswith("zero"))
+    }
+    return Objective(
+        batch_size=config.data.batch_size,
+        latent_dim=model.latent_dim,
+        pairs=(loss.margin_pairs, loss.rank_pairs, loss.geodesic_pairs),
+        euclidean_unit=loss.radius_unit == "euclidean",
+        spread_reference=loss.richness_spread != 0.0,
+        euclidean_reference=config.legacy.euclidean_reference,
+        controller=model.controller,
+        active=frozenset(active | ({"control_penalty"} if model.controller else set())),
+    )
