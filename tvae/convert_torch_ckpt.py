@@ -4,7 +4,6 @@ python -m tvae.convert_torch_ckpt --input=best.pt --output=checkpoints/best --ve
 python -m tvae.convert_torch_ckpt --input=checkpoints/best --output=best.pt --to_torch
 """
 
-import hashlib
 import pathlib
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from tvae.convert import folders, verification
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file.reader import read_torch_file
 from tvae.errors import UserError
+from tvae.runs import files
 
 _INPUT = flags.DEFINE_string("input", None, "PyTorch file (with --to_torch: converted folder).")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write (with --to_torch: .pt file).")
@@ -28,7 +28,7 @@ _TO_TORCH = flags.DEFINE_bool("to_torch", False, "Write a .pt file with the orig
 
 def _convert(source: pathlib.Path, target: pathlib.Path) -> str:
     """Convert, and say what was found."""
-    folders.check_absent(target)
+    files.check_absent(target)
     payload = read_torch_file(source)
     try:
         found = import_checkpoint(
@@ -36,7 +36,7 @@ def _convert(source: pathlib.Path, target: pathlib.Path) -> str:
         )
     except UserError as error:
         raise UserError(f"{source.name}: {error}") from None
-    origin = {"file": source.name, "sha256": hashlib.sha256(source.read_bytes()).hexdigest()}
+    origin = {"file": source.name, "sha256": files.file_digest(source, follow_links=True)}
     found.metadata["source"] |= origin
     table = ""
     if _VERIFY.value:

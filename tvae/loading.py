@@ -136,7 +136,9 @@ def _from_workdir(folder: pathlib.Path) -> Model:
     baseless = config.copy_and_resolve_references()
     if "base_checkpoint" in baseless:
         baseless.base_checkpoint = ""
-    params = loop.restore_latest(baseless, registry.make_task(baseless), folder).params
+    params = loop.restore_latest(
+        baseless, registry.make_task(baseless), config_lib.hparams(baseless), folder
+    ).params
     run = workdir.read_provenance(folder)
     # A card repeats the command without the folder of one machine.
     arguments = [a for a in run.pop("command")[1:] if not a.startswith("--workdir")]

@@ -71,7 +71,7 @@ def main(argv: Sequence[str]) -> None:
         continuation.write_start(start, steps_per_epoch=task.steps_per_epoch, workdir=folder)
     sys.stderr.write(f"training {name} in {folder}\n")
     with process.control_process() as control:
-        final = loop.train(config, task, folder, control=control)
+        final = loop.train(config, task, config_lib.hparams(config), folder, control=control)
     sys.stdout.write(f"{writers.table(final)}\nworkdir  {folder}\n")
     if config.report:
         _report(folder)

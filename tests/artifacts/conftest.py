@@ -14,8 +14,7 @@ from jax.experimental.compilation_cache import compilation_cache
 import tvae
 from tests.conftest import load_config
 from tvae.artifacts import checks as validation
-from tvae.artifacts import latency
-from tvae.artifacts import names as places
+from tvae.artifacts import latency, names
 from tvae.artifacts import promote as production
 from tvae.artifacts import register as raw
 from tvae.artifacts import validate as validated
@@ -26,7 +25,7 @@ from tvae.engine import loop, optim, step
 from tvae.runs import checkpoint, workdir
 from tvae.runs import log as writers
 
-FIRST, SECOND, THIRD = map(places.parse_name, ("tiny/1.0", "tiny/2.0", "tiny/3.0"))
+FIRST, SECOND, THIRD = map(names.parse_name, ("tiny/1.0", "tiny/2.0", "tiny/3.0"))
 
 TARGETS = {
     "eval/coverage_mu_a": 0.01,

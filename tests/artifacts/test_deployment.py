@@ -9,8 +9,7 @@ import pytest
 import yaml
 
 from tests.artifacts.conftest import FIRST
-from tvae.artifacts import deployment
-from tvae.artifacts import names as places
+from tvae.artifacts import deployment, names
 
 
 def copied_into(dockerfile, artifact, image):
@@ -82,4 +81,4 @@ def test_the_job_has_no_right_that_it_does_not_need(first):
     assert container["resources"]["limits"] == container["resources"]["requests"]
     dockerfile = (artifact / "deployment" / "docker" / "Dockerfile").read_text()
     assert instruction(dockerfile, "USER") == "65534:65534"
-    assert len(deployment.label(places.parse_name("m" * 64 + "/" + "1" * 64))) <= 63
+    assert len(deployment.label(names.parse_name("m" * 64 + "/" + "1" * 64))) <= 63

@@ -16,9 +16,8 @@ DRIVER = """
 import contextlib, io, json, pathlib, shutil, sys
 import jax
 from absl import flags
-from tvae import door
-from tvae.artifacts import __main__ as artifacts
-from tvae.artifacts import latency, production, validation
+from tvae.cli import artifacts, command
+from tvae.artifacts import checks, latency, promote
 
 jax.config.config_with_absl = lambda: None  # defines flags; once is all that a process takes
 answers = []
@@ -26,15 +25,15 @@ answers = []
 known = pathlib.Path("artifacts/production/tiny/1.0")
 figures = json.loads((known / "performance/benchmarks.json").read_text())["metrics"]
 profile = json.loads((known / "performance/latency_profile.json").read_text())
-validation.measure = lambda model: dict(figures)
+checks.measure = lambda model: dict(figures)
 latency.profile = lambda *_, **__: profile
-production.exported.write = lambda model, target: shutil.copytree(known / "export", target)
+promote.exported.write = lambda model, target: shutil.copytree(known / "export", target)
 for arguments in json.load(sys.stdin):
     out, err, code = io.StringIO(), io.StringIO(), None
     sys.argv = ["artifacts", *arguments]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            door.run(artifacts.main, commands=tuple(artifacts.COMMANDS))
+            command.run(artifacts.main, commands=tuple(artifacts.COMMANDS))
         except SystemExit as end:
             code = end.code or 0
     answers.append([code, out.getvalue(), err.getvalue()])

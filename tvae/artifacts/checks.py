@@ -10,16 +10,14 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
 from tvae import loading
-from tvae.domains import latent_use, registry
+from tvae.domains import registry
 from tvae.domains.aspects import Aspect
 from tvae.model import Model
 from tvae.runs import archive
-from tvae.runs import log as writers
 from tvae.runs import params as parameters
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
@@ -165,9 +163,8 @@ def _against_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -
 
 
 def measure(model: Model) -> dict[str, Any]:
-    """Everything that the weights alone tell: final metrics and the use of the latent space."""
-    latent = latent_use.measure(model.description.views, model.params)
-    return model.metrics() | writers.to_plain(jax.device_get(latent))
+    """Final metrics, as far as the weights alone determine them."""
+    return model.metrics()
 
 
 def examine(run: pathlib.Path, copy: pathlib.Path) -> Examination:

@@ -8,13 +8,11 @@ written anew as a whole is found by whoever has kept one of its seals elsewhere.
 import datetime
 import hashlib
 import json
-import os
 import pathlib
 from typing import NamedTuple
 
-from tvae.artifacts import manifest
-from tvae.artifacts import names as places
 from tvae.errors import UserError
+from tvae.runs import files
 
 LEDGER_FILE = "ledger.jsonl"
 _START = hashlib.sha256(b"tvae artifact ledger").hexdigest()
@@ -78,8 +76,8 @@ def _read(root: pathlib.Path) -> tuple[list[Event], str, list[str]]:
     if not path.exists():
         return [], "", []
     events, text, found = [], "", [_START]
-    for number, line in enumerate(places.read_bytes(path).splitlines(keepends=True), start=1):
-        fields = places.parse_json(line, f"{path}:{number}")
+    for number, line in enumerate(files.read_bytes(path).splitlines(keepends=True), start=1):
+        fields = files.parse_json(line, f"{path}:{number}")
         fields.pop("seal", None)
         try:
             event = Event(**fields)
@@ -103,8 +101,5 @@ def append(root: pathlib.Path, event: Event) -> None:
       OSError: if it cannot be written.
     """
     _, text, found = _read(root)
-    path, temporary = root / LEDGER_FILE, root / (LEDGER_FILE + ".tmp")
-    temporary.write_text(text + _line(event, found[-1] if found else _START)[0])
-    manifest.flush(temporary)
-    os.replace(temporary, path)
-    manifest.flush(root)
+    line, _ = _line(event, found[-1] if found else _START)
+    files.write_text(root / LEDGER_FILE, text + line, durable=True)

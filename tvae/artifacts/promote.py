@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tvae import loading
-from tvae.artifacts import cards, deployment, latency, ledger
+from tvae.artifacts import cards, deployment, latency, ledger, names
 from tvae.artifacts import checks as validation
-from tvae.artifacts import names as places
 from tvae.artifacts import register as raw
 from tvae.artifacts import validate as validated
 from tvae.artifacts.ledger import Event
@@ -26,6 +25,7 @@ from tvae.artifacts.repository import Repository
 from tvae.errors import UserError
 from tvae.exports import folder as exported
 from tvae.model import Model
+from tvae.runs import files
 from tvae.runs import params as parameters
 
 CHANGELOG = "CHANGELOG.md"
@@ -52,7 +52,7 @@ def promote(repository: Repository, name: Name, *, note: str = "") -> pathlib.Pa
         benchmarks = _measure(model, name)
 
         def build(folder: pathlib.Path) -> Mapping[str, Any]:
-            places.copy_tree(source, folder)
+            files.copy_tree(source, folder)
             (folder / "manifest.json").unlink()
             return _complete(folder, repository, name, model, benchmarks, note)
 
@@ -76,7 +76,7 @@ def rollback(repository: Repository, target: str | None, *, note: str = "") -> t
     """
     if not target:
         raise UserError("rollback: needs --name, <model> or <model>/<version>")
-    chosen = places.parse_name(target if "/" in target else f"{target}/any")
+    chosen = names.parse_name(target if "/" in target else f"{target}/any")
     with repository.lock():
         left = repository.current(chosen.model)
         if left is None:
@@ -152,6 +152,6 @@ def _changelog(repository: Repository, name: Name, metrics: Mapping[str, Any], n
         entry = entry._replace(note=f"{note} {previous} is damaged: {damage[0]}".strip())
         return cards.changelog(entry, metrics, {}, "")
     before = repository.folder("production", old)
-    card = places.read_json(before / parameters.METADATA_FILE)
-    history = places.read_bytes(before / CHANGELOG).decode()
+    card = files.read_json(before / parameters.METADATA_FILE)
+    history = files.read_bytes(before / CHANGELOG).decode()
     return cards.changelog(entry, metrics, card["metrics"], history)

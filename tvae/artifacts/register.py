@@ -13,13 +13,12 @@ from typing import Any
 import yaml
 
 from tvae import loading
-from tvae.artifacts import names as places
 from tvae.artifacts.names import Name
 from tvae.artifacts.repository import Repository
 from tvae.engine import loop
 from tvae.errors import UserError
+from tvae.runs import files, workdir
 from tvae.runs import log as writers
-from tvae.runs import workdir
 
 CONFIG_FILE, README = "config.yaml", "README.md"
 
@@ -69,13 +68,13 @@ def register(
     run = run.absolute()
     if not run.is_dir():
         raise UserError(f"workdir {run}: no such folder")
-    loading.complete_config(places.read_json(run / workdir.CONFIG_FILE))
+    loading.complete_config(files.read_json(run / workdir.CONFIG_FILE))
     if not (run / writers.FINAL_FILE).exists():
         raise UserError(f"workdir {run}: {writers.FINAL_FILE} is missing; the run has not finished")
     header = {"source": {"workdir": run.name}, "checkpoint": {"step": newest_step(run)}}
 
     def build(folder: pathlib.Path) -> Mapping[str, Any]:
-        places.copy_tree(run, folder)
+        files.copy_tree(run, folder)
         try:
             _write_readable(folder, name, note)
         except FileExistsError as error:
@@ -95,14 +94,14 @@ def _write_new(path: pathlib.Path, text: str) -> None:
 
 def _write_readable(folder: pathlib.Path, name: Name, note: str) -> None:
     """What the run's own files say, by subject and to read."""
-    final = places.read_json(folder / writers.FINAL_FILE)
-    about = places.read_json(folder / workdir.RUN_FILE)
+    final = files.read_json(folder / writers.FINAL_FILE)
+    about = files.read_json(folder / workdir.RUN_FILE)
     rows = _read_log(folder / writers.METRICS_FILE)
     (folder / "metrics").mkdir()
     write_json(folder / "metrics" / "training_metrics.json", final)
     for subject in ("coverage", "loss"):
         write_json(folder / "metrics" / f"{subject}_history.json", _history(rows, subject))
-    _write_new(folder / CONFIG_FILE, as_yaml(places.read_json(folder / workdir.CONFIG_FILE)))
+    _write_new(folder / CONFIG_FILE, as_yaml(files.read_json(folder / workdir.CONFIG_FILE)))
     log = (f"epoch {row.get('epoch')}  {writers.describe(row)}\n" for row in rows)
     _write_new(folder / "training.log", "".join(log))
     story = f"{note or 'A finished run.'} Trained at commit `{about.get('git_commit')}`."
@@ -111,8 +110,8 @@ def _write_readable(folder: pathlib.Path, name: Name, note: str) -> None:
 
 
 def _read_log(log: pathlib.Path) -> list[dict[str, Any]]:
-    lines = places.read_bytes(log).splitlines()
-    return [places.parse_json(line, f"{log}:{i}") for i, line in enumerate(lines, start=1)]
+    lines = files.read_bytes(log).splitlines()
+    return [files.parse_json(line, f"{log}:{i}") for i, line in enumerate(lines, start=1)]
 
 
 def _history(rows: list[dict[str, Any]], subject: str) -> list[dict[str, Any]]:

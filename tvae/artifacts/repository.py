@@ -10,22 +10,18 @@ leaves nothing but staging; what is interrupted after it is finished by whoever 
 """
 
 import contextlib
-import fcntl
 import json
-import os
 import pathlib
 import shutil
-import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from tvae.artifacts import ledger, manifest
-from tvae.artifacts import names as places
+from tvae.artifacts import ledger, manifest, names
 from tvae.artifacts.ledger import Event
 from tvae.artifacts.names import Name
 from tvae.errors import UserError
-from tvae.runs import log as writers
+from tvae.runs import files
 
 STAGES = ("raw", "validated", "production")
 ADDED_BY = {"register": "raw", "validate": "validated", "promote": "production"}
@@ -54,7 +50,7 @@ class Repository:
           UserError: if part of the way is a symbolic link.
         """
         folder = self.root / stage / name.model / name.version
-        places.refuse_links(self.root, folder)
+        files.refuse_links(self.root, folder)
         return folder
 
     @contextlib.contextmanager
@@ -66,35 +62,23 @@ class Repository:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self.root / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-            try:
-                self._take(descriptor)
+            with files.hold_lock(self.root, subject="artifacts", name=_LOCK, wait=True):
                 self._settle()
                 yield
-            finally:
-                os.close(descriptor)
         except OSError as error:
             raise UserError(f"artifacts {self.root}: {error}") from error
-
-    def _take(self, descriptor: int) -> None:
-        """Take the lock; say so if that has to wait."""
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            sys.stderr.write(f"artifacts {self.root}: waiting for another writer\n")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     def settle(self) -> None:
         """Finish or drop what an interrupted writer left, unless one is at work or none can be."""
         if not (self.root / _STAGING).is_dir():
             return
-        with contextlib.suppress(OSError):
-            descriptor = os.open(self.root / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
+        with contextlib.ExitStack() as stack:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stack.enter_context(files.hold_lock(self.root, subject="artifacts", name=_LOCK))
+            except UserError:
+                return
+            with contextlib.suppress(OSError):
                 self._settle()
-            finally:
-                os.close(descriptor)
 
     def events(self, *, stage: str | None = None, name: Name | None = None) -> list[Event]:
         """What the ledger says, oldest first, of one stage and one artifact or of all.
@@ -116,7 +100,7 @@ class Repository:
         self, *, stage: str | None = None, name: Name | None = None
     ) -> list[tuple[str, Name]]:
         """Stage and name of all that is recorded, and of all that lies where an artifact would."""
-        recorded = {(event.stage, places.parse_name(event.name)) for event in self.events()}
+        recorded = {(event.stage, names.parse_name(event.name)) for event in self.events()}
         # Whatever it is called: it is only compared with what is recorded.
         on_disk = {
             (each, Name(*path.parts[-2:]))
@@ -150,8 +134,8 @@ class Repository:
         staging.parent.mkdir(exist_ok=True)
         try:
             header = {"name": str(name), "stage": stage, "created": ledger.now(), **build(staging)}
-            digest = manifest.write(staging, header)
-            manifest.seal(staging)
+            digest = manifest.write_manifest(staging, header)
+            manifest.make_content_read_only(staging)
             staging.rename(staging.with_name(digest))
             previous = self.current(name.model) if action == "promote" else None
             event = Event(ledger.now(), action, stage, str(name), digest, previous, note)
@@ -222,7 +206,7 @@ class Repository:
             return [str(error)]
         if not folder.is_dir():
             return ["missing: the whole folder"]
-        return manifest.problems(folder, event.manifest_sha256)
+        return manifest.find_problems(folder, event.manifest_sha256)
 
     def require(self, stage: str, name: Name) -> pathlib.Path:
         """The folder of an intact artifact.
@@ -240,7 +224,7 @@ class Repository:
     def _settle(self) -> None:
         """Move recorded artifacts to their places, drop other staging, point to what is current."""
         staging = self.root / _STAGING
-        places.refuse_links(self.root, staging)
+        files.refuse_links(self.root, staging)
         if not staging.exists():
             return
         events = ledger.read(self.root)
@@ -250,11 +234,11 @@ class Repository:
             if event is None or left.is_symlink():
                 _remove(left)
                 continue
-            target = self.folder(event.stage, places.parse_name(event.name))
+            target = self.folder(event.stage, names.parse_name(event.name))
             target.parent.mkdir(parents=True, exist_ok=True)
             left.rename(target)
-            manifest.seal_top(target)
-            manifest.flush(target.parent)
+            manifest.make_folder_read_only(target)
+            files.flush(target.parent)
         for model, version in current_versions(events).items():
             self._point(model, version)
         staging.rmdir()
@@ -262,12 +246,12 @@ class Repository:
     def _point(self, model: str, version: str) -> None:
         """Write which version is current, for programs that read no ledger."""
         path = self.root / CURRENT / f"{model}.json"
-        places.refuse_links(self.root, path)
+        files.refuse_links(self.root, path)
         path.parent.mkdir(exist_ok=True)
         folder = f"production/{model}/{version}"
         text = json.dumps({"model": model, "version": version, "folder": folder}) + "\n"
         if not path.exists() or path.read_text() != text:
-            writers.write_atomically(path, text)
+            files.write_text(path, text)
 
 
 def _added(events: list[Event]) -> dict[tuple[str, str], Event]:
@@ -277,8 +261,8 @@ def _added(events: list[Event]) -> dict[tuple[str, str], Event]:
 
 def current_versions(events: list[Event]) -> dict[str, str]:
     """Model -> version in production: the last one promoted or gone back to."""
-    names = (places.parse_name(e.name) for e in events if e.stage == "production")
-    return {name.model: name.version for name in names}
+    promoted = (names.parse_name(e.name) for e in events if e.stage == "production")
+    return {name.model: name.version for name in promoted}
 
 
 def _remove(folder: pathlib.Path) -> None:
@@ -286,5 +270,5 @@ def _remove(folder: pathlib.Path) -> None:
     if folder.is_symlink():
         folder.unlink()
         return
-    manifest.unseal(folder)
+    manifest.make_writable(folder)
     shutil.rmtree(folder)

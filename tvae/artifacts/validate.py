@@ -15,11 +15,11 @@ from typing import Any
 
 from tvae.artifacts import cards, ledger
 from tvae.artifacts import checks as validation
-from tvae.artifacts import names as places
 from tvae.artifacts import register as raw
 from tvae.artifacts.names import Name
 from tvae.artifacts.repository import Repository
 from tvae.errors import UserError
+from tvae.runs import files
 from tvae.runs import params as parameters
 
 REPORTS = {
@@ -55,7 +55,7 @@ def validate(repository: Repository, name: Name, *, note: str = "") -> validatio
         examined = validation.examine(source, copy)
 
         def build(folder: pathlib.Path) -> Mapping[str, Any]:
-            places.copy_tree(copy, folder)
+            files.copy_tree(copy, folder)
             return _write(folder, repository, name, examined)
 
         if not examined.failed:
@@ -103,7 +103,7 @@ def _write(
     """Complete the shipped parameters to an artifact."""
     source = origin(repository, "raw", name)
     card = metadata(
-        places.read_json(folder / parameters.METADATA_FILE), name, source, examined.checks
+        files.read_json(folder / parameters.METADATA_FILE), name, source, examined.checks
     )
     card["checkpoint"] = {"step": raw.newest_step(repository.folder("raw", name))}
     raw.write_json(folder / parameters.METADATA_FILE, card)
@@ -128,5 +128,5 @@ def read_checks(folder: pathlib.Path) -> list[validation.Check]:
     Args:
       folder: of a validated or production artifact.
     """
-    stored = json.loads(places.read_bytes(folder / "validation" / f"{ALL_CHECKS}.json"))
+    stored = json.loads(files.read_bytes(folder / "validation" / f"{ALL_CHECKS}.json"))
     return [validation.Check(**check) for check in stored["checks"]]

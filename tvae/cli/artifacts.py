@@ -7,16 +7,15 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from tvae.artifacts import ledger
-from tvae.artifacts import names as places
+from tvae.artifacts import ledger, names
 from tvae.artifacts import promote as production
 from tvae.artifacts import register as raw
 from tvae.artifacts import validate as validated
 from tvae.artifacts.checks import FAILED, Check
 from tvae.artifacts.repository import STAGES, Repository
 from tvae.errors import UserError
+from tvae.runs import files, table
 from tvae.runs import find as runs
-from tvae.runs import table
 
 _ROOT = flags.DEFINE_string("root", "artifacts", "Folder of the artifacts.")
 _NAME = flags.DEFINE_string("name", None, "<model>/<version>; rollback takes <model> alone too.")
@@ -46,13 +45,13 @@ def _print_checks(checks: Sequence[Check]) -> None:
 def _register() -> None:
     if not _WORKDIR.value:
         raise UserError("register: needs --workdir, the folder of a finished run")
-    name = places.parse_name(_NAME.value)
+    name = names.parse_name(_NAME.value)
     folder = raw.register(_repository(), name, pathlib.Path(_WORKDIR.value), note=_NOTE.value)
     sys.stdout.write(f"raw  {folder}\n")
 
 
 def _validate() -> None:
-    name, repository = places.parse_name(_NAME.value), _repository()
+    name, repository = names.parse_name(_NAME.value), _repository()
     examined = validated.validate(repository, name, note=_NOTE.value)
     _print_checks(examined.checks)
     if examined.failed:
@@ -61,7 +60,7 @@ def _validate() -> None:
 
 
 def _promote() -> None:
-    name = places.parse_name(_NAME.value)
+    name = names.parse_name(_NAME.value)
     folder = production.promote(_repository(), name, note=_NOTE.value)
     sys.stdout.write(f"production  {folder}\n")
 
@@ -86,7 +85,7 @@ def _list() -> None:
 
 
 def _show() -> None:
-    name, repository = places.parse_name(_NAME.value), _repository()
+    name, repository = names.parse_name(_NAME.value), _repository()
     events = [e for e in repository.events(name=name) if _STAGE.value in (None, e.stage)]
     if not events:
         raise UserError(f"{_STAGE.value or 'artifact'} {name}: no such artifact")
@@ -96,12 +95,12 @@ def _show() -> None:
         return
     for event in events:
         sys.stdout.write(f"{event.time}  {event.action:<9}{event.manifest_sha256}  {event.note}\n")
-    sys.stdout.write(f"{folder}\n\n{places.read_bytes(folder / raw.README).decode()}")
+    sys.stdout.write(f"{folder}\n\n{files.read_bytes(folder / raw.README).decode()}")
 
 
 def _verify() -> None:
     repository = _repository()
-    wanted = None if _NAME.value is None else places.parse_name(_NAME.value)
+    wanted = None if _NAME.value is None else names.parse_name(_NAME.value)
     seals = ledger.seals(repository.root)
     if _SEAL.value is not None and _SEAL.value not in seals:
         raise UserError(f"verify: the ledger never had the seal {_SEAL.value}")

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from tvae.engine import optim, step, stopping
 from tvae.engine.task import Hparams, Task
 from tvae.errors import DivergedError, StoppedError, UserError
-from tvae.runs import checkpoint, lock
+from tvae.runs import checkpoint, files
 from tvae.runs import log as writers
 
 CHECKPOINTS = "checkpoints"
@@ -192,7 +192,7 @@ def train(
       StoppedError: where ``control.should_stop`` gave a signal, with everything saved.
     """
     control.between(Phase.START)
-    with lock.hold(workdir):
+    with files.hold_lock(workdir):
         engine = step.make_engine(task, optimizer_settings(config))
         run_key = jax.random.key(config.seed)
         state, progress = _epochs(config, task, hparams, engine, run_key, workdir, control)

@@ -98,10 +98,10 @@ def make_train_step(
     key is folded from the step.
 
     A step whose loss or gradient is not finite changes nothing but the count of steps: parameters,
-    moments and aux stay as they were. After more than ``max_nonfinite_steps`` such steps in a
-    row all later ones are skipped too, until the loop sees it and stops. ``optax.apply_if_finite`` would
-    guard parameters and moments, not the task's aux, and would let the first bad update pass after
-    the last allowed one.
+    moments and aux stay as they were. After more than ``max_nonfinite_steps`` such steps in a row
+    all later ones are skipped too, until the loop sees it and stops. ``optax.apply_if_finite``
+    would guard parameters and moments, not the task's aux, and would let the first bad update pass
+    after the last allowed one.
 
     Args:
       task: the domain's.

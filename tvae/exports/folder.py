@@ -1,22 +1,16 @@
 """The exported folder: everything of one model, whole or not at all, described by a manifest."""
 
-import contextlib
-import hashlib
-import json
-import os
 import pathlib
 import shutil
-import tempfile
-from collections.abc import Iterator
 from typing import Any
 
 import jax
 
 import tvae
 from tvae.domains.views import BALL
-from tvae.errors import UserError
 from tvae.exports import programs, projector, run_exported, tables, weights
 from tvae.model import Model
+from tvae.runs import files
 from tvae.runs import log as writers
 
 MANIFEST_FILE = "manifest.json"
@@ -71,30 +65,6 @@ _FROM_LATENT = """latents = load("encode").call(digits)["mu_a"]
 logits = load("decode_a").call(latents)"""
 
 
-@contextlib.contextmanager
-def _draft(target: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A temporary sibling that takes the target's place when the block ends without an error.
-
-    Raises:
-      UserError: if the target is a file or holds something, or cannot be written.
-    """
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise UserError(f"output {target}: expected no such folder, or an empty one")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        workspace = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        try:
-            draft = workspace / target.name
-            draft.mkdir()
-            yield draft
-            # Takes the place of an empty folder, and of nothing else.
-            os.replace(draft, target)
-        finally:
-            shutil.rmtree(workspace)
-    except OSError as error:
-        raise UserError(f"output {target}: {error.strerror}") from error
-
-
 def write(model: Model, target: pathlib.Path) -> dict[str, Any]:
     """Write tables, projector files, weights and programs of a model.
 
@@ -110,7 +80,8 @@ def write(model: Model, target: pathlib.Path) -> dict[str, Any]:
     """
     for package in ("pyarrow", "safetensors", "flatbuffers"):
         tables.optional(package)
-    with _draft(target) as draft:
+    with files.publishing(target) as draft:
+        draft.mkdir()
         for room in ROOMS:
             (draft / room).mkdir()
         arrays = tables.operations(model)
@@ -121,8 +92,9 @@ def write(model: Model, target: pathlib.Path) -> dict[str, Any]:
         shutil.copyfile(run_exported.__file__, draft / "run_exported.py")
         metrics = dict(model.card.get("metrics", {}))
         (draft / "README.md").write_text(_readme(model, metrics))
-        manifest = _manifest(model, described, arrays, metrics) | {"files": _digests(draft)}
-        (draft / MANIFEST_FILE).write_text(json.dumps(manifest, indent=2) + "\n")
+        digests = {path: each["sha256"] for path, each in files.folder_digests(draft).items()}
+        manifest = _manifest(model, described, arrays, metrics) | {"files": digests}
+        files.write_json(draft / MANIFEST_FILE, manifest)
     return manifest
 
 
@@ -159,13 +131,4 @@ def _manifest(
             for name, array in arrays.items()
         },
         "metrics": metrics,
-    }
-
-
-def _digests(folder: pathlib.Path) -> dict[str, str]:
-    """SHA-256 of every file below a folder, by path."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
     }

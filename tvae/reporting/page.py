@@ -2,7 +2,6 @@
 
 import importlib.resources
 import json
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,7 +24,7 @@ from tvae.reporting.figures import (
     violins,
 )
 from tvae.reporting.sections import Section
-from tvae.runs import log as writers
+from tvae.runs import files
 
 PAGE = "report.html"
 FIGURES = "figures"
@@ -58,7 +57,7 @@ def write(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> pathlib.
     text = render(contents)
     try:
         _save(folder / FIGURES, pictures(contents))
-        writers.write_atomically(folder / PAGE, text)
+        files.write_text(folder / PAGE, text)
     except OSError as error:
         raise UserError(f"workdir {folder}: cannot be written ({error.strerror})") from error
     return folder / PAGE
@@ -152,7 +151,6 @@ def _save(folder: pathlib.Path, figures: Mapping[str, Figure]) -> None:
     """Write each figure as a PNG file; a reader sees the old one or the new, never a part."""
     folder.mkdir(exist_ok=True)
     for name, figure in figures.items():
-        temporary = folder / f"{name}.tmp"
-        FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": None})
+        with files.replacing(folder / f"{name}.png") as temporary:
+            FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": None})
         figure.clear()
-        os.replace(temporary, folder / f"{name}.png")

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from flax.traverse_util import flatten_dict
 
-from tvae.artifacts import names as places
+from tvae.artifacts import names
 from tvae.artifacts.repository import ADDED_BY, Repository, current_versions
 from tvae.errors import UserError
+from tvae.runs import files, workdir
 from tvae.runs import log as writers
 from tvae.runs import params as parameters
-from tvae.runs import workdir
 
 MAX_DEPTH = 4
 """Levels of folders, below the one given, in which runs are looked for."""
@@ -56,14 +56,14 @@ def _columns(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> Row:
 def _last_row(log: pathlib.Path) -> dict[str, Any]:
     """The last complete row of a run's log; {} without one."""
     try:
-        with places.open_regular(log) as file:
+        with files.open_regular(log) as file:
             file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
             lines = file.read(_TAIL_BYTES).split(b"\n")
     except FileNotFoundError:
         return {}
     # What follows the last line break is half-written, and empty in a log at rest.
     complete = [line for line in lines[:-1] if line]
-    return places.parse_json(complete[-1], f"{log}: last row") if complete else {}
+    return files.parse_json(complete[-1], f"{log}: last row") if complete else {}
 
 
 def read_run(folder: pathlib.Path) -> Row:
@@ -75,15 +75,15 @@ def read_run(folder: pathlib.Path) -> Row:
     Raises:
       UserError: if something that is there cannot be read.
     """
-    config = places.read_json(folder / workdir.CONFIG_FILE)
+    config = files.read_json(folder / workdir.CONFIG_FILE)
     finished = (folder / writers.FINAL_FILE).exists()
     if finished:
-        metrics = places.read_json(folder / writers.FINAL_FILE)
+        metrics = files.read_json(folder / writers.FINAL_FILE)
         epochs = metrics.get("train/epochs")
     else:
         metrics = _last_row(folder / writers.METRICS_FILE)
         epochs = metrics.pop("epoch", -1) + 1
-    run = places.read_json(folder / workdir.RUN_FILE)
+    run = files.read_json(folder / workdir.RUN_FILE)
     about = {"state": "finished" if finished else "unfinished", "epochs": _scalar(epochs)}
     about |= {"git_commit": _scalar(run.get("git_commit")), "device": _scalar(run.get("device"))}
     return _columns(config, metrics) | about
@@ -91,7 +91,7 @@ def read_run(folder: pathlib.Path) -> Row:
 
 def _read_shipped(folder: pathlib.Path) -> Row:
     """The row of a validated or production artifact."""
-    card = places.read_json(folder / parameters.METADATA_FILE)
+    card = files.read_json(folder / parameters.METADATA_FILE)
     parts = [card.get(part) for part in ("config", "metrics", "run")]
     config, metrics, run = (part if isinstance(part, dict) else {} for part in parts)
     about = {"state": "finished", "epochs": _scalar(metrics.get("train/epochs"))}
@@ -141,7 +141,7 @@ def find_artifacts(repository: Repository) -> Found:
     events = repository.events()
     current = current_versions(events)
     for event in events:
-        stage, name = event.stage, places.parse_name(event.name)
+        stage, name = event.stage, names.parse_name(event.name)
         if ADDED_BY.get(event.action) != stage:
             continue
         in_use = stage == "production" and current[name.model] == name.version

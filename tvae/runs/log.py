@@ -3,7 +3,6 @@
 import contextlib
 import importlib.util
 import json
-import os
 import pathlib
 import time
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tvae.errors import UserError
+from tvae.runs import files
 
 METRICS_FILE = "metrics.jsonl"
 FINAL_FILE = "metrics.json"
@@ -20,13 +20,6 @@ FINAL_FILE = "metrics.json"
 def to_plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """NumPy or JAX values as Python numbers and lists, for JSON."""
     return {name: np.asarray(value).tolist() for name, value in metrics.items()}
-
-
-def write_atomically(path: pathlib.Path, text: str) -> None:
-    """Replace a file in one instant: a reader sees the old text or the new, never a part."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
 
 
 def keep_rows_before(path: pathlib.Path, epoch: int) -> None:
@@ -38,7 +31,7 @@ def keep_rows_before(path: pathlib.Path, epoch: int) -> None:
         with contextlib.suppress(json.JSONDecodeError):
             if json.loads(line)["epoch"] < epoch:
                 kept.append(line + "\n")
-    write_atomically(path, "".join(kept))
+    files.write_text(path, "".join(kept))
 
 
 class TensorBoard:
@@ -142,7 +135,7 @@ def write_final(workdir: pathlib.Path, metrics: Mapping[str, Any]) -> None:
       UserError: if the folder cannot be written.
     """
     with _refusals(workdir):
-        write_atomically(workdir / FINAL_FILE, json.dumps(metrics, indent=2) + "\n")
+        files.write_json(workdir / FINAL_FILE, metrics)
 
 
 def describe(metrics: Mapping[str, Any]) -> str:

@@ -1,13 +1,12 @@
 """Parameters alone, with what is known about them: what ships, and what is converted."""
 
-import json
 import pathlib
 from typing import Any
 
 import orbax.checkpoint as ocp
 
 from tvae.errors import UserError
-from tvae.runs import archive
+from tvae.runs import archive, files
 
 _MARKER = "commit_success.txt"
 PARAMS_FOLDER = "params"
@@ -18,26 +17,21 @@ def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> 
     """Write parameters and what is known about them, as ``checkpoints/`` ships them.
 
     Args:
-      folder: must not exist; gets ``params/`` (Orbax) and ``metadata.json``.
+      folder: must not exist, or be empty; gets ``params/`` (Orbax) and ``metadata.json``.
       params: parameter tree.
       metadata: JSON-compatible; the digest of the parameters is added as ``sha256``.
 
     Raises:
       UserError: if the folder exists or cannot be written.
     """
-    if folder.exists():
-        raise UserError(f"output folder {folder}: exists already")
     params = archive.on_host(params)
-    try:
-        folder.mkdir(parents=True)
+    with files.publishing(folder) as draft:
+        draft.mkdir()
         with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(folder.absolute() / PARAMS_FOLDER, params)
+            checkpointer.save(draft.absolute() / PARAMS_FOLDER, params)
         # Orbax writes the folder's absolute path into its marker: not for others to read.
-        (folder / PARAMS_FOLDER / _MARKER).write_text("Checkpoint commit was successful\n")
-        text = json.dumps(metadata | {"sha256": archive.digest(params)}, indent=2)
-        (folder / METADATA_FILE).write_text(text + "\n")
-    except OSError as error:
-        raise UserError(f"output folder {folder}: {archive.first_line(error)}") from error
+        (draft / PARAMS_FOLDER / _MARKER).write_text("Checkpoint commit was successful\n")
+        files.write_json(draft / METADATA_FILE, metadata | {"sha256": archive.digest(params)})
 
 
 def load_params(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
@@ -56,7 +50,7 @@ def load_params(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
         if not needed.exists():
             raise UserError(f"checkpoint {folder}: {needed.name} is missing")
     try:
-        metadata = json.loads((folder / METADATA_FILE).read_text())
+        metadata = files.read_json(folder / METADATA_FILE, follow_links=True)
         params = archive.read_arrays(folder.absolute() / PARAMS_FOLDER)
         intact = metadata["sha256"] == archive.digest(params)
     # As in archive.read: damage shows by many types.

@@ -13,13 +13,12 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from tvae.errors import UserError
-from tvae.runs import lock
-from tvae.runs import log as writers
+from tvae.runs import files
 
 CONFIG_FILE = "config.json"
 RUN_FILE = "run.json"
 # What a start that was killed may leave in a folder that holds no run yet.
-_OF_A_START = {lock.LOCK_FILE, RUN_FILE, f"{RUN_FILE}.tmp", f"{CONFIG_FILE}.tmp"}
+_OF_A_START = {files.LOCK_FILE, RUN_FILE, *(n + files.TEMPORARY for n in (RUN_FILE, CONFIG_FILE))}
 
 
 def _git(*arguments: str) -> str | None:
@@ -88,25 +87,15 @@ def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         if not stored.exists() and {path.name for path in folder.iterdir()} - _OF_A_START:
             raise UserError(f"workdir {folder}: expected an empty folder or a run to resume")
-        with lock.hold(folder):
+        with files.hold_lock(folder):
             if stored.exists():
                 _check_same_run(folder, config, resume=resume)
                 return
-            writers.write_atomically(folder / RUN_FILE, json.dumps(provenance(), indent=2) + "\n")
-            # Written last: its presence says that the folder holds a run.
-            text = json.dumps(json.loads(config.to_json()), indent=2) + "\n"
-            writers.write_atomically(stored, text)
+            files.write_json(folder / RUN_FILE, provenance())
+            # Written last: its presence makes the folder that of a run.
+            files.write_json(stored, json.loads(config.to_json()))
     except OSError as error:
         raise UserError(f"workdir {folder}: cannot be written ({error.strerror})") from error
-
-
-def _read_json(path: pathlib.Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable as JSON ({error})") from error
 
 
 def read_config(folder: pathlib.Path) -> ConfigDict:
@@ -115,12 +104,12 @@ def read_config(folder: pathlib.Path) -> ConfigDict:
     Raises:
       UserError: if there is none or it is damaged.
     """
-    return ConfigDict(_read_json(folder / CONFIG_FILE))
+    return ConfigDict(files.read_json(folder / CONFIG_FILE, follow_links=True))
 
 
 def read_provenance(folder: pathlib.Path) -> dict[str, Any]:
     """What :func:`provenance` said when the run in a working directory began."""
-    return _read_json(folder / RUN_FILE)
+    return files.read_json(folder / RUN_FILE, follow_links=True)
 
 
 def _check_same_run(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:

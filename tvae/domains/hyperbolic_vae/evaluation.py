@@ -107,7 +107,7 @@ def posteriors(model: HyperbolicVAE, params: Params, x: jax.Array, prior_scale: 
       x: operations ``(n, n_digits)``.
       prior_scale: standard deviation of the prior, hyperbolic length.
     """
-    ball, logvar = model.apply({"params": params}, x, method=HyperbolicVAE.embed)
+    ball, logvar = model.bind({"params": params}).embed(x)
     # log_0 in the ball's coordinates is half as long as the hyperbolic length.
     mean = 2.0 * poincare.log_map_origin(ball.z, c=ball.c)
     return {"a": (mean / prior_scale, logvar - 2.0 * jnp.log(prior_scale))}

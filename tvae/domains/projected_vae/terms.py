@@ -242,7 +242,9 @@ class Objective:
         """Zero valuation and zero count against the radius."""
         ball = outputs.side(encoder)[0]
         radius, bounds = ball.hyperbolic_radius, self.bounds(ball.c, hparams)
-        valuation = zero.zero_valuation_loss(radius, index, **bounds)
+        valuation = zero.zero_valuation_loss(
+            radius, index, inner=bounds["inner"], outer=bounds["outer"]
+        )
         sparsity = zero.zero_sparsity_loss(radius, index)
         return (
             hparams["loss.zero_valuation_weight"] * valuation
@@ -266,7 +268,12 @@ class Objective:
         del index
         ball = outputs.side(encoder)[0]
         bounds = self.bounds(ball.c, hparams)
-        return radial.radial_stratification(ball.hyperbolic_radius, outputs.valuation, **bounds)
+        return radial.radial_stratification(
+            ball.hyperbolic_radius,
+            outputs.valuation,
+            inner=bounds["inner"],
+            outer=bounds["outer"],
+        )
 
     def _control_penalty(self, outputs: Outputs) -> jax.Array:
         """Keeps the controller from switching the geodesic term off (v5.11)."""

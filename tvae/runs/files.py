@@ -1,0 +1,351 @@
+"""Files: written in one instant, read with limits, digested and locked."""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import pathlib
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import filelock
+
+from tvae.errors import UserError
+
+MAX_FILES = 10_000
+"""Files of one folder that is copied or verified."""
+MAX_FILE_BYTES = 4 * 2**30
+MAX_JSON_BYTES = 32 * 2**20
+"""Of one JSON document."""
+TEMPORARY = ".tmp"
+"""Ending of a file that is being written."""
+LOCK_FILE = "lock"
+
+# Windows lacks most of them; O_NONBLOCK: opening a pipe must not wait for its writer.
+_READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+
+# Writing.
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A temporary sibling of a file, which takes the file's place when the block ends.
+
+    A reader sees the old file or the new one, never a part; after an error, the old one.
+
+    Args:
+      path: file in an existing folder.
+
+    Yields:
+      Path to write to.
+    """
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except Exception:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def write_text(path: pathlib.Path, text: str, *, durable: bool = False) -> None:
+    """Write a text file atomically; see :func:`replacing`.
+
+    Args:
+      path: file in an existing folder.
+      text: its new content, written as UTF-8.
+      durable: wait until it has reached the disk.
+    """
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        if durable:
+            flush(temporary)
+    if durable:
+        flush(path.parent)
+
+
+def as_json(value: Any) -> str:
+    """A JSON document, indented, with a line break at its end."""
+    return json.dumps(value, indent=2) + "\n"
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Write a JSON file atomically, and make the folder that it lies in."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, as_json(value))
+
+
+def check_absent(target: pathlib.Path) -> None:
+    """Refuse an output path that exists; an empty folder may be filled.
+
+    Raises:
+      UserError: if it is a file, a link or a folder that holds something.
+    """
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise UserError(f"output {target}: exists already")
+    if target.is_dir() and any(target.iterdir()):
+        raise UserError(
+            f"output {target}: exists already; expected no such folder, or an empty one"
+        )
+
+
+@contextlib.contextmanager
+def publishing(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A draft of a file or folder, which gets the target's name when the block ends.
+
+    The target appears at once and whole, or not at all.
+
+    Args:
+      target: must not exist, or be an empty folder; parents are made.
+
+    Yields:
+      Path of the draft, which does not exist yet, in a temporary folder beside the target.
+
+    Raises:
+      UserError: if the target exists or cannot be written, here or in the block.
+    """
+    check_absent(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{target.name}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, dir=target.parent) as workspace:
+            draft = pathlib.Path(workspace) / target.name
+            yield draft
+            check_absent(target)
+            if target.exists():
+                target.rmdir()  # Windows does not rename to an empty folder
+            draft.rename(target)
+    except OSError as error:
+        raise UserError(f"output {target}: {error.strerror or error}") from error
+
+
+def flush(path: pathlib.Path) -> None:
+    """Wait until a file or a folder has reached the disk, where the system can open both."""
+    if sys.platform == "win32":
+        return
+    descriptor = os.open(path, os.O_RDONLY | _NO_LINK | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+# Reading.
+
+
+def open_regular(path: pathlib.Path, *, follow_links: bool = False) -> io.BufferedReader:
+    """Open a regular file for reading; a device, a pipe and by default a link are refused.
+
+    Raises:
+      UserError: if it is not a regular file.
+      OSError: if it cannot be opened.
+    """
+    descriptor = os.open(path, _READ if follow_links else _READ | _NO_LINK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UserError(f"{path}: not a regular file")
+    return open(descriptor, "rb")
+
+
+def read_bytes(
+    path: pathlib.Path, *, limit: int = MAX_JSON_BYTES, follow_links: bool = False
+) -> bytes:
+    """The content of a regular file.
+
+    Raises:
+      UserError: if it is missing, not a regular file, unreadable or larger than ``limit`` bytes.
+    """
+    try:
+        with open_regular(path, follow_links=follow_links) as file:
+            content = file.read(limit + 1)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    if len(content) > limit:
+        raise UserError(f"{path}: larger than {limit} bytes")
+    return content
+
+
+def parse_json(content: bytes, where: object) -> dict[str, Any]:
+    """A JSON object.
+
+    Args:
+      content: UTF-8 text.
+      where: named in the error.
+
+    Raises:
+      UserError: if it is damaged or not an object.
+    """
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: not readable as JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{where}: expected a JSON object")
+    return value
+
+
+def read_json(path: pathlib.Path, *, follow_links: bool = False) -> dict[str, Any]:
+    """The JSON object in a file; see :func:`read_bytes` and :func:`parse_json`."""
+    return parse_json(read_bytes(path, follow_links=follow_links), path)
+
+
+# Folders.
+
+
+def refuse_links(root: pathlib.Path, path: pathlib.Path) -> None:
+    """Refuse a path below ``root`` of which an existing part is a symbolic link.
+
+    Raises:
+      UserError: naming the link.
+    """
+    part = root
+    for word in path.relative_to(root).parts:
+        part = part / word
+        if part.is_symlink():
+            raise UserError(f"{part}: is a symbolic link; links are not followed")
+
+
+def walk(folder: pathlib.Path) -> Iterator[tuple[str, os.stat_result]]:
+    """Everything below a folder, links unfollowed.
+
+    Yields:
+      ``(path relative to the folder with '/', lstat)``, folders before what they hold.
+
+    Raises:
+      UserError: beyond ``MAX_FILES`` entries.
+    """
+    pending, count = [""], 0
+    while pending:
+        prefix = pending.pop()
+        with os.scandir(folder / prefix) as entries:
+            for entry in entries:
+                count += 1
+                if count > MAX_FILES:
+                    raise UserError(f"{folder}: more than {MAX_FILES} files")
+                path, status = prefix + entry.name, entry.stat(follow_symlinks=False)
+                yield path, status
+                if stat.S_ISDIR(status.st_mode):
+                    pending.append(path + "/")
+
+
+def walk_regular(folder: pathlib.Path) -> Iterator[tuple[str, os.stat_result]]:
+    """The folders and regular files of :func:`walk`.
+
+    Raises:
+      UserError: for a link, a device or a pipe, and beyond ``MAX_FILE_BYTES`` a file.
+    """
+    for path, status in walk(folder):
+        if stat.S_ISLNK(status.st_mode):
+            raise UserError(
+                f"{folder / path}: not a regular file (is a symbolic link; links are not followed)"
+            )
+        if not stat.S_ISDIR(status.st_mode):
+            if not stat.S_ISREG(status.st_mode):
+                raise UserError(f"{folder / path}: not a regular file")
+            if status.st_size > MAX_FILE_BYTES:
+                raise UserError(f"{folder / path}: larger than {MAX_FILE_BYTES} bytes")
+        yield path, status
+
+
+def copy_tree(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copy a folder of regular files; half-written ones (``.tmp``) are left out.
+
+    Args:
+      source: any folder.
+      target: must not exist; gets fresh permissions, whatever the source's are.
+
+    Raises:
+      UserError: as :func:`walk_regular`.
+    """
+    target.mkdir(parents=True)
+    for path, status in walk_regular(source):
+        if stat.S_ISDIR(status.st_mode):
+            (target / path).mkdir()
+        elif not path.endswith(TEMPORARY):
+            with open_regular(source / path) as file, (target / path).open("xb") as copy:
+                shutil.copyfileobj(file, copy)
+
+
+# Digests.
+
+
+def file_digest(path: pathlib.Path, *, follow_links: bool = False) -> str:
+    """SHA-256 of a regular file, hexadecimal."""
+    with open_regular(path, follow_links=follow_links) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digests(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
+    """Size and SHA-256 of every file below a folder.
+
+    Returns:
+      Path relative to the folder -> ``bytes`` and ``sha256``, sorted.
+
+    Raises:
+      UserError: as :func:`walk_regular`.
+    """
+    return {
+        path: {"bytes": status.st_size, "sha256": file_digest(folder / path)}
+        for path, status in sorted(walk_regular(folder))
+        if not stat.S_ISDIR(status.st_mode)
+    }
+
+
+# Locks.
+
+
+@contextlib.contextmanager
+def hold_lock(
+    folder: pathlib.Path, *, subject: str = "workdir", name: str = LOCK_FILE, wait: bool = False
+) -> Iterator[None]:
+    """Hold an advisory lock on a folder for the length of the block.
+
+    The operating system releases it when its holder ends, however that happens. The file that
+    stays names the process that held it last.
+
+    Args:
+      folder: existing one.
+      subject: of the error messages, before the folder.
+      name: of the lock file.
+      wait: for the present holder, after a line on standard error; otherwise refuse.
+
+    Raises:
+      UserError: if another process holds it, or the folder cannot be written.
+    """
+    path = folder / name
+    lock = filelock.FileLock(path)
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            if not wait:
+                raise
+            sys.stderr.write(f"{subject} {folder}: waiting for another writer\n")
+            lock.acquire()
+    except filelock.Timeout as error:
+        holder = ""
+        with contextlib.suppress(OSError):
+            holder = path.read_text(errors="replace").strip()[:32]
+        raise UserError(
+            f"{subject} {folder} is in use by another process (pid {holder or 'unknown'}); wait "
+            f"for it or give another --{subject}"
+        ) from error
+    except OSError as error:
+        raise UserError(f"{subject} {folder}: cannot be written ({error.strerror})") from error
+    try:
+        # A full disk must not keep anybody from the lock; Windows does not write to a locked file.
+        with contextlib.suppress(OSError):
+            path.write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        lock.release()
