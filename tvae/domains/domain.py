@@ -6,8 +6,7 @@ the entry point group ``tvae.domains``.
 """
 
 import dataclasses
-from collections.abc import Callable
-from types import ModuleType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -15,6 +14,11 @@ from ml_collections import ConfigDict
 from tvae.domains.aspects import Aspect
 from tvae.domains.views import Views
 from tvae.engine.task import Task
+from tvae.fields import Field
+
+
+def _accept(config: ConfigDict) -> None:
+    del config
 
 
 def _no_aspects(config: ConfigDict) -> list[Aspect]:
@@ -28,7 +32,10 @@ class Domain:
 
     Attributes:
       name: as in ``config.task``.
-      config: module with the fields of a configuration.
+      fields: the domain's own fields, by dotted path.
+      defaults: defaults of shared fields that differ from those of :mod:`tvae.engine.config`.
+      validate: checks what involves several fields; raises ``UserError``.
+      tiny: path -> value of the sizes that compile in seconds, for tests.
       make_task: validated configuration -> task for the engine.
       make_module: validated configuration -> Flax module.
       make_views: ``(module, validated configuration) -> what can be asked of a trained model``.
@@ -37,9 +44,12 @@ class Domain:
     """
 
     name: str
-    config: ModuleType
+    fields: Mapping[str, Field]
     make_task: Callable[[ConfigDict], Task]
     make_module: Callable[[ConfigDict], Any]
     make_views: Callable[[Any, ConfigDict], Views]
     aspects: Callable[[ConfigDict], list[Aspect]] = _no_aspects
     headline: tuple[str, ...] = ()
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    validate: Callable[[ConfigDict], None] = _accept
+    tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)

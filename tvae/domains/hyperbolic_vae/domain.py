@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain
-from tvae.domains.hyperbolic_vae import config as fields
+from tvae.domains.hyperbolic_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.hyperbolic_vae.task import make_domain, make_model
 from tvae.domains.hyperbolic_vae.views import make_views
 
@@ -23,7 +23,10 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 
 DOMAIN = Domain(
     name="hyperbolic_vae",
-    config=fields,
+    fields=FIELDS,
+    defaults=DEFAULTS,
+    validate=validate,
+    tiny=TINY,
     make_task=lambda config: make_domain(config).task(),
     make_module=make_model,
     make_views=make_views,
