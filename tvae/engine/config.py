@@ -48,7 +48,7 @@ FIELDS: dict[str, Field] = {
     "learning_rate.warmup_epochs": Field(0.0, at_least(0.0),
         "cosine: epochs from 0 to the peak, fractions allowed"),
     "learning_rate.cycle_epochs": Field(20, at_least(1),
-        "warm_restarts: length of the first cycle, epochs", traced=True),
+        "warm_restarts: length of the first cycle, epochs"),
     "learning_rate.cycle_growth": Field(2, at_least(1),
         "warm_restarts: factor on the length of each next cycle"),
     "evaluation.every_epochs": Field(1, at_least(1), "epochs between evaluations"),

@@ -51,7 +51,7 @@ def cyclic_temperature(
 
 
 def lagged_temperature(
-    start: Value, end: Value, *, epochs: int, lag_epochs: int, late_epoch: int, late_value: Value
+    start: Value, end: Value, *, epochs: int, lag_epochs: int, late_epoch: Value, late_value: Value
 ) -> optax.Schedule:
     """Constant for ``lag_epochs``, then a line; ``late_value`` from ``late_epoch`` on (v5.5's B).
 
@@ -92,7 +92,7 @@ def cosine_cycle(base: Value, amplitude: Value, *, period_epochs: int = 30) -> o
 
 
 def piecewise_constant(
-    boundaries: Sequence[int], values: Sequence[Value] | jax.Array
+    boundaries: Sequence[Value] | jax.Array, values: Sequence[Value] | jax.Array
 ) -> optax.Schedule:
     """The last value whose boundary is at or below the epoch; the first boundary must be 0.
 
@@ -100,8 +100,9 @@ def piecewise_constant(
     >>> [round(float(rate(e)), 6) for e in (0, 49, 50, 399)]
     [0.001, 0.001, 0.0005, 0.0003]
     """
-    constants = [optax.constant_schedule(values[i]) for i in range(len(boundaries))]
-    return optax.join_schedules(constants, list(boundaries[1:]))
+    n = len(boundaries)
+    constants = [optax.constant_schedule(values[i]) for i in range(n)]
+    return optax.join_schedules(constants, [boundaries[i] for i in range(1, n)])
 
 
 def warmup_cosine(peak: Value, end: Value, *, warmup_epochs: float, epochs: int) -> optax.Schedule:
@@ -149,7 +150,6 @@ class LearningRate:
 
     Attributes:
       kind: "piecewise", "cosine" or "warm_restarts".
-      boundaries: piecewise: epochs of the next rate.
       warmup_epochs: cosine: epochs from 0 to the peak.
       cycle_epochs: warm_restarts: length of the first cycle.
       cycle_growth: warm_restarts: factor on the length of each next cycle.
@@ -157,17 +157,18 @@ class LearningRate:
     """
 
     kind: str
-    boundaries: tuple[int, ...]
     warmup_epochs: float
     cycle_epochs: int
     cycle_growth: int
     epochs: int
 
     def __call__(self, epoch: jax.Array, hparams: Mapping[str, jax.Array]) -> jax.Array:
-        """Rate of an epoch, float32 scalar; ``hparams`` hold ``rates``, ``peak`` and ``end``."""
+        """Rate of an epoch, float32 scalar; ``hparams`` hold the section's traced values."""
         peak = hparams["learning_rate.peak"]
         if self.kind == "piecewise":
-            schedule = piecewise_constant(self.boundaries, hparams["learning_rate.rates"])
+            schedule = piecewise_constant(
+                hparams["learning_rate.boundaries"], hparams["learning_rate.rates"]
+            )
         elif self.kind == "cosine":
             schedule = warmup_cosine(
                 peak,
@@ -189,7 +190,6 @@ def make_learning_rate(rate: Any, *, epochs: int) -> LearningRate:
     """The learning rate of ``config.learning_rate`` in a run of ``epochs``."""
     return LearningRate(
         kind=rate.kind,
-        boundaries=tuple(rate.boundaries),
         warmup_epochs=rate.warmup_epochs,
         cycle_epochs=rate.cycle_epochs,
         cycle_growth=rate.cycle_growth,

@@ -189,6 +189,16 @@ def evaluate(task: Task, params: Params, aux: Aux, key: jax.Array, hparams: Hpar
     return task.evaluate(params, aux, key, hparams)
 
 
+def section(hparams: Hparams, name: str) -> dict[str, jax.Array]:
+    """The traced fields of a section such as "coupling", by their bare names.
+
+    >>> section({"tree.ratio": 0.7, "treatment.x": 1.0}, "tree")
+    {'ratio': 0.7}
+    """
+    prefix = f"{name}."
+    return {k.removeprefix(prefix): v for k, v in hparams.items() if k.startswith(prefix)}
+
+
 def weighted_sum(terms: Metrics, weights: Metrics) -> jax.Array:
     """Sum of the terms, each times its weight; a term without a weight counts once."""
     products = (weights.get(name, jnp.float32(1.0)) * term for name, term in terms.items())

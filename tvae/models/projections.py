@@ -96,7 +96,7 @@ class Translation(nn.Module):
       max_norm: largest Euclidean norm of the point in units of the ball's radius.
     """
 
-    max_norm: float
+    max_norm: jax.Array | float
 
     @nn.compact
     def __call__(self, points: BallPoints) -> BallPoints:
@@ -138,14 +138,14 @@ class HyperbolicProjection(nn.Module):
     width: int = 64
     n_layers: int = 1
     dropout: float = 0.0
-    max_norm: float = 0.95
+    max_norm: jax.Array | float = 0.95
     curvature: jax.Array | float = 1.0
     learnable_curvature: bool = False
     translated: bool = False
 
     def setup(self) -> None:
         """Name the parts."""
-        if not 0.0 < self.max_norm < 1.0:
+        if isinstance(self.max_norm, float) and not 0.0 < self.max_norm < 1.0:
             raise ValueError(f"max_norm must lie in (0, 1), got {self.max_norm}")
         if isinstance(self.curvature, int | float) and self.curvature <= 0.0:
             raise ValueError(f"curvature must be positive, got {self.curvature}")

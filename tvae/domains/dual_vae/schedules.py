@@ -19,19 +19,15 @@ class Schedules:
       learning_rate: the scheduled rate.
       epochs: length of the run.
       warmup_a: epochs in which A's KL weight rises to ``vae_a.beta_start``.
-      warmup_b: epochs before B's KL weight is switched on, if ``jump``.
       jump: B's KL weight is 0 until its warm-up ends (v5.5); otherwise it follows A's.
       lag_b: epochs before B's temperature begins to fall.
-      ultra_epoch: beginning of the fourth phase.
     """
 
     learning_rate: schedules.LearningRate
     epochs: int
     warmup_a: int
-    warmup_b: int
     jump: bool
     lag_b: int
-    ultra_epoch: int
 
     def temperature_a(self, epoch: jax.Array, hparams: Hparams) -> jax.Array:
         """Factor on A's posterior noise."""
@@ -40,7 +36,7 @@ class Schedules:
             hparams["vae_a.temperature_end"],
             epochs=self.epochs,
             relative_amplitude=hparams["vae_a.temperature_amplitude"],
-            boost_epoch=self.ultra_epoch,
+            boost_epoch=hparams["coupling.ultra_epoch"],
             boost_amplitude=hparams["vae_a.temperature_boost"],
         )(epoch)
 
@@ -51,7 +47,7 @@ class Schedules:
             hparams["vae_b.temperature_end"],
             epochs=self.epochs,
             lag_epochs=self.lag_b,
-            late_epoch=self.ultra_epoch,
+            late_epoch=hparams["coupling.ultra_epoch"],
             late_value=hparams["vae_b.temperature_ultra"],
         )(epoch)
 
@@ -67,7 +63,11 @@ class Schedules:
     def beta_b(self, epoch: jax.Array, hparams: Hparams) -> jax.Array:
         """Weight of B's KL."""
         lagged = hparams["vae_b.beta_ratio"] * self.beta_a(epoch, hparams)
-        return jnp.where(epoch < self.warmup_b, 0.0, lagged) if self.jump else lagged
+        return (
+            jnp.where(epoch < hparams["vae_b.beta_warmup_epochs"], 0.0, lagged)
+            if self.jump
+            else lagged
+        )
 
     def lambda3(self, epoch: jax.Array, hparams: Hparams) -> jax.Array:
         """Weight of the entropy alignment."""
@@ -83,8 +83,6 @@ def make_schedules(config: ConfigDict) -> Schedules:
         learning_rate=schedules.make_learning_rate(config.learning_rate, epochs=config.epochs),
         epochs=config.epochs,
         warmup_a=config.vae_a.beta_warmup_epochs,
-        warmup_b=config.vae_b.beta_warmup_epochs,
         jump=config.vae_b.beta_warmup == "jump",
         lag_b=config.vae_b.temperature_lag_epochs,
-        ultra_epoch=config.coupling.ultra_epoch,
     )

@@ -13,7 +13,7 @@ from tvae.domains.dual_vae.module import DualVAE, DualVAEOutputs
 from tvae.domains.dual_vae.schedules import Schedules, make_schedules
 from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.operations import data
-from tvae.engine.task import Hparams, Metrics, Observation, Params, Task, weighted_sum
+from tvae.engine.task import Hparams, Metrics, Observation, Params, Task, section, weighted_sum
 from tvae.geometry import padic
 from tvae.losses import divergence, reconstruction, regularizers
 from tvae.metrics import latent
@@ -86,16 +86,11 @@ class DualVAETask(Task):
 
     def begin_epoch(self, aux: Dynamics, epoch: jax.Array, hparams: Hparams) -> Dynamics:
         """Move the dynamics to the start of an epoch."""
-        coupling = {
-            path.removeprefix("coupling."): value
-            for path, value in hparams.items()
-            if path.startswith("coupling.")
-        }
         return dynamics.begin_epoch(
             aux,
             epoch,
             self.schedules.lambda3(epoch, hparams),
-            shape=dynamics.Permeability(**coupling, ultra_epoch=self.schedules.ultra_epoch),
+            shape=dynamics.Permeability(**section(hparams, "coupling")),
             adaptive=self.adaptive,
         )
 

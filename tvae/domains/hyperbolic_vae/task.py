@@ -16,7 +16,7 @@ from tvae.domains.hyperbolic_vae.module import HyperbolicVAE, HyperbolicVAEOutpu
 from tvae.domains.operations import affine_walk, bands
 from tvae.domains.operations.data import Batch
 from tvae.engine.schedules import LearningRate, make_learning_rate
-from tvae.engine.task import Hparams, Metrics, Params, Task
+from tvae.engine.task import Hparams, Metrics, Params, Task, section
 from tvae.geometry import padic, poincare, wrapped_normal
 from tvae.losses import intervals
 from tvae.losses.reconstruction import cross_entropy
@@ -119,8 +119,15 @@ class HyperbolicVAETask(Task):
         return bands.leading_digits()
 
     def bound(self, hparams: Hparams) -> HyperbolicVAE:
-        """The module with its traced scale."""
-        return self.module.clone(decoder_scale=hparams["model.decoder_scale"])
+        """The module with its traced values."""
+        bounds = (hparams["model.logvar_min"], hparams["model.logvar_max"])
+        return self.module.clone(
+            encoder=self.module.encoder.clone(
+                logvar_bounds=bounds, logvar_start=hparams["model.logvar_start"]
+            ),
+            projection=self.module.projection.clone(max_norm=hparams["model.max_norm"]),
+            decoder_scale=hparams["model.decoder_scale"],
+        )
 
     def init(self, key: jax.Array, hparams: Hparams) -> tuple[Params, jax.Array]:
         """Fresh parameters and step count."""
@@ -184,7 +191,7 @@ class HyperbolicVAETask(Task):
     def _radius(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
         """Hyperbolic radii against their operations' intervals."""
         level, leading = (jnp.asarray(x)[batch.index] for x in (self.level, self.leading))
-        table = bands.radius_intervals(level, leading, **_section(hparams, "radius"))
+        table = bands.radius_intervals(level, leading, **section(hparams, "radius"))
         rows = intervals.interval_penalty(outputs.vae.ball.hyperbolic_radius, table)
         return (self._row_weight(batch, hparams) * rows).sum()
 
@@ -192,7 +199,7 @@ class HyperbolicVAETask(Task):
         """Hyperbolic distances against the intervals of v(i - j), each valuation alike."""
         # A block of 3^m holds valuations below m; the deepest of them are its rarest pairs.
         depth = round(math.log(self.block, 3)) - 1
-        table = bands.tree_intervals(**_section(hparams, "tree"), depth=depth)
+        table = bands.tree_intervals(**section(hparams, "tree"), depth=depth)
         weight = self._pair_weight(self.pairs.by_valuation, batch)
         valuation = jnp.asarray(self.pairs.valuation)
         return intervals.weighted_interval(outputs.distance, valuation, table, weight)
@@ -201,7 +208,7 @@ class HyperbolicVAETask(Task):
         """Euclidean distances against the intervals of the level gap, all pairs alike."""
         level = jnp.asarray(self.level)[batch.index[: self.block]]
         gap = jnp.abs(level[: self.anchors, None] - level[None, :])
-        table = bands.chord_intervals(**_section(hparams, "chord"))
+        table = bands.chord_intervals(**section(hparams, "chord"))
         weight = self._pair_weight(self.pairs.uniform, batch)
         return intervals.weighted_interval(outputs.chord, gap, table, weight)
 
@@ -255,12 +262,6 @@ class HyperbolicVAETask(Task):
             learned=self.learned,
             prior_scale=hparams["model.prior_scale"],
         )
-
-
-def _section(hparams: Hparams, name: str) -> dict[str, jax.Array]:
-    """The traced fields of a section, by their bare names."""
-    prefix = f"{name}."
-    return {k.removeprefix(prefix): v for k, v in hparams.items() if k.startswith(prefix)}
 
 
 def make_task(config: ConfigDict) -> HyperbolicVAETask:

@@ -61,7 +61,7 @@ FIELDS: dict[str, Field] = {
     "model.controller": Field(False, BOOLEAN,
         "let a controller set tau and the radial weight from batch statistics"),
     "model.posterior_noise": Field(1.0, at_least(0.0),
-        "factor on the posterior's deviation in training; 0 = means"),
+        "factor on the posterior's deviation in training; 0 = means", traced=True),
 
     "groups.encoder_a": Field("gated", LEARNING,
         "when encoder A learns; frozen: never; tuned: in the first tuning_epochs; gated: then, "
@@ -100,7 +100,7 @@ FIELDS: dict[str, Field] = {
     "loss.richness_weight": Field(2.0, at_least(0.0),
         "weight of B's levels whose spread fell below min_richness_ratio", traced=True),
     "loss.richness_spread": Field(0.0, at_least(0.0),
-        "reference deviation inside a level, in level spacings; 0 = the deviation at the start"),
+        "reference deviation inside a level, in level spacings; 0 = the deviation at the start", traced=True),
     "loss.min_richness_ratio": Field(0.5, at_least(0.0),
         "share of the reference variance that is to be kept", traced=True),
     "loss.separation_weight": Field(3.0, at_least(0.0),
@@ -123,7 +123,7 @@ FIELDS: dict[str, Field] = {
         "weight of A's and B's distances against the 3-adic ones", traced=True),
     "loss.geodesic_start": Field(30, at_least(0), "first epoch of phase 2", traced=True),
     "loss.geodesic_ramp_epochs": Field(0, at_least(0),
-        "epochs from weight 0 to the full weight (v5.11's tau); 0 = at once"),
+        "epochs from weight 0 to the full weight (v5.11's tau); 0 = at once", traced=True),
     "loss.geodesic_hold_hierarchy": Field(-1.0, within(-1.0, 1.0),
         "the ramp waits while A's hierarchy, a correlation, is at or below this", traced=True),
     "loss.geodesic_max_distance": Field(3.0, above(0.0),

@@ -61,9 +61,16 @@ class ProjectedVAETask(Task):
     sampled: bool
 
     def bound(self, hparams: Hparams) -> ProjectedVAE:
-        """The module with its traced curvature."""
-        projection = self.module.projection.clone(curvature=hparams["model.curvature"])
-        return self.module.clone(projection=projection)
+        """The module with its traced values."""
+        encoder, bounds = self.module.encoder, None
+        if encoder.logvar_bounds is not None:
+            bounds = (hparams["model.logvar_min"], hparams["model.logvar_max"])
+        return self.module.clone(
+            encoder=encoder.clone(logvar_bounds=bounds),
+            projection=self.module.projection.clone(
+                curvature=hparams["model.curvature"], max_norm=hparams["model.max_norm"]
+            ),
+        )
 
     def init(self, key: jax.Array, hparams: Hparams) -> tuple[Params, State]:
         """Parameters, with those of the base in their places, and what follows from them."""
