@@ -16,7 +16,7 @@ from tests.conftest import REPOSITORY, load_config
 from tests.convert.test_importer import GOLDEN, PUBLISHED, weights
 from tests.domains.projected_vae.test_task import small
 from tests.support.production_cases import FAST_COMPILE
-from tvae import loading
+from tvae import config as config_lib
 from tvae.convert import folders, names
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file.reader import read_torch_file
@@ -282,6 +282,6 @@ def test_damage_and_strangers_are_refused_in_one_line(tmp_path):
 def test_a_configuration_older_than_a_field_gets_its_default():
     config = load_config("v6").to_dict()
     del config["model"]["decoder_scale"]
-    assert loading.complete_config(config).model.decoder_scale == 3.0
+    assert config_lib.complete(config).model.decoder_scale == 3.0
     with pytest.raises(UserError, match="task: expected one of"):
-        loading.complete_config({"task": "poetry"})
+        config_lib.complete({"task": "poetry"})

@@ -1,45 +1,62 @@
-"""The configuration: every field with its meaning and unit, and the checks on it.
+"""The configuration of a run: defaults, checks and hyperparameters, assembled from the fields.
 
-A file of ``configs/`` starts from :func:`default` and changes what it needs. Fields that all tasks
-share are in :mod:`tvae.engine.config`, those of a task in the module of its name.
+A file of ``configs/`` starts from :func:`default` and changes what it needs. Fields that all
+domains share are in :mod:`tvae.engine.config`, those of a domain in its ``config`` module.
 """
 
-import math
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from tvae.domains import registry
 from tvae.engine import config as engine
 from tvae.errors import UserError
-from tvae.fields import Check, one_of
+from tvae.fields import Field, make_config, one_of, traced_values
+
+
+def fields(task: str) -> dict[str, Field]:
+    """All fields of a domain, the shared ones with its own defaults.
+
+    Args:
+      task: name of a domain.
+
+    Returns:
+      Dotted path -> field.
+
+    Raises:
+      UserError: if there is no such domain.
+    """
+    domain = registry.get(task)
+    name = {"task": Field(task, one_of(*registry.names()), "name of the domain that is trained")}
+    known = engine.FIELDS | name | dict(domain.fields)
+    changed = {
+        path: dataclasses.replace(known[path], default=default)
+        for path, default in domain.defaults.items()
+    }
+    return known | changed
 
 
 def default(task: str = "dual_vae") -> ConfigDict:
-    """All fields of a task, with its reference recipe; see the comments beside each field.
+    """All fields of a domain with their defaults.
 
     Args:
-      task: which domain is trained; the name of a domain.
+      task: name of the domain.
 
     Returns:
       A configuration that :func:`validate` accepts.
+
+    Raises:
+      UserError: if there is no such domain.
     """
-    config = engine.fields()
-    config.task = task
-    registry.get(task).config.add_fields(config)
-    return config
-
-
-def checks(task: str) -> dict[str, Check]:
-    """The check of each field of a task that can be out of range."""
-    known = {"task": one_of(*registry.names())}
-    return known | engine.CHECKS | registry.get(task).config.CHECKS
+    return make_config(fields(task))
 
 
 def validate(config: ConfigDict) -> None:
-    """Check every field.
+    """Check every field, then what involves several.
 
     Args:
       config: a configuration with the fields of :func:`default`.
@@ -48,21 +65,63 @@ def validate(config: ConfigDict) -> None:
       UserError: naming the first field that is missing, unknown or out of range, with its value
         and what was expected.
     """
-    task = config.get("task")
-    domain = registry.get(task)
-    given, known = dict(leaves(config)), dict(leaves(default(task)))
-    for path in given.keys() ^ known.keys():
-        if path.startswith(engine.TARGETS):
-            continue
-        state = "unknown" if path in given else "missing"
-        raise UserError(f"config.{path}: {state} field")
-    for path, check in checks(task).items():
-        value = given[path]
-        finite = not isinstance(value, float) or math.isfinite(value)
-        if not finite or not check.holds(value):
-            raise UserError(f"config.{path}: expected {check.expectation}, got {value!r}")
+    known, given = fields(config.get("task")), dict(leaves(config))
+    # The entries of a section whose keys are free, such as metric names, are not fields.
+    free = tuple(f"{path}." for path, field in known.items() if field.check.kind is dict)
+    expected = {path: field for path, field in known.items() if field.check.kind is not dict}
+    for path in sorted(given.keys() ^ expected.keys()):
+        if not path.startswith(free):
+            raise UserError(f"config.{path}: {'unknown' if path in given else 'missing'} field")
+    for path, field in expected.items():
+        if not field.check.holds(given[path]):
+            raise UserError(
+                f"config.{path}: expected {field.check.expectation}, got {given[path]!r}"
+            )
     engine.validate(config)
-    domain.config.validate(config)
+    registry.get(config.task).validate(config)
+
+
+def complete(stored: Mapping[str, Any]) -> ConfigDict:
+    """A stored configuration, with the defaults of fields that came after it.
+
+    Args:
+      stored: nested, as JSON holds it.
+
+    Returns:
+      A validated configuration.
+
+    Raises:
+      UserError: if the domain or a field is unknown, or a value is out of range.
+    """
+    config = ConfigDict(_merged(default(str(stored.get("task"))).to_dict(), stored))
+    validate(config)
+    return config
+
+
+def _merged(defaults: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested values, stored ones before defaults; empty sections stay, lists become tuples."""
+    merged = dict(defaults) | dict(stored)
+    for name, value in merged.items():
+        if isinstance(value, Mapping):
+            default = defaults.get(name)
+            merged[name] = _merged(default if isinstance(default, Mapping) else {}, value)
+        elif isinstance(value, list):
+            merged[name] = tuple(value)
+    return merged
+
+
+def hparams(config: ConfigDict) -> dict[str, jax.Array]:
+    """The traced fields of a configuration, as compiled programs take them.
+
+    Runs that differ in nothing else share one program, and a population stacks them.
+
+    Args:
+      config: a validated configuration.
+
+    Returns:
+      Path -> float32 scalar, or vector for a tuple of numbers.
+    """
+    return traced_values(config, fields(config.task))
 
 
 def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:

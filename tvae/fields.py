@@ -1,67 +1,180 @@
-"""Checks of configuration values: a predicate and what to say that it expects."""
+"""``Field``: default, check, meaning and kind of one value of a configuration, written once.
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+Tables of fields stand in :mod:`tvae.engine.config` and beside each domain. Defaults, validation,
+command line, documentation, random configurations of the tests and hyperparameters derive from
+them.
+"""
 
+import dataclasses
+import itertools
+import math
+import numbers
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import unflatten_dict
 from ml_collections import ConfigDict
 
-from tvae.errors import UserError
+_TYPES: dict[type, Any] = {
+    bool: bool,
+    int: numbers.Integral,
+    float: numbers.Real,
+    str: str,
+    dict: Mapping,
+}
 
 
-class Check(NamedTuple):
-    """What a field may be.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Check:
+    """The values that a field may hold.
 
     Attributes:
-      holds: whether a value may stand there.
-      expectation: what is expected, in words.
-      low: the lower bound of a number; None for other fields.
-      high: its upper bound, itself allowed; None where there is none.
+      kind: type of the value, or of each element of a tuple. ``float`` includes integers.
+      low: lower bound of a number, or None.
+      high: upper bound of a number, itself allowed, or None.
       low_excluded: whether the lower bound itself is not allowed.
-      choices: the words that are allowed; empty for other fields.
+      choices: the allowed values; empty if others are allowed too.
+      part: text that a string must contain.
+      several: the value is a non-empty tuple of such elements.
+      increasing: elements of the tuple rise strictly, and the first equals ``low``.
+      words: the expectation, where it cannot be derived from the bounds.
     """
 
-    holds: Callable[[Any], bool]
-    expectation: str
+    kind: type
     low: float | None = None
     high: float | None = None
     low_excluded: bool = False
-    choices: tuple[str, ...] = ()
+    choices: tuple[Any, ...] = ()
+    part: str = ""
+    several: bool = False
+    increasing: bool = False
+    words: str = ""
+
+    def holds(self, value: Any) -> bool:
+        """Whether the value is allowed.
+
+        >>> above(0.0).holds(1), above(0.0).holds(0.0), at_least(1).holds("two")
+        (True, False, False)
+        """
+        if not self.several:
+            return self._allows(value)
+        if not isinstance(value, tuple | list) or not value or not all(map(self._allows, value)):
+            return False
+        rising = value[0] == self.low and all(x < y for x, y in itertools.pairwise(value))
+        return rising or not self.increasing
+
+    def _allows(self, value: Any) -> bool:
+        """Whether the value, or one element of it, is allowed."""
+        # A bool is an int in Python, but not in a configuration.
+        of_kind = isinstance(value, _TYPES[self.kind])
+        if not of_kind or isinstance(value, bool) != (self.kind is bool):
+            return False
+        if self.choices:
+            return value in self.choices
+        if self.kind not in (int, float):
+            return self.kind is not str or self.part in value
+        low = -math.inf if self.low is None else self.low
+        high = math.inf if self.high is None else self.high
+        above_low = value > low if self.low_excluded else value >= low
+        return math.isfinite(value) and above_low and value <= high
+
+    @property
+    def expectation(self) -> str:
+        """What is expected, in words, to follow "expected".
+
+        >>> within(0.0, 1.0).expectation, one_of("min", "max").expectation
+        ('a number in [0.0, 1.0]', "one of 'min', 'max'")
+        """
+        if self.words:
+            return self.words
+        if self.choices:
+            return "one of " + ", ".join(map(repr, self.choices))
+        if self.kind is bool:
+            return "True or False"
+        if self.high is not None:
+            return f"a number in [{self.low}, {self.high}]"
+        return f"a number {'>' if self.low_excluded else '>='} {self.low}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One value of a configuration.
+
+    Attributes:
+      default: the value of the reference config.
+      check: the values that it may hold. Its type is that of the default: ConfigDict refuses
+        others, but accepts an integer for a float.
+      meaning: what the value sets, with its unit.
+      traced: the value enters compiled programs as a float32 argument, so that changing it compiles
+        nothing anew. Not for what decides shapes or structure, nor for what the host alone reads.
+    """
+
+    default: Any
+    check: Check
+    meaning: str
+    traced: bool = False
 
 
 def at_least(bound: float) -> Check:
-    """A number no smaller than the bound."""
-    return Check(lambda value: value >= bound, f"a number >= {bound}", bound)
+    """A number no smaller than the bound; an integer if the bound is one."""
+    return Check(kind=type(bound), low=bound)
 
 
 def above(bound: float) -> Check:
-    """A number larger than the bound."""
-    return Check(lambda value: value > bound, f"a number > {bound}", bound, low_excluded=True)
+    """A number larger than the bound; an integer if the bound is one."""
+    return Check(kind=type(bound), low=bound, low_excluded=True)
 
 
 def within(low: float, high: float) -> Check:
-    """A number in a closed interval."""
-    return Check(lambda value: low <= value <= high, f"a number in [{low}, {high}]", low, high)
+    """A number in a closed interval; an integer if the lower bound is one."""
+    return Check(kind=type(low), low=low, high=high)
 
 
-def one_of(*choices: str) -> Check:
-    """One of some words."""
-    expectation = "one of " + ", ".join(map(repr, choices))
-    return Check(lambda value: value in choices, expectation, choices=choices)
+def one_of(*choices: Any, words: str = "") -> Check:
+    """One of some values of one type; ``words`` replaces their list in messages."""
+    return Check(kind=type(choices[0]), choices=choices, words=words)
 
 
+def text(words: str, *, part: str = "") -> Check:
+    """A string that contains ``part``; ``words`` describe it."""
+    return Check(kind=str, part=part, words=words)
+
+
+BOOLEAN = Check(kind=bool)
 SHARE = within(0.0, 1.0)
 SEED = within(0, 2**31 - 1)
-WIDTHS = Check(
-    lambda value: len(value) > 0 and all(isinstance(w, int) and w > 0 for w in value),
-    "a tuple of positive integers",
-)
+WIDTHS = Check(kind=int, low=1, several=True, words="a tuple of positive integers")
 
 
-def refuse_riemannian(config: ConfigDict) -> None:
-    """Refuse the optimizer for points of the ball, where all parameters are flat."""
-    if config.optimizer.kind == "riemannian_adam":
-        raise UserError(
-            "config.optimizer.kind: 'riemannian_adam' has nothing to act on: no parameter of this "
-            "model is a point of the ball (config.model.translated of 'projected_vae' makes some); "
-            "expected 'adam_l2', which the original's Riemannian Adam amounts to, or 'adamw'"
-        )
+def make_config(fields: Mapping[str, Field]) -> ConfigDict:
+    """A configuration of all defaults.
+
+    Args:
+      fields: dotted path -> field.
+
+    >>> make_config({"loss.weight": Field(0.5, at_least(0.0), "weight of the loss")}).loss.weight
+    0.5
+    """
+    return ConfigDict(unflatten_dict({path: f.default for path, f in fields.items()}, sep="."))
+
+
+def traced_values(config: ConfigDict, fields: Mapping[str, Field]) -> dict[str, jax.Array]:
+    """The fields that compiled programs take as arguments: the hyperparameters of a run.
+
+    Args:
+      config: a validated configuration.
+      fields: dotted path -> field; those of the configuration, or some of them.
+
+    Returns:
+      Path -> float32 scalar, or vector for a tuple of numbers.
+    """
+    values = {}
+    for path, field in fields.items():
+        if field.traced:
+            value = config
+            for name in path.split("."):
+                value = value[name]
+            values[path] = jnp.asarray(value, jnp.float32)
+    return values

@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.errors
@@ -99,39 +98,10 @@ def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[Check
     return found
 
 
-def complete_config(stored: Mapping[str, Any]) -> ConfigDict:
-    """A stored configuration, with the defaults of fields that came after it.
-
-    Args:
-      stored: nested, as JSON holds it.
-
-    Returns:
-      A validated configuration.
-
-    Raises:
-      UserError: if a field is unknown or out of range.
-    """
-    task = str(stored.get("task"))
-    registry.get(task)
-    config = ConfigDict(_merged(config_lib.default(task).to_dict(), stored))
-    config_lib.validate(config)
-    return config
-
-
-def _merged(defaults: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested values, stored ones before defaults; empty sections stay."""
-    merged = dict(defaults) | dict(stored)
-    for name, value in merged.items():
-        if isinstance(value, Mapping):
-            default = defaults.get(name)
-            merged[name] = _merged(default if isinstance(default, Mapping) else {}, value)
-    return merged
-
-
 def _from_workdir(folder: pathlib.Path) -> Model:
     """The newest checkpoint of a run, with the card that ``python -m tvae ship`` writes."""
     stored = workdir.read_config(folder).to_dict()
-    config = complete_config(stored)
+    config = config_lib.complete(stored)
     # The checkpoint holds what came from the base, whose folder may be gone by now.
     baseless = config.copy_and_resolve_references()
     if "base_checkpoint" in baseless:
@@ -154,7 +124,7 @@ def _from_parameters(folder: pathlib.Path) -> Model:
     """What :func:`tvae.runs.params.save_params` wrote, natively or converted."""
     params, metadata = parameters.load_params(folder)
     if "config" in metadata:
-        return _native(folder, params, metadata, complete_config(metadata["config"]))
+        return _native(folder, params, metadata, config_lib.complete(metadata["config"]))
     if "kind" in metadata and "state" in metadata:
         return _converted(folder, params, metadata)
     raise UserError(

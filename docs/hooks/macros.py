@@ -18,17 +18,20 @@ import json
 import pathlib
 import pkgutil
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import fields
 from absl import flags as absl_flags
 from mkdocs.exceptions import PluginError
 
 from tvae.metrics import definitions
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
+sys.path.insert(0, str(REPOSITORY / "docs/_generate"))
+import fields  # noqa: E402 - beside the documentation, which is no package
+
 _MACRO = re.compile(r"\{\{ *(\w+)((?: +[^ }]+)*) *\}\}")
 _TIME = re.compile(r"[Tt]akes (about [\w\s]+?) on two")
 

@@ -62,7 +62,7 @@ def draw_field(rng, default, check):
         return bool(rng.integers(2))
     if check.choices:
         return str(rng.choice(check.choices))
-    if check.low is None:
+    if check.low is None or check.several:
         return default
     if isinstance(default, int):
         low = int(check.low) + check.low_excluded
@@ -81,10 +81,10 @@ def draw(rng):
       together.
     """
     known = dict(config_lib.leaves(config_lib.default("projected_vae")))
-    checks = config_lib.checks("projected_vae")
+    table = config_lib.fields("projected_vae")
     for refused in range(1000):
         fields = {
-            path: draw_field(rng, default, checks.get(path))
+            path: draw_field(rng, default, table[path].check)
             for path, default in known.items()
             if path != "task"
         }

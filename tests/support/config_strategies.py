@@ -1,67 +1,23 @@
-"""Random configurations, drawn from the ranges that the checks document."""
+"""Random configurations, drawn from the checks of the fields."""
 
 from hypothesis import strategies as st
 
 from tvae import config as config_lib
+from tvae.domains import registry
 
-# Above what the checks bound only from below: far beyond sense, within what float32 can hold.
-LARGE_FLOAT, LARGE_INT = 1e6, 200
-OUT_OF_RANGE = {
-    "widths": [(), (0,), (16, -1)],
-    "power": [0, 2, 100, 3**12],
-    "boundaries": [(), (1, 2), (0, 5, 5)],
-    "rates": [(-1.0,)],
-    "word": ["", "of no kind"],
-}
-
-TINY = {
-    "dual_vae": {
-        "data.n_digits": 3,
-        "data.batch_size": 8,
-        "model.latent_dim": 2,
-        "model.encoder_widths": (8,),
-        "model.decoder_a_widths": (8,),
-        "model.decoder_b_width": 8,
-        "model.decoder_b_blocks": 1,
-        "evaluation.prior_draws": 10,
-        "evaluation.argmax_draws": 10,
-    },
-    "projected_vae": {
-        "base_checkpoint": "",
-        "data.batch_size": 64,
-        "model.latent_dim": 2,
-        "model.encoder_widths": (8,),
-        "model.decoder_widths": (8,),
-        "model.projection_width": 8,
-        "model.projection_layers": 1,
-        "loss.margin_pairs": 10,
-        "loss.rank_pairs": 10,
-        "loss.geodesic_pairs": 10,
-    },
-    "hyperbolic_vae": {
-        "data.block": 9,
-        "data.roots": 3,
-        "data.anchors": 3,
-        "model.latent_dim": 2,
-        "model.encoder_widths": (8,),
-        "model.decoder_widths": (8,),
-        "model.projection_width": 8,
-        "model.projection_layers": 1,
-    },
-}
-"""Sizes that compile in seconds; the fields that are not here may be drawn."""
+# Above what a check bounds only from below: far beyond sense, within what float32 can hold.
+LARGE = {int: 200, float: 1e6}
 
 
-def _numbers(check, default):
+def _numbers(check):
     """``(values inside, values outside)`` of a range of numbers."""
     low, bounded, open_below = check.low, check.high is not None, check.low_excluded
-    whole = isinstance(default, int)
-    high = check.high if bounded else low + (LARGE_INT if whole else LARGE_FLOAT)
-    if whole:
-        low = int(low) + open_below
-        inside = st.integers(low, int(high))
+    high = check.high if bounded else low + LARGE[check.kind]
+    if check.kind is int:
+        low += open_below
+        inside = st.integers(low, high)
         outside = [st.integers(low - 1000, low - 1)]
-        outside += [st.integers(int(high) + 1, int(high) + 1000)] if bounded else []
+        outside += [st.integers(high + 1, high + 1000)] if bounded else []
         return inside, st.one_of(outside)
     inside = st.floats(low, high, exclude_min=open_below, allow_subnormal=False)
     outside = [st.floats(low - 1e3, low, exclude_max=not open_below)]
@@ -69,41 +25,48 @@ def _numbers(check, default):
     return inside, st.one_of(*outside, st.sampled_from([float("nan"), float("inf")]))
 
 
-def values(path, check, default):
-    """``(values inside, values outside)`` of what a field's check allows."""
+def _elements(check):
+    """``(values inside, values outside)`` of one value, or of one element of a tuple."""
+    if check.kind is bool:
+        return st.booleans(), st.nothing()
     if check.choices:
-        return st.sampled_from(check.choices), st.sampled_from(OUT_OF_RANGE["word"])
-    if check.low is not None:
-        return _numbers(check, default)
-    expectation = check.expectation
-    if expectation.startswith("a tuple of positive integers"):
-        widths = st.lists(st.integers(1, 64), min_size=1, max_size=3).map(tuple)
-        return widths, st.sampled_from(OUT_OF_RANGE["widths"])
-    if expectation.startswith("a power of 3"):
-        return st.integers(0, 9).map(lambda k: 3**k), st.sampled_from(OUT_OF_RANGE["power"])
-    if path in ("learning_rate.boundaries", "learning_rate.rates"):
-        return st.just(default), st.sampled_from(OUT_OF_RANGE[path.split(".")[1]])
-    # What has no range: a folder, a metric's name.
-    return st.just(default), st.nothing()
+        wrong = ["", "of no kind"] if check.kind is str else [0, 2, 100, 3**12]
+        return st.sampled_from(check.choices), st.sampled_from(wrong)
+    if check.kind is str:
+        outside = st.sampled_from(["", "word"]) if check.part else st.nothing()
+        return st.just(f"a{check.part}b"), outside
+    return _numbers(check)
+
+
+def values(check):
+    """``(values inside, values outside)`` of what a check allows."""
+    inside, outside = _elements(check)
+    if not check.several:
+        return inside, outside
+    if check.increasing:
+        rest = st.sets(inside.filter(lambda x: x > check.low), max_size=3)
+        rising = rest.map(lambda drawn: (check.low, *sorted(drawn)))
+        return rising, st.sampled_from([(), (check.low + 1,), (check.low, 5, 5)])
+    several = st.lists(inside, min_size=1, max_size=3).map(tuple)
+    return several, st.one_of(st.just(()), st.tuples(inside, outside))
 
 
 def fields(task):
-    """Path -> ``(values inside, values outside)`` of every field of a task."""
-    known, checks = dict(config_lib.leaves(config_lib.default(task))), config_lib.checks(task)
-    flags = {p: (st.booleans(), st.nothing()) for p, v in known.items() if isinstance(v, bool)}
-    return flags | {
-        path: values(path, check, known[path]) for path, check in checks.items() if path != "task"
-    }
+    """Path -> ``(values inside, values outside)`` of every field of a task but its name."""
+    known = config_lib.fields(task)
+    free = {path for path, field in known.items() if field.check.kind is dict}
+    return {path: values(known[path].check) for path in known.keys() - free - {"task"}}
 
 
 @st.composite
 def tiny(draw, task):
     """Configurations of a tiny model, a dozen other fields somewhere in their ranges."""
-    known = {path: inside for path, (inside, _) in fields(task).items() if path not in TINY[task]}
+    sizes = registry.get(task).tiny
+    known = {path: inside for path, (inside, _) in fields(task).items() if path not in sizes}
     paths = draw(st.lists(st.sampled_from(sorted(known)), min_size=12, max_size=12, unique=True))
     config = config_lib.default(task)
     changes = {path: draw(known[path]) for path in paths}
-    config.update_from_flattened_dict(changes | TINY[task])
+    config.update_from_flattened_dict(changes | sizes)
     return config
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from tvae.engine import config as engine
 from tvae.engine.task import Observation, Task
+from tvae.fields import make_config as config_of
 
 STEPS = 3
 TARGET = (1.0, -2.0, 0.5, 3.0)
@@ -12,7 +13,7 @@ TARGET = (1.0, -2.0, 0.5, 3.0)
 
 def make_config(**changes):
     """The shared fields, with a short run that saves after each epoch."""
-    config = engine.fields()
+    config = config_of(engine.FIELDS)
     config.epochs = 8
     config.checkpoint.every_epochs = 1
     config.update_from_flattened_dict(changes)

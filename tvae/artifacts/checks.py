@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from tvae import config as config_lib
 from tvae import loading
 from tvae.domains import latent_use, registry
 from tvae.domains.aspects import Aspect
@@ -189,7 +190,7 @@ def examine(run: pathlib.Path, copy: pathlib.Path) -> Examination:
     card = dict(model.card) | {"metrics": recorded | metrics}
     parameters.save_params(copy, model.params, card)
     again = loading.load(copy)
-    checks = hold_against_targets(metrics, loading.complete_config(model.card["config"]))
+    checks = hold_against_targets(metrics, config_lib.complete(model.card["config"]))
     checks += [
         _exact("reload", _same_bits(model.params, again.params), "parameters after save and load"),
         _exact("determinism", _same_bits(metrics, measure(again)), "two evaluations"),

@@ -14,6 +14,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from tvae import config as config_lib
 from tvae import loading
 from tvae.artifacts import cards, deployment, latency, ledger, names
 from tvae.artifacts import checks as validation
@@ -100,7 +101,7 @@ def _measure(model: Model, name: Name) -> dict[str, Any]:
       UserError: if they miss a target.
     """
     metrics = validation.measure(model)
-    config = loading.complete_config(model.card["config"])
+    config = config_lib.complete(model.card["config"])
     failed = [
         check
         for check in validation.hold_against_targets(metrics, config)

@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from tvae import loading
+from tvae import config as config_lib
 from tvae.artifacts.names import Name
 from tvae.artifacts.repository import Repository
 from tvae.engine import loop
@@ -68,7 +68,7 @@ def register(
     run = run.absolute()
     if not run.is_dir():
         raise UserError(f"workdir {run}: no such folder")
-    loading.complete_config(files.read_json(run / workdir.CONFIG_FILE))
+    config_lib.complete(files.read_json(run / workdir.CONFIG_FILE))
     if not (run / writers.FINAL_FILE).exists():
         raise UserError(f"workdir {run}: {writers.FINAL_FILE} is missing; the run has not finished")
     header = {"source": {"workdir": run.name}, "checkpoint": {"step": newest_step(run)}}

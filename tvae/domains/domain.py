@@ -5,15 +5,15 @@ through the entry point group ``tvae.domains``.
 """
 
 import dataclasses
-from collections.abc import Callable
-from types import ModuleType
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect
 from tvae.domains.views import Views
 from tvae.engine.task import Task
+from tvae.fields import Field
 from tvae.metrics.definitions import Definition
 
 
@@ -48,6 +48,10 @@ class HeldOut(NamedTuple):
     rises: bool = False
 
 
+def _accept(config: ConfigDict) -> None:
+    del config
+
+
 def _no_aspects(config: ConfigDict) -> list[Aspect]:
     del config
     return []
@@ -63,7 +67,10 @@ class Domain:
 
     Attributes:
       name: as in ``config.task``.
-      config: module with the fields of a configuration.
+      fields: the domain's own fields, by dotted path.
+      defaults: defaults of shared fields that differ from those of :mod:`tvae.engine.config`.
+      validate: checks what involves several fields; raises ``UserError``.
+      tiny: path -> value of the sizes that compile in seconds, for tests.
       make_task: validated configuration -> task for the engine.
       make_views: validated configuration -> what can be asked of a trained model.
       define: ``(metric key, validated configuration) -> its definition``, or None.
@@ -74,7 +81,7 @@ class Domain:
     """
 
     name: str
-    config: ModuleType
+    fields: Mapping[str, Field]
     make_task: Callable[[ConfigDict], Task]
     make_views: Callable[[ConfigDict], Views]
     define: Callable[[str, ConfigDict], Definition | None] = _undefined
@@ -82,3 +89,6 @@ class Domain:
     headline: tuple[str, ...] = ()
     curves: tuple[Curves, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    validate: Callable[[ConfigDict], None] = _accept
+    tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)

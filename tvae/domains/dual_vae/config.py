@@ -1,134 +1,117 @@
 """Fields of the dual VAE (v5.5)."""
 
 import math
+from typing import Any
 
 from ml_collections import ConfigDict
 
+from tvae.engine.config import refuse_riemannian
 from tvae.errors import UserError
-from tvae.fields import (
-    SEED,
-    SHARE,
-    WIDTHS,
-    Check,
-    above,
-    at_least,
-    one_of,
-    refuse_riemannian,
-    within,
-)
-from tvae.geometry import padic as ternary
+from tvae.fields import BOOLEAN, SEED, SHARE, WIDTHS, Field, above, at_least, one_of, within
+from tvae.geometry import padic
 
-
-def add_fields(config: ConfigDict) -> None:
-    """Add the task's fields, with the values of the v5.5 recipe."""
-    config.data = data = ConfigDict()
-    data.n_digits = 9  # digits of an operation; the space has 3 ** n_digits operations
-    data.batch_size = 64  # operations per step; the last batch of an epoch is padded and masked
-    data.train_fraction = 0.8  # share of operations that is trained on
-    data.val_fraction = 0.1  # share used for the validation loss
-    data.test_fraction = 0.1  # share never used before the final metrics
-    data.split_seed = 42  # of the split, so that runs with other seeds share their test set
-
-    config.model = model = ConfigDict()
-    model.latent_dim = 16  # dimension of each VAE's latent space
-    model.encoder_widths = (256, 128, 64)  # hidden widths of both encoders
-    model.decoder_a_widths = (32, 64)  # hidden widths of decoder A
-    model.decoder_b_width = 128  # width of decoder B's residual stream
-    model.decoder_b_blocks = 2  # residual blocks of decoder B
-
-    config.loss = loss = ConfigDict()
-    loss.free_bits = 0.5  # floor of the KL per sample and dimension, nats; 0 = no floor
-    loss.entropy_weight = 0.05  # of B's output entropy (enters with a minus)
-    loss.repulsion_weight = 0.01  # of B's latent repulsion
-    loss.repulsion_sigma = 0.5  # length scale of the repulsion, latent units
-
-    config.vae_a = a = ConfigDict()
-    a.beta_start = 0.3  # KL weight at the end of the warm-up
-    a.beta_end = 0.8  # KL weight at the last epoch
-    a.beta_warmup_epochs = 50  # epochs from 0 to beta_start
-    a.temperature_start = 1.0  # factor on the posterior noise at epoch 0
-    a.temperature_end = 0.3  # at the last epoch
-    a.temperature_amplitude = 0.1  # of the 30-epoch cosine, relative to the line; 0 = none
-    a.temperature_boost = 0.5  # absolute amplitude from coupling.ultra_epoch on
-
-    config.vae_b = b = ConfigDict()
-    b.beta_ratio = abs(math.sin(0.785))  # KL weight relative to A's after the warm-up
-    b.beta_warmup_epochs = 50  # epochs before the KL weight is switched on or reached
-    b.beta_warmup = "jump"  # "jump": 0 until the warm-up ends (v5.5); "ramp": follows A's ramp
-    b.temperature_start = 0.9  # factor on the posterior noise until the lag is over
-    b.temperature_end = 0.2  # reached at the end of the schedule
-    b.temperature_lag_epochs = 30  # epochs before the temperature begins to fall
-    b.temperature_ultra = 0.3  # from coupling.ultra_epoch on
-
-    config.coupling = coupling = ConfigDict()
-    coupling.rho_min = 0.1  # share of the other VAE's latent while isolated
-    coupling.rho_consolidated = 0.3  # at the end of the consolidation
-    coupling.rho_max = 0.7  # at the end of the resonant ramp and from ultra_epoch on
-    coupling.isolation_epochs = 40  # phase 1: rho_min
-    coupling.consolidation_end = 120  # phase 2 ends here: rho ramps to rho_consolidated
-    coupling.resonant_ramp_epochs = 80  # phase 3: epochs to rho_max while gradients balance
-    coupling.ultra_epoch = 250  # phase 4: rho_max, boosted temperatures
-
-    config.dynamics = dynamics = ConfigDict()
-    dynamics.lambda_start = 0.7  # weight of each VAE's loss before any adaptation
-    dynamics.gradient_balance = True  # scale each loss by the ratio of gradient-norm averages
-    dynamics.adaptive = True  # lambda rule, balance flag and momentum from the gradient ratio
-    dynamics.statenet = True  # let the (untrained) StateNet correct rate and lambdas per epoch
-    dynamics.statenet_rate_scale = 0.05  # relative change of the rate per unit output
-    dynamics.statenet_lambda_scale = 0.01  # absolute change of a lambda per unit output
-    dynamics.lambda3_base = 0.3  # weight of the entropy alignment, mean of its 30-epoch cycle
-    dynamics.lambda3_amplitude = 0.15  # amplitude of that cycle
-
-    evaluation = config.evaluation
-    evaluation.prior_draws = 195_000  # categorical prior samples per evaluation and VAE; 0 = none
-    evaluation.argmax_draws = 0  # argmax prior samples per evaluation and VAE; 0 = none
-
-
-CHECKS: dict[str, Check] = {
-    "data.n_digits": within(1, 12),
-    "data.batch_size": at_least(1),
-    "data.train_fraction": above(0.0),
-    "data.val_fraction": above(0.0),
-    "data.test_fraction": above(0.0),
-    "data.split_seed": SEED,
-    "model.latent_dim": at_least(1),
-    "model.encoder_widths": WIDTHS,
-    "model.decoder_a_widths": WIDTHS,
-    "model.decoder_b_width": at_least(1),
-    "model.decoder_b_blocks": at_least(1),
-    "loss.free_bits": at_least(0.0),
-    "loss.entropy_weight": at_least(0.0),
-    "loss.repulsion_weight": at_least(0.0),
-    "loss.repulsion_sigma": above(0.0),
-    "vae_a.beta_start": at_least(0.0),
-    "vae_a.beta_end": at_least(0.0),
-    "vae_a.beta_warmup_epochs": at_least(0),
-    "vae_a.temperature_start": at_least(0.0),
-    "vae_a.temperature_end": at_least(0.0),
-    "vae_a.temperature_amplitude": at_least(0.0),
-    "vae_a.temperature_boost": at_least(0.0),
-    "vae_b.beta_ratio": at_least(0.0),
-    "vae_b.beta_warmup_epochs": at_least(0),
-    "vae_b.beta_warmup": one_of("jump", "ramp"),
-    "vae_b.temperature_start": at_least(0.0),
-    "vae_b.temperature_end": at_least(0.0),
-    "vae_b.temperature_lag_epochs": at_least(0),
-    "vae_b.temperature_ultra": at_least(0.0),
-    "coupling.rho_min": SHARE,
-    "coupling.rho_consolidated": SHARE,
-    "coupling.rho_max": SHARE,
-    "coupling.isolation_epochs": at_least(0),
-    "coupling.consolidation_end": at_least(1),
-    "coupling.resonant_ramp_epochs": at_least(1),
-    "coupling.ultra_epoch": at_least(1),
-    "dynamics.lambda_start": above(0.0),
-    "dynamics.statenet_rate_scale": within(0.0, 0.99),
-    "dynamics.statenet_lambda_scale": at_least(0.0),
-    "dynamics.lambda3_base": at_least(0.0),
-    "dynamics.lambda3_amplitude": at_least(0.0),
-    "evaluation.prior_draws": at_least(0),
-    "evaluation.argmax_draws": at_least(0),
+# A table, one or two lines a field; the defaults are those of v5.5.
+# fmt: off
+FIELDS: dict[str, Field] = {
+    "data.n_digits": Field(9, within(1, 12),
+        "digits of an operation; the space has 3 ** n_digits operations"),
+    "data.batch_size": Field(64, at_least(1),
+        "operations per step; the last batch of an epoch is padded and masked"),
+    "data.train_fraction": Field(0.8, above(0.0), "share of operations that is trained on"),
+    "data.val_fraction": Field(0.1, above(0.0), "share used for the validation loss"),
+    "data.test_fraction": Field(0.1, above(0.0), "share not used before the final metrics"),
+    "data.split_seed": Field(42, SEED,
+        "seed of the split, so that runs with other seeds share their test set"),
+    "model.latent_dim": Field(16, at_least(1), "dimension of each VAE's latent space"),
+    "model.encoder_widths": Field((256, 128, 64), WIDTHS, "hidden widths of both encoders"),
+    "model.decoder_a_widths": Field((32, 64), WIDTHS, "hidden widths of decoder A"),
+    "model.decoder_b_width": Field(128, at_least(1), "width of decoder B's residual stream"),
+    "model.decoder_b_blocks": Field(2, at_least(1), "residual blocks of decoder B"),
+    "loss.free_bits": Field(0.5, at_least(0.0),
+        "floor of the KL per sample and dimension, nats; 0 = no floor", traced=True),
+    "loss.entropy_weight": Field(0.05, at_least(0.0),
+        "weight of B's output entropy, which is maximised", traced=True),
+    "loss.repulsion_weight": Field(0.01, at_least(0.0),
+        "weight of B's latent repulsion", traced=True),
+    "loss.repulsion_sigma": Field(0.5, above(0.0),
+        "length scale of the repulsion, latent units", traced=True),
+    "vae_a.beta_start": Field(0.3, at_least(0.0),
+        "KL weight at the end of the warm-up", traced=True),
+    "vae_a.beta_end": Field(0.8, at_least(0.0), "KL weight at the last epoch", traced=True),
+    "vae_a.beta_warmup_epochs": Field(50, at_least(0), "epochs from 0 to beta_start", traced=True),
+    "vae_a.temperature_start": Field(1.0, at_least(0.0),
+        "factor on the posterior noise at epoch 0", traced=True),
+    "vae_a.temperature_end": Field(0.3, at_least(0.0),
+        "factor on the posterior noise at the last epoch", traced=True),
+    "vae_a.temperature_amplitude": Field(0.1, at_least(0.0),
+        "amplitude of the 30-epoch cosine, relative to the line; 0 = none", traced=True),
+    "vae_a.temperature_boost": Field(0.5, at_least(0.0),
+        "absolute amplitude of that cosine from coupling.ultra_epoch on", traced=True),
+    "vae_b.beta_ratio": Field(abs(math.sin(0.785)), at_least(0.0),
+        "KL weight relative to A's after the warm-up", traced=True),
+    "vae_b.beta_warmup_epochs": Field(50, at_least(0),
+        "epochs before the KL weight is switched on or reached", traced=True),
+    "vae_b.beta_warmup": Field("jump", one_of("jump", "ramp"),
+        "jump: KL weight 0 until the warm-up ends (v5.5); ramp: it follows A's ramp"),
+    "vae_b.temperature_start": Field(0.9, at_least(0.0),
+        "factor on the posterior noise until the lag is over", traced=True),
+    "vae_b.temperature_end": Field(0.2, at_least(0.0),
+        "factor on the posterior noise at the end of the schedule", traced=True),
+    "vae_b.temperature_lag_epochs": Field(30, at_least(0),
+        "epochs before the temperature begins to fall", traced=True),
+    "vae_b.temperature_ultra": Field(0.3, at_least(0.0),
+        "factor on the posterior noise from coupling.ultra_epoch on", traced=True),
+    "coupling.rho_min": Field(0.1, SHARE,
+        "rho, the share of the other VAE's latent, in the isolation phase", traced=True),
+    "coupling.rho_consolidated": Field(0.3, SHARE, "rho at consolidation_end", traced=True),
+    "coupling.rho_max": Field(0.7, SHARE,
+        "rho at the end of the resonant ramp and from ultra_epoch on", traced=True),
+    "coupling.isolation_epochs": Field(40, at_least(0),
+        "phase 1: epochs with rho_min", traced=True),
+    "coupling.consolidation_end": Field(120, at_least(1),
+        "phase 2: epoch at which rho has risen to rho_consolidated", traced=True),
+    "coupling.resonant_ramp_epochs": Field(80, at_least(1),
+        "phase 3: epochs to rho_max while the gradients balance", traced=True),
+    "coupling.ultra_epoch": Field(250, at_least(1),
+        "phase 4: first epoch with rho_max and boosted temperatures", traced=True),
+    "dynamics.lambda_start": Field(0.7, above(0.0),
+        "weight of each VAE's loss before any adaptation", traced=True),
+    "dynamics.gradient_balance": Field(True, BOOLEAN,
+        "scale each loss by the ratio of gradient-norm averages"),
+    "dynamics.adaptive": Field(True, BOOLEAN,
+        "set lambdas, balance flag and momentum from the gradient ratio"),
+    "dynamics.statenet": Field(True, BOOLEAN,
+        "let the (untrained) StateNet correct rate and lambdas once per epoch"),
+    "dynamics.statenet_rate_scale": Field(0.05, within(0.0, 0.99),
+        "relative change of the learning rate per unit of StateNet's output", traced=True),
+    "dynamics.statenet_lambda_scale": Field(0.01, at_least(0.0),
+        "absolute change of a lambda per unit of StateNet's output", traced=True),
+    "dynamics.lambda3_base": Field(0.3, at_least(0.0),
+        "weight of the entropy alignment, mean of its 30-epoch cycle", traced=True),
+    "dynamics.lambda3_amplitude": Field(0.15, at_least(0.0),
+        "amplitude of that cycle", traced=True),
+    "evaluation.prior_draws": Field(195_000, at_least(0),
+        "categorical prior samples per evaluation and VAE; 0 = none"),
+    "evaluation.argmax_draws": Field(0, at_least(0),
+        "argmax prior samples per evaluation and VAE; 0 = none"),
 }
+# fmt: on
+
+DEFAULTS: dict[str, Any] = {}
+"""Defaults of shared fields that differ from those of :mod:`tvae.engine.config`."""
+
+TINY: dict[str, Any] = {
+    "data.n_digits": 3,
+    "data.batch_size": 8,
+    "model.latent_dim": 2,
+    "model.encoder_widths": (8,),
+    "model.decoder_a_widths": (8,),
+    "model.decoder_b_width": 8,
+    "model.decoder_b_blocks": 1,
+    "evaluation.prior_draws": 10,
+    "evaluation.argmax_draws": 10,
+}
+"""Sizes that compile in seconds, for tests."""
 
 
 def validate(config: ConfigDict) -> None:
@@ -141,7 +124,7 @@ def validate(config: ConfigDict) -> None:
             "config.data.train_fraction + val_fraction + test_fraction: expected a sum of 1, got "
             f"{data.train_fraction} + {data.val_fraction} + {data.test_fraction} = {total:g}"
         )
-    n_operations = ternary.count(n_digits=data.n_digits)
+    n_operations = padic.count(n_digits=data.n_digits)
     if data.batch_size > n_operations:
         raise UserError(
             f"config.data.batch_size: expected at most the {n_operations} operations of the space, "

@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
-from tvae.domains.dual_vae import config as fields
+from tvae.domains.dual_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.dual_vae.task import make_domain
 from tvae.domains.dual_vae.views import make_views
@@ -25,7 +25,10 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 
 DOMAIN = Domain(
     name="dual_vae",
-    config=fields,
+    fields=FIELDS,
+    defaults=DEFAULTS,
+    validate=validate,
+    tiny=TINY,
     make_task=lambda config: make_domain(config).task(),
     make_views=lambda config: make_views(make_model(config), make_split(config)),
     define=define,

@@ -1,107 +1,103 @@
 """Fields of the hyperbolic VAE (v6): one embedding in the Poincaré ball that decodes by itself."""
 
 import math
+from typing import Any
 
 from ml_collections import ConfigDict
 
+from tvae.engine.config import refuse_riemannian
 from tvae.errors import UserError
-from tvae.fields import SEED, SHARE, WIDTHS, Check, above, at_least, refuse_riemannian, within
-from tvae.geometry import padic as ternary
+from tvae.fields import SEED, SHARE, WIDTHS, Field, above, at_least, one_of, within
+from tvae.geometry import padic
 
+POWER_OF_3 = one_of(
+    *(3**k for k in range(padic.N_DIGITS + 1)), words=f"a power of 3 up to {padic.count()}"
+)
 
-def _is_power_of_3(value: int) -> bool:
-    return value in [3**k for k in range(ternary.N_DIGITS + 1)]
-
-
-POWER_OF_3 = Check(_is_power_of_3, f"a power of 3 up to {ternary.count()}")
-
-
-def add_fields(config: ConfigDict) -> None:
-    """Add the task's fields, with the values of the v6 recipe."""
-    config.early_stop.metric = "eval/score"
-    config.early_stop.mode = "max"
-    config.early_stop.plateau.metric = "eval/score"
-    config.early_stop.drop.metric = "eval/tree_fidelity"
-
-    config.data = data = ConfigDict()
-    data.block = 243  # operations of a step from the affine walk, a power of 3
-    data.roots = 81  # operations of highest valuation added to every step, a power of 3
-    data.anchors = 27  # operations of a block that are paired with all of it
-    data.even_share = 0.25  # share of the weight spread evenly over the levels, the rest by size
-    data.held_out_share = 0.0  # share of operations without any weight, to measure generalisation
-    data.split_seed = 42  # of the operations held out, the same for runs with other seeds
-
-    config.model = model = ConfigDict()
-    model.latent_dim = 16  # dimension of the ball
-    model.encoder_widths = (256, 128, 64)  # hidden widths of the encoder
-    model.decoder_widths = (32, 64)  # hidden widths of the decoder
-    model.decoder_scale = 3.0  # factor on log_0 of a point before the decoder
-    model.projection_width = 64  # hidden width of the direction net; radius net: max(32, half)
-    model.projection_layers = 2  # hidden layers of direction and radius nets
-    model.max_norm = 0.95  # largest Euclidean norm of an embedded operation
-    model.logvar_start = -4.0  # posterior log-variance at the start; -4: 0.14 hyperbolic length
-    model.logvar_min = -10.0  # lower clamp of the posterior log-variance
-    model.logvar_max = -2.0  # upper clamp; -2: 0.37, wider samples never come near the embedding
-    model.prior_scale = 0.8  # standard deviation of the prior per direction, hyperbolic length
-
-    config.radius = radius = ConfigDict()
-    radius.outer = 3.56  # upper end of level 0's band, hyperbolic length
-    radius.inner = 0.05  # upper end of level 9's band (index 0 alone), hyperbolic length
-    radius.gap = 0.7  # share of a half band left empty around its middle: spread inside a level
-    radius.margin = 0.05  # share of a half band left empty at its ends; negative: levels overlap
-
-    config.tree = tree = ConfigDict()
-    tree.outer = 3.7  # pairs that differ in the first digit lie further apart, hyperbolic length
-    tree.ratio = 0.7  # each further digit that a pair shares contracts the edge by this factor
-    tree.margin = 0.05  # length left empty on both sides of an edge, hyperbolic length
-
-    config.chord = chord = ConfigDict()
-    chord.same = 0.8  # pairs of one level lie nearer than this, others further, Euclidean length
-    chord.far = 1.4  # pairs two or more levels apart lie further, Euclidean length
-    chord.margin = 0.05  # length left empty on both sides of an edge, Euclidean length
-
-    config.weights = weights = ConfigDict()
-    weights.reconstruction = 1.0  # of the cross-entropy of an operation, per nat
-    weights.kl = 0.003  # of the KL to the wrapped normal prior, per nat
-    weights.radius = 100.0  # of the radii's intervals, per squared hyperbolic length
-    weights.tree = 30.0  # of the tree's intervals, per squared hyperbolic length
-    weights.chord = 10.0  # of the chords' intervals, per squared Euclidean length
-
-
-CHECKS: dict[str, Check] = {
-    "data.block": POWER_OF_3,
-    "data.roots": POWER_OF_3,
-    "data.anchors": at_least(1),
-    "data.even_share": SHARE,
-    "data.held_out_share": within(0.0, 0.9),
-    "data.split_seed": SEED,
-    "model.latent_dim": at_least(2),
-    "model.encoder_widths": WIDTHS,
-    "model.decoder_widths": WIDTHS,
-    "model.decoder_scale": above(0.0),
-    "model.projection_width": at_least(1),
-    "model.projection_layers": at_least(1),
-    "model.max_norm": within(0.01, 0.995),
-    "model.logvar_start": within(-20.0, 4.0),
-    "model.logvar_min": within(-20.0, 4.0),
-    "model.logvar_max": within(-20.0, 4.0),
-    "model.prior_scale": above(0.0),
-    "radius.outer": above(0.0),
-    "radius.inner": above(0.0),
-    "radius.gap": at_least(0.0),
-    "radius.margin": within(-1.0, 1.0),
-    "tree.outer": above(0.0),
-    "tree.ratio": within(0.01, 0.99),
-    "tree.margin": at_least(0.0),
-    "chord.same": above(0.0),
-    "chord.far": within(0.0, 2.0),
-    "chord.margin": at_least(0.0),
-    "weights.reconstruction": at_least(0.0),
-    "weights.kl": at_least(0.0),
-    "weights.radius": at_least(0.0),
-    "weights.tree": at_least(0.0),
-    "weights.chord": at_least(0.0),
+# A table, one or two lines a field; the defaults are those of v6. The intervals of radius, tree and
+# chord are not traced: they enter programs as tables that NumPy makes in float64.
+# fmt: off
+FIELDS: dict[str, Field] = {
+    "data.block": Field(243, POWER_OF_3, "operations of a step from the affine walk"),
+    "data.roots": Field(81, POWER_OF_3, "operations of highest valuation added to every step"),
+    "data.anchors": Field(27, at_least(1), "operations of a block that are paired with all of it"),
+    "data.even_share": Field(0.25, SHARE,
+        "share of the weight spread evenly over the levels; the rest goes by their size"),
+    "data.held_out_share": Field(0.0, within(0.0, 0.9),
+        "share of operations without any weight, to measure generalisation"),
+    "data.split_seed": Field(42, SEED,
+        "seed of the held-out share, the same for runs with other seeds"),
+    "model.latent_dim": Field(16, at_least(2), "dimension of the ball"),
+    "model.encoder_widths": Field((256, 128, 64), WIDTHS, "hidden widths of the encoder"),
+    "model.decoder_widths": Field((32, 64), WIDTHS, "hidden widths of the decoder"),
+    "model.decoder_scale": Field(3.0, above(0.0),
+        "factor on log_0 of a point before the decoder", traced=True),
+    "model.projection_width": Field(64, at_least(1),
+        "hidden width of the direction net; the radius net has half of it, at least 32"),
+    "model.projection_layers": Field(2, at_least(1), "hidden layers of direction and radius nets"),
+    "model.max_norm": Field(0.95, within(0.01, 0.995),
+        "largest Euclidean norm of an embedded operation", traced=True),
+    "model.logvar_start": Field(-4.0, within(-20.0, 4.0),
+        "posterior log-variance at the start; -4 is a deviation of 0.14 hyperbolic length",
+        traced=True),
+    "model.logvar_min": Field(-10.0, within(-20.0, 4.0),
+        "lower clamp of the posterior log-variance", traced=True),
+    # Wider samples never come near the embedding.
+    "model.logvar_max": Field(-2.0, within(-20.0, 4.0),
+        "upper clamp of it; -2 is a deviation of 0.37 hyperbolic length", traced=True),
+    "model.prior_scale": Field(0.8, above(0.0),
+        "standard deviation of the prior per direction, hyperbolic length", traced=True),
+    "radius.outer": Field(3.56, above(0.0), "upper end of level 0's band, hyperbolic length"),
+    "radius.inner": Field(0.05, above(0.0),
+        "upper end of level 9's band (index 0 alone), hyperbolic length"),
+    "radius.gap": Field(0.7, at_least(0.0),
+        "share of a half band left empty around its middle: spread inside a level"),
+    "radius.margin": Field(0.05, within(-1.0, 1.0),
+        "share of a half band left empty at its ends; negative: levels overlap"),
+    "tree.outer": Field(3.7, above(0.0),
+        "pairs that differ in the first digit lie further apart, hyperbolic length"),
+    "tree.ratio": Field(0.7, within(0.01, 0.99),
+        "factor on the edge for each further digit that a pair shares"),
+    "tree.margin": Field(0.05, at_least(0.0),
+        "length left empty on both sides of an edge, hyperbolic length"),
+    "chord.same": Field(0.8, above(0.0),
+        "pairs of one level lie nearer than this, others further, Euclidean length"),
+    "chord.far": Field(1.4, within(0.0, 2.0),
+        "pairs two or more levels apart lie further, Euclidean length"),
+    "chord.margin": Field(0.05, at_least(0.0),
+        "length left empty on both sides of an edge, Euclidean length"),
+    "weights.reconstruction": Field(1.0, at_least(0.0),
+        "weight of the cross-entropy of an operation, per nat", traced=True),
+    "weights.kl": Field(0.003, at_least(0.0),
+        "weight of the KL to the wrapped normal prior, per nat", traced=True),
+    "weights.radius": Field(100.0, at_least(0.0),
+        "weight of the radii's intervals, per squared hyperbolic length", traced=True),
+    "weights.tree": Field(30.0, at_least(0.0),
+        "weight of the tree's intervals, per squared hyperbolic length", traced=True),
+    "weights.chord": Field(10.0, at_least(0.0),
+        "weight of the chords' intervals, per squared Euclidean length", traced=True),
 }
+# fmt: on
+
+DEFAULTS: dict[str, Any] = {
+    "early_stop.metric": "eval/score",
+    "early_stop.mode": "max",
+    "early_stop.plateau.metric": "eval/score",
+    "early_stop.drop.metric": "eval/tree_fidelity",
+}
+"""Defaults of shared fields that differ from those of :mod:`tvae.engine.config`."""
+
+TINY: dict[str, Any] = {
+    "data.block": 9,
+    "data.roots": 3,
+    "data.anchors": 3,
+    "model.latent_dim": 2,
+    "model.encoder_widths": (8,),
+    "model.decoder_widths": (8,),
+    "model.projection_width": 8,
+    "model.projection_layers": 1,
+}
+"""Sizes that compile in seconds, for tests."""
 
 
 def validate(config: ConfigDict) -> None:

@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
-from tvae.domains.hyperbolic_vae import config as fields
+from tvae.domains.hyperbolic_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.hyperbolic_vae.task import make_domain
 from tvae.domains.hyperbolic_vae.views import make_views
 from tvae.domains.operations.reporting import CURVES, define
@@ -24,7 +24,10 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 
 DOMAIN = Domain(
     name="hyperbolic_vae",
-    config=fields,
+    fields=FIELDS,
+    defaults=DEFAULTS,
+    validate=validate,
+    tiny=TINY,
     make_task=lambda config: make_domain(config).task(),
     make_views=make_views,
     define=define,

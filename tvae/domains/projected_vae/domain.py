@@ -5,8 +5,8 @@ from ml_collections import ConfigDict
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain
 from tvae.domains.operations.reporting import CURVES, define
-from tvae.domains.projected_vae import config as fields
 from tvae.domains.projected_vae.base import make_model
+from tvae.domains.projected_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.projected_vae.task import make_domain
 from tvae.domains.projected_vae.views import make_views
 
@@ -23,7 +23,10 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 
 DOMAIN = Domain(
     name="projected_vae",
-    config=fields,
+    fields=FIELDS,
+    defaults=DEFAULTS,
+    validate=validate,
+    tiny=TINY,
     make_task=lambda config: make_domain(config).task(),
     make_views=lambda config: make_views(make_model(config)),
     define=define,
