@@ -1,14 +1,15 @@
 """What a history says about a run: every rule fires on one history and stays quiet on others."""
 
+import dataclasses
 import functools
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tvae.config import default
-from tvae.engine import diagnostics, loop
-from tvae.engine.task import Observation, Task
+from tests.support import toy_task
+from tvae.engine import diagnostics
+from tvae.engine.task import Task
 from tvae.errors import UserError
 
 EPOCHS = np.arange(200.0)
@@ -107,35 +108,34 @@ def test_compression_is_a_shrinking_norm():
     assert not diagnostics.is_compression(np.zeros(1), np.ones(1))
 
 
-def toy_task():
+@dataclasses.dataclass(frozen=True)
+class ApproachTask(Task):
     """One parameter that approaches 1; ``eval/rises`` follows it, ``eval/falls`` is 1 minus it."""
 
-    def evaluate(params, aux, key):
-        del aux, key
-        return {"eval/rises": params["w"], "eval/falls": 1.0 - params["w"]}
+    steps_per_epoch = 2
 
-    return Task(
-        steps_per_epoch=2,
-        init=lambda key: ({"w": jnp.float32(0.0)}, jnp.int32(0)),
-        begin_epoch=lambda aux, _: aux,
-        batches=lambda epoch, key: jnp.zeros(2),
-        forward=lambda params, aux, batch, key: params["w"],
-        terms={"error": lambda w, _: (w - 1.0) ** 2},
-        weights=lambda _: {"error": jnp.float32(1.0)},
-        gates=lambda _: {},
-        update_aux=lambda aux, params, outputs, metrics: (aux, jnp.float32(0.01)),
-        monitor=lambda _: {},
-        group_of=lambda _: "all",
-        groups={"all": 1.0},
-        evaluate=evaluate,
-        observe=lambda aux, params, _: Observation(aux, params),
-        final_evaluate=evaluate,
-    )
+    def init(self, key, hparams):
+        return {"w": jnp.float32(0.0)}, jnp.int32(0)
+
+    def batches(self, epoch, key):
+        return jnp.zeros(2)
+
+    def forward(self, params, aux, batch, key, hparams):
+        return params["w"]
+
+    def terms(self, outputs, batch, hparams):
+        return {"error": (outputs - 1.0) ** 2}
+
+    def learning_rate(self, aux, hparams):
+        return jnp.float32(0.01)
+
+    def evaluate(self, params, aux, key, hparams):
+        return {"eval/rises": params["w"], "eval/falls": 1.0 - params["w"]}
 
 
 def toy_config(**early_stop):
-    config = default()
-    config.epochs = 20
+    config = toy_task.make_config(epochs=20)
+    config.checkpoint.every_epochs = 30
     config.optimizer.weight_decay = 0.0
     config.early_stop.metric, config.early_stop.mode = "eval/rises", "max"
     config.early_stop.min_delta = 10.0  # no improvement, and so no checkpoint, in every epoch
@@ -160,7 +160,7 @@ DROP = {"drop.size": 0.05, "drop.patience_epochs": 4}
     ],
 )
 def test_the_rules_end_a_run(tmp_path, early_stop, epochs):
-    final = loop.train(toy_config(**early_stop), toy_task(), tmp_path)
+    final = toy_task.train(toy_config(**early_stop), ApproachTask(), tmp_path)
     assert final["train/epochs"] == epochs
 
 
@@ -168,20 +168,20 @@ def test_the_rules_end_a_run(tmp_path, early_stop, epochs):
 def test_a_resumed_run_ends_where_the_uninterrupted_one_does(tmp_path, early_stop):
     config = toy_config(**early_stop)
     config.epochs = 5
-    loop.train(config, toy_task(), tmp_path)
+    toy_task.train(config, ApproachTask(), tmp_path)
     config.epochs = 20
-    assert loop.train(config, toy_task(), tmp_path)["train/epochs"] == 7
+    assert toy_task.train(config, ApproachTask(), tmp_path)["train/epochs"] == 7
 
 
 def test_a_rule_on_a_metric_that_does_not_exist_is_refused(tmp_path):
     config = toy_config(**PLATEAU)
     config.early_stop.plateau.metric = "eval/absent"
     with pytest.raises(UserError, match=r"early_stop\.plateau\.metric: expected one of eval/falls"):
-        loop.train(config, toy_task(), tmp_path)
+        toy_task.train(config, ApproachTask(), tmp_path)
 
 
 def test_norms_of_weights_and_gradients_are_in_every_row(tmp_path):
-    loop.train(toy_config(), toy_task(), tmp_path)
+    toy_task.train(toy_config(), ApproachTask(), tmp_path)
     rows = (tmp_path / "metrics.jsonl").read_text().splitlines()
     assert len(rows) == 20
     for name in ("train/weight_norm", "train/weight_norm/all", "train/grad_norm/all"):

@@ -1,6 +1,5 @@
 """Steps whose loss or gradient is not finite: skipped, counted, and not for ever."""
 
-import dataclasses
 import json
 
 import jax
@@ -8,28 +7,39 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.support import toy_task as toy
+from tests.support import toy_task
 from tvae.cli import command as door
-from tvae.engine import loop, optim, step
+from tvae.engine import step
 from tvae.errors import UserError
 
 
 def make_engine(task, limit=10):
-    return step.make_engine(task, optim.OptimizerSettings(max_nonfinite_steps=limit))
+    config = toy_task.make_config(**{"optimizer.max_nonfinite_steps": limit})
+    return toy_task.make_engine(task, config)
 
 
-def rooted(outputs, batch):
+class RootedTask(toy_task.LineTask):
     """The toy's loss and a root at zero: finite, with a gradient of 0 * inf."""
-    return jnp.mean(outputs**2) + jnp.sqrt(jnp.abs(0.0 * batch[0, 0] * outputs[0]))
+
+    def terms(self, outputs, batch, hparams):
+        root = jnp.sqrt(jnp.abs(0.0 * batch[0, 0] * outputs[0]))
+        return {"error": jnp.mean(outputs**2) + root}
+
+
+class CollapsedTask(toy_task.LineTask):
+    """A task whose final evaluation is not finite."""
+
+    def final_evaluate(self, params, aux, key, hparams):
+        return {"latent/kl": jnp.asarray([1.0, jnp.inf])}
 
 
 NAN = np.full((8, 4), np.nan, np.float32)
 INFINITE = np.full((8, 4), 1e30, np.float32)
 CASES = {
-    "loss is nan": (toy.make_task(), NAN),
-    "loss is infinite": (toy.make_task(), INFINITE),
+    "loss is nan": (toy_task.LineTask(), NAN),
+    "loss is infinite": (toy_task.LineTask(), INFINITE),
     "gradient alone is nan": (
-        dataclasses.replace(toy.make_task(), terms={"error": rooted}),
+        RootedTask(),
         np.ones((8, 4), np.float32),
     ),
 }
@@ -38,10 +48,10 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_such_a_step_changes_nothing_but_the_counts(case):
     task, batch = CASES[case]
-    engine, key = make_engine(task), jax.random.key(0)
-    state = engine.init(key)
+    (engine, hparams), key = make_engine(task), jax.random.key(0)
+    state = engine.init(key, hparams)
     before = jax.device_get(state)
-    state, metrics = engine.step(state, jnp.asarray(batch), key)
+    state, metrics = engine.step(state, jnp.asarray(batch), key, hparams)
     if "alone" in case:
         assert jnp.isfinite(metrics["loss"])
     assert metrics["skipped_updates"]
@@ -51,22 +61,22 @@ def test_such_a_step_changes_nothing_but_the_counts(case):
 
 
 def test_the_next_finite_step_learns_and_ends_the_row():
-    engine, key = make_engine(toy.make_task()), jax.random.key(0)
-    state, _ = engine.step(engine.init(key), jnp.asarray(NAN), key)
+    (engine, hparams), key = make_engine(toy_task.LineTask()), jax.random.key(0)
+    state, _ = engine.step(engine.init(key, hparams), jnp.asarray(NAN), key, hparams)
     before = jax.device_get(state.params)
-    state, metrics = engine.step(state, jnp.ones((8, 4)), key)
+    state, metrics = engine.step(state, jnp.ones((8, 4)), key, hparams)
     assert not metrics["skipped_updates"]
     assert (before["w"] != state.params["w"]).all()
     assert (int(state.step), int(state.nonfinite)) == (2, 0)
 
 
 def test_means_are_over_the_steps_that_counted():
-    task, key = toy.make_task(poison=(1, 1)), jax.random.key(3)
-    engine = make_engine(task)
-    state, losses = engine.init(key), []
-    epoch_state, means = engine.train_epoch(engine.init(key), key)
+    task, key = toy_task.LineTask(poison=(1, 1)), jax.random.key(3)
+    engine, hparams = make_engine(task)
+    state, losses = engine.init(key, hparams), []
+    epoch_state, means = engine.train_epoch(engine.init(key, hparams), key, hparams)
     for batch in task.batches(0, step.purpose_key(key, step.Purpose.BATCHES)):
-        state, metrics = engine.step(state, batch, key)
+        state, metrics = engine.step(state, batch, key, hparams)
         losses.append(float(metrics["loss"]))
     assert np.isnan(losses[1])
     assert float(means["train/loss"]) == pytest.approx((losses[0] + losses[2]) / 2, rel=1e-6)
@@ -76,11 +86,12 @@ def test_means_are_over_the_steps_that_counted():
 
 def test_after_too_many_in_a_row_nothing_moves_any_more():
     """The loop looks only at the end of a block; until then the last good state is kept."""
-    engine, key = make_engine(toy.make_task(poison=(0, 2)), limit=2), jax.random.key(0)
-    state = engine.init(key)
+    engine, hparams = make_engine(toy_task.LineTask(poison=(0, 2)), limit=2)
+    key = jax.random.key(0)
+    state = engine.init(key, hparams)
     before = jax.device_get(state.params)
     for _ in range(2):  # the data of the second epoch are good
-        state, metrics = engine.train_epoch(state, key)
+        state, metrics = engine.train_epoch(state, key, hparams)
     np.testing.assert_array_equal(before["w"], state.params["w"])
     assert (int(state.nonfinite), int(metrics["train/skipped_updates"])) == (6, 3)
 
@@ -106,17 +117,15 @@ def test_too_many_in_a_row_stop_the_run_by_name(trainers, tmp_path):
     assert "error: train/error is nan, " in messages[0]
     assert "in epoch 4 (steps 8 to 14)" in messages[0]
     assert "for more than 4 steps in a row" in messages[0]
-    last = loop.restore_latest(toy.make_config(), toy.make_task(), workdir)
+    last = toy_task.last_state(workdir)
     assert f"Last good checkpoint: {workdir / 'checkpoints' / str(int(last.step))}" in messages[0]
     assert np.isfinite(last.params["w"]).all()
 
 
 def test_a_final_evaluation_that_is_not_finite_is_an_error(tmp_path):
     """Every step may have been finite: the weights that they led to need not be."""
-    task = dataclasses.replace(
-        toy.make_task(), final_evaluate=lambda *_: {"latent/kl": jnp.asarray([1.0, jnp.inf])}
-    )
+    task = CollapsedTask()
     with pytest.raises(UserError, match=r"latent/kl is \[1\.0, inf\] in the final evaluation"):
-        loop.train(toy.make_config(), task, tmp_path)
+        toy_task.train(toy_task.make_config(), task, tmp_path)
     assert not (tmp_path / "metrics.json").exists()
-    assert loop.restore_latest(toy.make_config(), toy.make_task(), tmp_path).step > 0
+    assert toy_task.last_state(tmp_path).step > 0

@@ -10,6 +10,7 @@ from tvae.engine import optim
 PARAMS = {"a": {"w": jnp.asarray([1.0, -2.0])}, "b": {"w": jnp.asarray([3.0])}}
 GRADS = {"a": {"w": jnp.asarray([3.0, 4.0])}, "b": {"w": jnp.asarray([1e6])}}
 RATE = jnp.float32(0.01)
+HPARAMS = {"optimizer.weight_decay": jnp.float32(0.1)}
 
 
 def labels(b="frozen"):
@@ -17,7 +18,8 @@ def labels(b="frozen"):
 
 
 def settings(**changes):
-    return optim.OptimizerSettings(**({"weight_decay": 0.1, "grad_clip": 1.0} | changes))
+    defaults = {"kind": "adamw", "b1": 0.9, "b2": 0.999, "eps": 1e-8, "max_nonfinite_steps": 10}
+    return optim.OptimizerSettings(**(defaults | changes))
 
 
 def update(tx, state, grads=GRADS, label_tree=None, gates=None):
@@ -36,7 +38,7 @@ def test_every_parameter_needs_a_group():
 
 
 def test_adamw_step_and_frozen_group():
-    tx = optim.make_optimizer(labels(), {"one": 0.5}, set(), settings())
+    tx = optim.make_optimizer(labels(), {"one": 0.5}, set(), settings(), HPARAMS)
     updates, _ = update(tx, tx.init(PARAMS))
     # The clipped gradient is (0.6, 0.8): the frozen 1e6 must not count in the norm. The first
     # Adam step is g / (|g| + eps) = 1 in each coordinate; the decay adds 0.1 * w; factor 0.5.
@@ -46,21 +48,23 @@ def test_adamw_step_and_frozen_group():
 
 
 def test_coupled_decay_enters_the_gradient():
-    tx = optim.make_optimizer(labels(), {"one": 1.0}, set(), settings(kind="adam_l2", eps=1.0))
+    tx = optim.make_optimizer(
+        labels(), {"one": 1.0}, set(), settings(kind="adam_l2", eps=1.0), HPARAMS
+    )
     updates, _ = update(tx, tx.init(PARAMS))
     # g = (0.6, 0.8) + 0.1 * (1, -2) = (0.7, 0.6); first step g / (|g| + 1).
     np.testing.assert_allclose(updates["a"]["w"], [-0.01 * 0.7 / 1.7, -0.01 * 0.6 / 1.6], rtol=1e-5)
 
 
 def test_frozen_parameters_have_no_moments():
-    tx = optim.make_optimizer(labels(), {"one": 1.0}, set(), settings())
+    tx = optim.make_optimizer(labels(), {"one": 1.0}, set(), settings(), HPARAMS)
     sizes = sum(x.size for x in jax.tree.leaves(tx.init(PARAMS)))
     assert sizes == 2 * 2 + 1  # two moments of a/w, and the step count
 
 
 def test_a_closed_gate_keeps_parameters_and_moments_without_a_new_trace():
     both = labels(b="two")
-    tx = optim.make_optimizer(both, {"one": 1.0, "two": 1.0}, {"two"}, settings())
+    tx = optim.make_optimizer(both, {"one": 1.0, "two": 1.0}, {"two"}, settings(), HPARAMS)
     jitted = jax.jit(lambda state, gate: update(tx, state, label_tree=both, gates={"two": gate}))
     _, opened = jitted(tx.init(PARAMS), jnp.bool_(True))
     updates, closed = jitted(opened, jnp.bool_(False))

@@ -15,18 +15,21 @@ RATE = jnp.float32(0.01)
 
 def make(kind, ball_of, gated=frozenset()):
     labels = optim.label_groups(PARAMS, lambda _: "all")
-    settings = optim.OptimizerSettings(kind=kind, weight_decay=0.1, grad_clip=100.0)
+    settings = optim.OptimizerSettings(
+        kind=kind, b1=0.9, b2=0.999, eps=1e-8, max_nonfinite_steps=10
+    )
+    hparams = {"optimizer.weight_decay": jnp.float32(0.1), "curvature": jnp.float32(1.5)}
     balls = optim.label_balls(PARAMS, ball_of)
-    return optim.make_optimizer(labels, {"all": 0.5}, set(gated), settings, balls)
+    return optim.make_optimizer(labels, {"all": 0.5}, set(gated), settings, hparams, balls)
 
 
 def curvature(path):
-    return {"anchors": 1.5, "bias": 0.0}[path]
+    return {"anchors": "curvature", "bias": ""}[path]
 
 
 def test_points_take_riemannian_steps_and_the_rest_adam_l2():
     tx = make("riemannian_adam", curvature)
-    flat = make("adam_l2", lambda _: 0.0)
+    flat = make("adam_l2", lambda _: "")
     # The library's own Riemannian Adam at the same rate times the group's factor.
     ball = riemannian.riemannian_adam(0.5 * 0.01, weight_decay=0.1, c=1.5)
     state, flat_state, ball_state = tx.init(PARAMS), flat.init(PARAMS), ball.init(PARAMS["anchors"])
@@ -54,4 +57,4 @@ def test_a_closed_gate_keeps_points_and_moments():
 
 def test_without_points_the_choice_is_refused():
     with pytest.raises(UserError, match="no parameter of this model is a point of the ball"):
-        make("riemannian_adam", lambda _: 0.0)
+        make("riemannian_adam", lambda _: "")

@@ -11,10 +11,8 @@ import jax
 import numpy as np
 import pytest
 
-from tests.support import torch_files
-from tests.support import toy_task as toy
+from tests.support import torch_files, toy_task
 from tvae.convert.torch_file import reader as torch_file
-from tvae.engine import loop
 from tvae.errors import UserError
 from tvae.runs import archive, checkpoint
 from tvae.runs import compatibility as layout
@@ -153,8 +151,8 @@ def test_a_run_steps_over_damage_and_ends_as_if_there_had_been_none(trainers, tm
     assert trainers.run(workdir, changes) == (0, [])
     names = ("metrics.jsonl", "metrics.json")
     before = [(workdir / name).read_text() for name in names]
-    task = toy.make_task()
-    reference = loop.restore_latest(toy.make_config(), task, workdir)
+    task = toy_task.LineTask()
+    reference = toy_task.last_state(workdir, task)
     newest = workdir / "checkpoints" / "24"
     for path in files_of(newest):
         truncate(newest / path)
@@ -163,7 +161,7 @@ def test_a_run_steps_over_damage_and_ends_as_if_there_had_been_none(trainers, tm
     assert len(messages) == 1
     assert messages[0].startswith(f"warning: checkpoint {newest} cannot be read")
     assert messages[0].endswith("going back to step 3")
-    again = loop.restore_latest(toy.make_config(), task, workdir)
+    again = toy_task.last_state(workdir, task)
     jax.tree.map(np.testing.assert_array_equal, again, reference)
     assert [(workdir / name).read_text() for name in names] == before
     assert {p.name for p in (workdir / "checkpoints").iterdir()} == {"3", "24", "24.damaged"}
@@ -175,7 +173,7 @@ def test_with_nothing_intact_a_run_refuses_and_changes_nothing(tmp_path):
         store.save(3, state(3), {}, score=0.0)
     truncate(folder / "3" / archive.RECORD_FILE)
     with pytest.raises(UserError, match=r"no intact checkpoint: .*checkpoints/3"):
-        loop.train(toy.make_config(), toy.make_task(), tmp_path)
+        toy_task.train(toy_task.make_config(), toy_task.LineTask(), tmp_path)
     assert [path.name for path in folder.iterdir()] == ["3"]
     assert not (tmp_path / "metrics.jsonl").exists()
 

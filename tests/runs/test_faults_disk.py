@@ -11,9 +11,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 import pytest
 
-from tests.support import toy_task as toy
+from tests.support import toy_task
 from tvae.cli import command as door
-from tvae.engine import loop
 from tvae.runs import archive, checkpoint
 
 CONFIG = {"epochs": 12}
@@ -29,7 +28,7 @@ def reference(trainers, tmp_path_factory):
 
 
 def last_state(workdir):
-    return loop.restore_latest(toy.make_config(), toy.make_task(), workdir)
+    return toy_task.last_state(workdir)
 
 
 def assert_one_line(messages, *parts):
@@ -69,7 +68,7 @@ def test_files_that_may_not_grow(trainers, tmp_path, reference, size):
     status, messages = trainers.run(workdir, CONFIG, small_files=size)
     assert status == door.USER_ERROR_STATUS
     assert_one_line(messages, "File too large")
-    assert int(last_state(workdir).step) >= 4 * toy.STEPS
+    assert int(last_state(workdir).step) >= 4 * toy_task.STEPS
     assert (workdir / "metrics.jsonl").read_text().startswith(before)
     assert_goes_on(trainers, workdir, reference)
 
@@ -103,7 +102,7 @@ def test_a_disk_that_fills_up(trainers, small_disk, tmp_path, reference):
         os.remove(small_disk / "other")
     assert status == door.USER_ERROR_STATUS
     assert_one_line(messages, "File too large" if small_disk is None else "No space left on device")
-    assert int(last_state(workdir).step) >= 4 * toy.STEPS
+    assert int(last_state(workdir).step) >= 4 * toy_task.STEPS
     assert_goes_on(trainers, workdir, reference)
 
 

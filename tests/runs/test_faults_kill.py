@@ -9,8 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.support import toy_task as toy
-from tvae.engine import loop
+from tests.support import toy_task
 
 EPOCHS = {"epochs": 40}
 KILLS = 20
@@ -25,7 +24,7 @@ def uninterrupted(trainers, tmp_path_factory):
 
 
 def last_state(workdir):
-    return loop.restore_latest(toy.make_config(), toy.make_task(), workdir)
+    return toy_task.last_state(workdir)
 
 
 def assert_same_run(workdir, other):

@@ -9,10 +9,9 @@ import jax
 import numpy as np
 import pytest
 
-from tests.support import toy_task as toy
+from tests.support import toy_task
 from tvae.cli import command as door
 from tvae.cli import signals as interruption
-from tvae.engine import loop
 from tvae.errors import UserError
 from tvae.runs import files
 
@@ -38,7 +37,7 @@ def wait_for_rows(workdir, count):
 
 
 def last_state(workdir):
-    return loop.restore_latest(toy.make_config(), toy.make_task(), workdir)
+    return toy_task.last_state(workdir)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -55,7 +54,7 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_from_there(
         done += epochs
         assert (workdir / "metrics.jsonl").read_text().count("\n") == done
         assert f"stopped by {number.name} after {done} epochs, saved in" in messages[1]
-        assert int(last_state(workdir).step) == done * toy.STEPS
+        assert int(last_state(workdir).step) == done * toy_task.STEPS
     assert trainers.run(workdir, CONFIG) == (0, [])
     jax.tree.map(np.testing.assert_array_equal, last_state(workdir), last_state(uninterrupted))
     for name in ("metrics.jsonl", "metrics.json"):

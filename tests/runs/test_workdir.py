@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from tests.support import toy_task as toy
+from tests.support import toy_task
 from tvae.errors import UserError
 from tvae.runs import files, workdir
 
-CONFIG = toy.make_config()
+CONFIG = toy_task.make_config()
 
 
 def test_a_run_goes_on_with_its_own_config_alone(tmp_path, capsys):
@@ -18,7 +18,7 @@ def test_a_run_goes_on_with_its_own_config_alone(tmp_path, capsys):
     with pytest.raises(UserError, match="holds a run already"):
         workdir.prepare(tmp_path / "run", CONFIG, resume=False)
     with pytest.raises(UserError, match="another config: epochs: 8 -> 9"):
-        workdir.prepare(tmp_path / "run", toy.make_config(epochs=9), resume=True)
+        workdir.prepare(tmp_path / "run", toy_task.make_config(epochs=9), resume=True)
 
 
 def test_another_commit_is_a_warning(tmp_path, capsys):

@@ -1,11 +1,15 @@
 """A task that compiles in a moment: four weights learn the line that made the data."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
-from tvae.engine import config as engine
-from tvae.engine.task import Observation, Task
-from tvae.fields import make_config as config_of
+from tvae.engine import config as engine_config
+from tvae.engine import loop, step
+from tvae.engine.task import Task
+from tvae.fields import make_config as defaults
+from tvae.fields import traced_values
 
 STEPS = 3
 TARGET = (1.0, -2.0, 0.5, 3.0)
@@ -13,52 +17,65 @@ TARGET = (1.0, -2.0, 0.5, 3.0)
 
 def make_config(**changes):
     """The shared fields, with a short run that saves after each epoch."""
-    config = config_of(engine.FIELDS)
+    config = defaults(engine_config.FIELDS)
     config.epochs = 8
     config.checkpoint.every_epochs = 1
     config.update_from_flattened_dict(changes)
     return config
 
 
-def make_task(poison=None):
-    """The task; the batches of the steps from ``poison[0]`` to ``poison[1]`` are NaN."""
+@dataclasses.dataclass(frozen=True)
+class LineTask(Task):
+    """Batches of the steps from ``poison[0]`` to ``poison[1]`` are NaN."""
 
-    def init(key):
+    poison: tuple[int, int] | None = None
+    steps_per_epoch = STEPS
+
+    def init(self, key, hparams):
         return {"w": jax.random.normal(key, (4,))}, {"ema": jnp.float32(0.0)}
 
-    def batches(epoch, key):
+    def batches(self, epoch, key):
         x = jax.random.normal(jax.random.fold_in(key, epoch), (STEPS, 8, 4))
-        if poison is not None:
-            step = epoch * STEPS + jnp.arange(STEPS)
-            bad = (step >= poison[0]) & (step <= poison[1])
-            x = jnp.where(bad[:, None, None], jnp.nan, x)
-        return x
+        if self.poison is None:
+            return x
+        step = epoch * STEPS + jnp.arange(STEPS)
+        bad = (step >= self.poison[0]) & (step <= self.poison[1])
+        return jnp.where(bad[:, None, None], jnp.nan, x)
 
-    def forward(params, aux, batch, key):
+    def forward(self, params, aux, batch, key, hparams):
         noise = 0.01 * jax.random.normal(key, batch.shape[:1])
         return batch @ params["w"] - batch @ jnp.asarray(TARGET) + noise
 
-    def update_aux(aux, params, outputs, metrics):
-        ema = 0.9 * aux["ema"] + 0.1 * jnp.abs(outputs).mean()
-        return {"ema": ema}, jnp.float32(0.05)
+    def terms(self, outputs, batch, hparams):
+        return {"error": jnp.mean(outputs**2)}
 
-    def evaluate(params, aux, key):
+    def after_step(self, aux, old, new, outputs, metrics, hparams):
+        return {"ema": 0.9 * aux["ema"] + 0.1 * jnp.abs(outputs).mean()}
+
+    def learning_rate(self, aux, hparams):
+        return jnp.float32(0.05)
+
+    def monitor(self, aux, hparams):
+        return {"train/ema": aux["ema"]}
+
+    def evaluate(self, params, aux, key, hparams):
         return {"val/loss": jnp.sum((params["w"] - jnp.asarray(TARGET)) ** 2)}
 
-    return Task(
-        steps_per_epoch=STEPS,
-        init=init,
-        begin_epoch=lambda aux, epoch: aux,
-        batches=batches,
-        forward=forward,
-        terms={"error": lambda outputs, batch: jnp.mean(outputs**2)},
-        weights=lambda aux: {"error": jnp.float32(1.0)},
-        gates=lambda aux: {},
-        update_aux=update_aux,
-        monitor=lambda aux: {"train/ema": aux["ema"]},
-        group_of=lambda path: "line",
-        groups={"line": 1.0},
-        evaluate=evaluate,
-        observe=lambda aux, params, metrics: Observation(aux, params),
-        final_evaluate=jax.jit(evaluate),
-    )
+
+def make_engine(task, config):
+    """Compiled functions of a task whose only fields are the shared ones, and its hparams."""
+    engine = step.make_engine(task, loop.optimizer_settings(config))
+    return engine, traced_values(config, engine_config.FIELDS)
+
+
+def train(config, task, workdir, **options):
+    """Train such a task."""
+    hparams = traced_values(config, engine_config.FIELDS)
+    return loop.train(config, task, hparams, workdir, **options)
+
+
+def last_state(workdir, task=None):
+    """State of the newest intact checkpoint of a run of :class:`LineTask`."""
+    config = make_config()
+    hparams = traced_values(config, engine_config.FIELDS)
+    return loop.restore_latest(config, task or LineTask(), hparams, workdir)

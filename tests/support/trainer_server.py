@@ -22,10 +22,10 @@ import time
 import jax
 import orbax.checkpoint as ocp
 
-from tests.support import toy_task as toy
+from tests.support import toy_task
 from tvae.cli import command as door
 from tvae.cli import process
-from tvae.engine import loop, step
+from tvae.engine import step
 from tvae.errors import StoppedError, UserError
 from tvae.runs import log as writers
 
@@ -67,13 +67,13 @@ def signal_at(number_and_call):
     def make(task, settings):
         engine = make_engine(task, settings)
 
-        def train_epoch(state, key):
+        def train_epoch(*arguments):
             nonlocal count
             count += 1
             if count == call:
                 os.kill(os.getpid(), number)
                 time.sleep(0.2)
-            return engine.train_epoch(state, key)
+            return engine.train_epoch(*arguments)
 
         return engine._replace(train_epoch=train_epoch)
 
@@ -109,7 +109,7 @@ def nobody(_):
 
 def poison(steps):
     """Data that are NaN in a range of steps."""
-    toy.make_task = functools.partial(toy.make_task, poison=steps)
+    toy_task.LineTask = functools.partial(toy_task.LineTask, poison=tuple(steps))
 
 
 def other_clock(seconds):
@@ -137,8 +137,8 @@ def train(workdir, config, trouble):
         TROUBLE[name](argument)
     try:
         with process.control_process() as control:
-            task, folder = toy.make_task(), pathlib.Path(workdir)
-            loop.train(toy.make_config(**config), task, folder, control=control)
+            task, folder = toy_task.LineTask(), pathlib.Path(workdir)
+            toy_task.train(toy_task.make_config(**config), task, folder, control=control)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return door.USER_ERROR_STATUS
