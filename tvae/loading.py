@@ -12,14 +12,13 @@ from ml_collections import ConfigDict
 
 from tvae import config as config_lib
 from tvae.convert import configuration as modules
-from tvae.description import Description
 from tvae.domains import registry
 from tvae.domains.dual_vae import views as dual_vae
 from tvae.domains.dual_vae.module import DualVAE
 from tvae.domains.projected_vae import views as projected_vae
 from tvae.engine import loop
 from tvae.errors import UserError
-from tvae.model import Model
+from tvae.model import Description, Model
 from tvae.runs import log as writers
 from tvae.runs import params as parameters
 from tvae.runs import workdir
@@ -139,11 +138,9 @@ def _native(folder: pathlib.Path, params: Any, card: dict[str, Any], config: Con
     description = Description(
         path=folder,
         task=config.task,
-        module=views.module,
         views=views,
         config=config,
         card=card,
-        recorded=card.get("metrics", {}),
     )
     return _checked(params, description)
 
@@ -159,11 +156,9 @@ def _converted(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> M
     description = Description(
         path=folder,
         task="dual_vae" if isinstance(module, DualVAE) else "projected_vae",
-        module=module,
         views=views,
         config=None,
-        card=metadata,
-        recorded={"eval/rho": rho} if isinstance(rho, (int, float)) else {},
+        card={"metrics": {"eval/rho": rho} if isinstance(rho, (int, float)) else {}} | metadata,
     )
     return _checked(params, description)
 
@@ -173,7 +168,7 @@ def _checked(params: Any, description: Description) -> Model:
     params = jax.tree.map(jnp.asarray, params)
     model = Model(params, description)
     try:
-        jax.eval_shape(lambda: model.encode(jnp.zeros(model.n_digits)))
+        jax.eval_shape(lambda: model.views.encode(params, model.views.examples(1)))
         for name in model.embeddings:
             jax.eval_shape(lambda n=name: model.curvature(n))
         for space, names in model.decoders.items():

@@ -17,7 +17,7 @@ from tvae.metrics.definitions import definition
 def measured(name):
     """A shipped model, and how its latent space is used."""
     model = tvae.load(REPOSITORY / "checkpoints" / name)
-    return model, latent_use.measure(model.description.views, model.params)
+    return model, latent_use.measure(model.views, model.params)
 
 
 def test_every_dimension_of_v6_is_informative():
@@ -34,7 +34,7 @@ def test_every_dimension_of_v6_is_informative():
     norm = float(jnp.linalg.norm(point))
     mean = 2.0 * math.atanh(norm) / norm * point / scale
     x = padic.values(one)
-    posteriors = model.description.views.posteriors(model.params, x)
+    posteriors = model.views.posteriors(model.params, x)
     [(mean_here, logvar_here)] = posteriors.values()
     np.testing.assert_allclose(mean_here[0], mean, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(jnp.exp(logvar_here[0]), jnp.exp(logvar) / scale**2, rtol=1e-4)

@@ -167,7 +167,7 @@ def _against_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -
 
 def measure(model: Model) -> dict[str, Any]:
     """Everything that the weights alone tell: final metrics and the use of the latent space."""
-    latent = latent_use.measure(model.description.views, model.params)
+    latent = latent_use.measure(model.views, model.params)
     return model.metrics() | writers.to_plain(jax.device_get(latent))
 
 

@@ -26,4 +26,4 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("--checkpoint: expected a folder such as checkpoints/v6")
     model = loading.load(_CHECKPOINT.value)
     show = listing.FORMATS[_FORMAT.value]
-    sys.stdout.write(show(model.metrics(), n_digits=model.n_digits))
+    sys.stdout.write(show(model.metrics(), n_digits=model.input_shape[0]))
