@@ -191,7 +191,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(repository, run, quickly, mo
         (target / "programs").mkdir(parents=True)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(production.exported, "write", full)
+    monkeypatch.setattr(production, "export_model", full)
     with pytest.raises(UserError, match="No space left on device"):
         production.promote(repository, SECOND)
     assert not (repository.root / ".staging").exists()
