@@ -16,6 +16,7 @@ from absl.testing import flagsaver
 
 from tests.conftest import REPOSITORY
 from tests.convert.test_importer import GOLDEN, GOLDEN_FILE, PUBLISHED, weights
+from tests.support import toy_task
 from tests.support.torch_files import Call, hostile, same, save
 from tvae import config as config_lib
 from tvae import convert_torch_ckpt
@@ -262,7 +263,7 @@ def test_verify_measures_files_that_record_nothing() -> None:
 def test_adopted_moments_give_adams_next_step() -> None:
     params = {"a": jnp.array([1.0, -2.0]), "b": jnp.array([[0.5]]), "c": jnp.ones(1)}
     labels = {"a": "vae", "b": "vae", "c": optim.FROZEN}
-    settings = optim.OptimizerSettings(weight_decay=0.01, grad_clip=1e9)
+    settings = toy_task.optimizer_settings(weight_decay=0.01, grad_clip=1e9)
     tx = optim.make_optimizer(labels, {"vae": 1.0}, set(), settings)
     moments = {
         "exp_avg": {"a": np.array([0.1, 0.2]), "b": np.array([[0.3]]), "c": np.zeros(1)},

@@ -10,12 +10,12 @@ import pytest
 
 from tests.support import toy_task as toy
 from tvae.cli import command as door
-from tvae.engine import loop, optim, step
+from tvae.engine import loop, step
 from tvae.errors import UserError
 
 
 def make_engine(task, limit=10):
-    return step.make_engine(task, optim.OptimizerSettings(max_nonfinite_steps=limit))
+    return step.make_engine(task, toy.optimizer_settings(max_nonfinite_steps=limit))
 
 
 def rooted(outputs, batch):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.support import toy_task
 from tvae.engine import optim
 
 PARAMS = {"a": {"w": jnp.asarray([1.0, -2.0])}, "b": {"w": jnp.asarray([3.0])}}
@@ -17,7 +18,7 @@ def labels(b="frozen"):
 
 
 def settings(**changes):
-    return optim.OptimizerSettings(**({"weight_decay": 0.1, "grad_clip": 1.0} | changes))
+    return toy_task.optimizer_settings(**({"weight_decay": 0.1, "grad_clip": 1.0} | changes))
 
 
 def update(tx, state, grads=GRADS, label_tree=None, gates=None):

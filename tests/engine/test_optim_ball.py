@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.support import toy_task
 from tvae.engine import optim, riemannian
 from tvae.errors import UserError
 
@@ -15,7 +16,7 @@ RATE = jnp.float32(0.01)
 
 def make(kind, ball_of, gated=frozenset()):
     labels = optim.label_groups(PARAMS, lambda _: "all")
-    settings = optim.OptimizerSettings(kind=kind, weight_decay=0.1, grad_clip=100.0)
+    settings = toy_task.optimizer_settings(kind=kind, weight_decay=0.1, grad_clip=100.0)
     balls = optim.label_balls(PARAMS, ball_of)
     return optim.make_optimizer(labels, {"all": 0.5}, set(gated), settings, balls)
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from tvae.engine import config as engine
+from tvae.engine import optim
 from tvae.engine.task import Observation, Task
 from tvae.fields import make_config as config_of
 
@@ -18,6 +19,12 @@ def make_config(**changes):
     config.checkpoint.every_epochs = 1
     config.update_from_flattened_dict(changes)
     return config
+
+
+def optimizer_settings(**changes):
+    """The default optimizer with some changes."""
+    optimizer = config_of(engine.FIELDS).optimizer.to_dict()
+    return optim.OptimizerSettings(**(optimizer | changes))
 
 
 def make_task(poison=None):

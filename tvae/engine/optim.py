@@ -121,13 +121,13 @@ class OptimizerSettings:
         finite, before the run stops.
     """
 
-    kind: str = "adamw"
-    weight_decay: float = 1e-4
-    b1: float = 0.9
-    b2: float = 0.999
-    eps: float = 1e-8
-    grad_clip: float = 1.0
-    max_nonfinite_steps: int = 10
+    kind: str
+    weight_decay: float
+    b1: float
+    b2: float
+    eps: float
+    grad_clip: float
+    max_nonfinite_steps: int
 
 
 def _descend(settings: OptimizerSettings, factor: float) -> optax.GradientTransformationExtraArgs:

@@ -77,7 +77,7 @@ def make_train_step(
     labels: Any,
     *,
     grad_clip: float,
-    max_nonfinite: int = optim.OptimizerSettings.max_nonfinite_steps,
+    max_nonfinite: int,
 ) -> Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Metrics]]:
     """The step ``(state, batch, run_key) -> (state, metrics)`` of a task.
 

@@ -61,13 +61,13 @@ class Dynamics:
 class Permeability:
     """Static shape of rho over the epochs; fields as in ``config.coupling``."""
 
-    rho_min: float = 0.1
-    rho_consolidated: float = 0.3
-    rho_max: float = 0.7
-    isolation_epochs: int = 40
-    consolidation_end: int = 120
-    resonant_ramp_epochs: int = 80
-    ultra_epoch: int = 250
+    rho_min: float
+    rho_consolidated: float
+    rho_max: float
+    isolation_epochs: int
+    consolidation_end: int
+    resonant_ramp_epochs: int
+    ultra_epoch: int
 
 
 def init_dynamics(*, lambda_start: float, lambda3: float, rho: float) -> Dynamics:

@@ -34,26 +34,26 @@ class HomeostasisConfig(NamedTuple):
       q_tolerance: loss of Q over a cycle that is still not worth tightening for.
     """
 
-    enabled: Numeric = True
-    coverage_freeze: Numeric = 0.995
-    coverage_unfreeze: Numeric = 1.0
-    coverage_floor: Numeric = 0.95
-    coverage_ceiling: Numeric = 1.0
-    coverage_gap: Numeric = 0.005
-    stall_patience: Numeric = 5
-    plateau_threshold: Numeric = 0.001
-    plateau_patience: Numeric = 5
-    plateau_patience_ceiling: Numeric = 15
-    degradation: Numeric = 0.01
-    grad_threshold: Numeric = 0.01
-    grad_patience: Numeric = 3
-    grad_patience_ceiling: Numeric = 10
-    grad_revival: Numeric = 2.0
-    warmup: Numeric = 5
-    hysteresis: Numeric = 3
-    annealing: Numeric = True
-    annealing_step: Numeric = 0.005
-    q_tolerance: Numeric = 0.05
+    enabled: Numeric
+    coverage_freeze: Numeric
+    coverage_unfreeze: Numeric
+    coverage_floor: Numeric
+    coverage_ceiling: Numeric
+    coverage_gap: Numeric
+    stall_patience: Numeric
+    plateau_threshold: Numeric
+    plateau_patience: Numeric
+    plateau_patience_ceiling: Numeric
+    degradation: Numeric
+    grad_threshold: Numeric
+    grad_patience: Numeric
+    grad_patience_ceiling: Numeric
+    grad_revival: Numeric
+    warmup: Numeric
+    hysteresis: Numeric
+    annealing: Numeric
+    annealing_step: Numeric
+    q_tolerance: Numeric
 
 
 class Corrections(NamedTuple):
@@ -184,9 +184,6 @@ def init_homeostasis(
 
     Returns:
       A :class:`HomeostasisState`.
-
-    >>> init_homeostasis(HomeostasisConfig()).frozen.tolist()
-    [True, False, False]
     """
     zeros = jnp.zeros(3, jnp.int32)
     first, best = (jnp.nan, -jnp.inf) if corrections.seeded_cycles else (0.0, 0.0)
