@@ -13,9 +13,9 @@ import pytest
 
 import tvae
 from tests.conftest import REPOSITORY, load_config
-from tests.convert.test_importer import GOLDEN, PUBLISHED, weights
 from tests.domains.projected_vae.test_task import small
 from tests.support.production_cases import FAST_COMPILE
+from tests.support.torch_checkpoints import GOLDEN, PUBLISHED, weights
 from tvae import config as config_lib
 from tvae.convert import folders, names
 from tvae.convert.importer import import_checkpoint
@@ -235,7 +235,7 @@ def test_converted_checkpoints_load(tmp_path):
     v5_5 = import_checkpoint(GOLDEN)
     folders.write_folder(tmp_path / "v5_5", v5_5)
     model = tvae.load(tmp_path / "v5_5")
-    assert (model.task, model.config) == ("dual_vae", None)
+    assert (model.task, model.config.task) == ("dual_vae", "dual_vae")
     assert model.encode([3]).mu_b.shape == (1, 16)
     v5_11 = names.projected_vae(16, **PUBLISHED | {"n_layers": 1, "dropout": False})
     model = converted(tmp_path / "v5_11", {}, v5_11)

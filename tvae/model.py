@@ -106,8 +106,11 @@ class Model:
         return self.description.task
 
     @property
-    def config(self) -> ConfigDict | None:
-        """The configuration it was trained with; None for converted checkpoints."""
+    def config(self) -> ConfigDict:
+        """Its configuration, complete.
+
+        That of a converted checkpoint describes the model; its fields of training are defaults.
+        """
         return self.description.config
 
     @property
@@ -272,14 +275,13 @@ class Model:
         The same figures as at the end of training (prior draws use the same key), without those
         that the parameters do not determine: ``val/*`` and ``train/*``. The coupled figures of v5.5
         need the permeability ``eval/rho`` of the last epoch and are left out where it is not
-        recorded.
+        recorded; those of the split's parts, where the weights were trained on another split.
 
         Returns:
           Metric key, see :mod:`tvae.metrics.definitions`, -> number or list of numbers. Takes
           seconds, most of them compiling: not for ``jit``.
         """
-        seed = 0 if self.config is None else self.config.seed
-        key = step.purpose_key(jax.random.key(seed), step.Purpose.FINAL_EVALUATE)
+        key = step.purpose_key(jax.random.key(self.config.seed), step.Purpose.FINAL_EVALUATE)
         measured = self.views.measure(self.params, key, self.card.get("metrics", {}))
         return log.to_plain(jax.device_get(measured))
 

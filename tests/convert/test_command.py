@@ -15,8 +15,8 @@ import pytest
 from absl.testing import flagsaver
 
 from tests.conftest import REPOSITORY
-from tests.convert.test_importer import GOLDEN, GOLDEN_FILE, PUBLISHED, weights
 from tests.support import toy_task
+from tests.support.torch_checkpoints import GOLDEN, GOLDEN_FILE, PUBLISHED, weights
 from tests.support.torch_files import Call, hostile, same, save
 from tvae import config as config_lib
 from tvae import convert_torch_ckpt

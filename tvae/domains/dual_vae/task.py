@@ -254,7 +254,8 @@ class DualVAETask:
 
     def final_evaluate(self, params: Params, aux: Dynamics, key: jax.Array) -> Metrics:
         """Everything that is worth reporting once."""
-        measured = evaluation.measure(self.model, params, key, rho=aux.rho, split=self.split)
+        split = self.split if self.config.evaluation.by_split else None
+        measured = evaluation.measure(self.model, params, key, rho=aux.rho, split=split)
         return jax.jit(self.validation)(params, aux) | measured
 
     def task(self) -> Task:
