@@ -236,7 +236,14 @@ def test_converted_checkpoints_load(tmp_path):
     folders.write_folder(tmp_path / "v5_5", v5_5)
     model = tvae.load(tmp_path / "v5_5")
     assert (model.task, model.config.task) == ("dual_vae", "dual_vae")
+    assert not model.config.evaluation.by_split
     assert model.encode([3]).mu_b.shape == (1, 16)
+    # Conversions by earlier versions carry no configuration: it is derived when they are read.
+    early = {k: v for k, v in v5_5.metadata.items() if k not in ("config", "metrics")}
+    folders.write_folder(tmp_path / "early", v5_5._replace(metadata=early))
+    derived = tvae.load(tmp_path / "early")
+    assert derived.config.to_json() == model.config.to_json()
+    assert derived.card["metrics"] == model.card["metrics"] == {"eval/rho": GOLDEN["rho"]}
     v5_11 = names.projected_vae(16, **PUBLISHED | {"n_layers": 1, "dropout": False})
     model = converted(tmp_path / "v5_11", {}, v5_11)
     assert (model.task, model.space, model.embeddings) == ("projected_vae", "latent", ("a", "b"))

@@ -283,9 +283,16 @@ def test_settings_of_the_checkpoint_reach_the_module() -> None:
     projection = module_of(import_checkpoint(payload)).projection
     assert dataclasses.asdict(projection)["dropout"] == 0.3
     assert projection.max_norm == pytest.approx(0.5 * 2**0.5)
-    payload["config"] = {"model": {"max_radius": "wide"}}
-    with pytest.raises(UserError, match="max_radius"):
-        module_of(import_checkpoint(payload))
+    refused = {
+        "max_radius": "wide",
+        "max_norm": 1.5,
+        "curvature": -1,
+        "projection_dropout": -1,
+    }
+    for name, value in refused.items():
+        payload["config"] = {"model": {name.replace("norm", "radius"): value}}
+        with pytest.raises(UserError, match=rf"config\.model\.{name}"):
+            import_checkpoint(payload)
 
 
 WHOLE = import_checkpoint(read_torch_file(SMALL_FILE))

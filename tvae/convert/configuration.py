@@ -90,8 +90,9 @@ def _describe_projected_vae(config: ConfigDict, metadata: Mapping[str, Any]) -> 
     config.projection_width, config.projection_layers = sizes["width"], sizes["n_layers"]
     config.projection_dropout = settings["projection_dropout"] if sizes["dropout"] else 0.0
     config.curvature, config.learnable_curvature = settings["curvature"], True
-    # The reference system's radius is absolute, ours is in units of the ball's.
-    config.max_norm = settings["max_radius"] * math.sqrt(max(settings["curvature"], 0.0))
+    if config.curvature > 0:
+        # The reference system's radius is absolute, ours is in units of the ball's.
+        config.max_norm = settings["max_radius"] * math.sqrt(config.curvature)
     config.controller = sizes["use_controller"]
 
 
