@@ -67,14 +67,14 @@ class Description:
       path: the checkpoint's folder.
       task: name of its domain.
       views: the functions of the model.
-      config: its configuration, complete; None where the checkpoint carries none (converted ones).
+      config: its configuration, complete.
       card: the checkpoint's own record: ``command``, ``run``, ``metrics``, as far as known.
     """
 
     path: pathlib.Path
     task: str
     views: Views
-    config: ConfigDict | None
+    config: ConfigDict
     card: Mapping[str, Any]
 
 
