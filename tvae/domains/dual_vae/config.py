@@ -95,7 +95,7 @@ FIELDS: dict[str, Field] = {
     "evaluation.argmax_draws": Field(0, at_least(0),
         "argmax prior samples per evaluation and VAE; 0 = none"),
     "evaluation.by_split": Field(True, BOOLEAN,
-        "measure reconstruction also on the parts of the split; False for weights of another split"),
+        "also measure reconstruction on the split's parts; False for weights of another split"),
 }
 # fmt: on
 
