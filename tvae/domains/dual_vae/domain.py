@@ -4,11 +4,12 @@ from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
+from tvae.domains.dual_vae import evaluation
 from tvae.domains.dual_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.dual_vae.task import make_domain
 from tvae.domains.dual_vae.views import make_views
-from tvae.domains.operations.reporting import CURVES, define
+from tvae.domains.operations.reporting import CURVES, define_with
 from tvae.domains.views import Views
 
 
@@ -41,7 +42,7 @@ DOMAIN = Domain(
     tiny=TINY,
     make_task=lambda config: make_domain(config).task(),
     make_views=views_of,
-    define=define,
+    define=define_with(evaluation.DEFINITIONS),
     aspects=aspects,
     curves=CURVES,
     held_out=tuple(

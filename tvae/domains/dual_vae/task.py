@@ -16,7 +16,7 @@ from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.operations import data
 from tvae.engine.task import Metrics, Observation, Params, Task
 from tvae.geometry import padic as ternary
-from tvae.losses import divergence, reconstruction, regularizers
+from tvae.losses import divergence, levels, likelihood, regularizers
 from tvae.metrics import latent
 
 
@@ -115,7 +115,7 @@ class DualVAETask:
         def digit(batch: data.Batch) -> jax.Array:
             return ternary.digits(batch.index, n_digits=self.model.n_digits)
 
-        mean, cross_entropy = regularizers.masked_mean, reconstruction.cross_entropy
+        mean, cross_entropy = levels.masked_mean, likelihood.cross_entropy
         loss, dyn = self.config.loss, self.config.dynamics
         terms: dict[str, Callable[[Outputs, data.Batch], jax.Array]] = {
             "cross_entropy_a": lambda o, b: mean(cross_entropy(o.vae.logits_a, digit(b)), b.mask),

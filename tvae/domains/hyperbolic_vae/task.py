@@ -19,8 +19,8 @@ from tvae.engine.learning_rate import make_learning_rate
 from tvae.engine.task import Metrics, Observation, Params, Task
 from tvae.geometry import padic as ternary
 from tvae.geometry import poincare, wrapped_normal
-from tvae.losses import intervals
-from tvae.losses.reconstruction import cross_entropy
+from tvae.losses import distances
+from tvae.losses.likelihood import cross_entropy
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
 from tvae.models.projections import HyperbolicProjection
@@ -197,12 +197,12 @@ class HyperbolicVAETask:
         """Hyperbolic radii against their operations' intervals."""
         weight = jnp.asarray(self.tables.weight)[batch.index]
         radius, table = outputs.vae.ball.hyperbolic_radius, jnp.asarray(self.tables.radius)
-        return intervals.weighted_interval(radius, batch.index, table, weight)
+        return distances.weighted_interval(radius, batch.index, table, weight)
 
     def _tree(self, outputs: Outputs, batch: Batch) -> jax.Array:
         """Hyperbolic distances against the intervals of v(i - j), each valuation alike."""
         pairs = self.tables.pairs
-        return intervals.weighted_interval(
+        return distances.weighted_interval(
             outputs.distance,
             jnp.asarray(pairs.valuation),
             jnp.asarray(self.tables.tree),
@@ -213,7 +213,7 @@ class HyperbolicVAETask:
         """Euclidean distances against the intervals of the level gap, all pairs alike."""
         data, pairs = self.config.data, self.tables.pairs
         level = jnp.asarray(self.tables.level)[batch.index[: data.block]]
-        return intervals.weighted_interval(
+        return distances.weighted_interval(
             outputs.chord,
             jnp.abs(level[: data.anchors, None] - level[None, :]),
             jnp.asarray(self.tables.chord),

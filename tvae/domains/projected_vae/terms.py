@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from tvae.domains.projected_vae import zero_structure as zero
+from tvae.domains.operations.tree import TREE
+from tvae.domains.projected_vae import zero_structure
 from tvae.domains.projected_vae.module import ProjectedVAEOutputs
 from tvae.engine.task import Metrics
 from tvae.geometry import padic as ternary
 from tvae.geometry import poincare
-from tvae.losses import geodesic, monotonic, radial, rank, reconstruction, rich_hierarchy
+from tvae.losses import distances, level_means, likelihood, radial, ranking
 from tvae.losses.levels import target_radius
 from tvae.losses.pairs import Pairs, sample_pairs
 from tvae.models.controllers import Control
@@ -131,24 +132,25 @@ class Objective:
             euclidean = self.config.legacy.euclidean_reference
             return start.euclidean_norm if euclidean else start.hyperbolic_radius
         index = jnp.arange(ternary.count())
-        valuation, bounds = ternary.valuation(index), self.bounds(start.c)
-        spacing = (bounds["outer"] - bounds["inner"]) / ternary.N_DIGITS
-        last_digit = index // 3**valuation % 3
+        valuation, bounds = TREE.level(index), self.bounds(start.c)
+        spacing = (bounds["outer"] - bounds["inner"]) / TREE.depth
+        last_digit = index // TREE.p**valuation % TREE.p
         side = (last_digit == 2).astype(jnp.float32) - (last_digit == 1)
-        return target_radius(valuation, **bounds) + loss.richness_spread * spacing * side
+        return target_radius(valuation, tree=TREE, **bounds) + loss.richness_spread * spacing * side
 
     def coverage(self, outputs: Outputs, index: jax.Array) -> jax.Array:
         """A's cross-entropy, mean over rows and digits (nats per digit)."""
-        rows = reconstruction.cross_entropy(outputs.vae.logits_a, ternary.digits(index))
+        rows = likelihood.cross_entropy(outputs.vae.logits_a, ternary.digits(index))
         return rows.mean() / ternary.N_DIGITS
 
-    def rich(self, outputs: Outputs) -> rich_hierarchy.RichHierarchyTerms:
+    def rich(self, outputs: Outputs) -> level_means.RichHierarchyTerms:
         """The three terms on B's level statistics."""
         ball = outputs.vae.ball_b
-        return rich_hierarchy.rich_hierarchy(
+        return level_means.rich_hierarchy(
             ball.hyperbolic_radius,
             outputs.valuation,
             outputs.reference_radius,
+            tree=TREE,
             **self.bounds(ball.c),
             min_richness_ratio=self.config.loss.min_richness_ratio,
         )
@@ -157,9 +159,9 @@ class Objective:
         """Squared distances from the radial targets, and the margin; the controller's factor."""
         ball, pairs = outputs.side(encoder)
         radius, valuation, bounds = ball.hyperbolic_radius, outputs.valuation, self.bounds(ball.c)
-        weight = radial.exponential_weight(valuation)
-        value = radial.radial_hierarchy(radius, valuation, weight=weight, **bounds)
-        margin = radial.radial_margin(radius, valuation, pairs=pairs.margin, **bounds)
+        rows = radial.radial_hierarchy(radius, valuation, tree=TREE, **bounds)
+        value = (radial.exponential_weight(valuation) * rows).mean()
+        margin = radial.radial_margin(radius, valuation, tree=TREE, pairs=pairs.margin, **bounds)
         value += self.config.loss.margin_weight * margin
         return value * outputs.control.weight_radial if self.config.model.controller else value
 
@@ -167,20 +169,21 @@ class Objective:
         """Order of the radii of pairs."""
         ball, pairs = outputs.side(encoder)
         temperature = self.config.loss.rank_temperature
-        return rank.global_rank(
+        return ranking.global_rank(
             ball.hyperbolic_radius, outputs.valuation, temperature=temperature, pairs=pairs.rank
         )
 
     def geodesic(self, outputs: Outputs, index: jax.Array, *, encoder: str) -> jax.Array:
         """Distances of pairs against the 3-adic ones; the controller's tau."""
         ball, pairs = outputs.side(encoder)
-        value = geodesic.padic_geodesic(
+        value = distances.tree_geodesic(
             ball.z,
             index,
+            tree=TREE,
             c=ball.c,
             pairs=pairs.geodesic,
             max_distance=self.config.loss.geodesic_max_distance,
-            valuation_scale=self.config.loss.geodesic_scale,
+            level_scale=self.config.loss.geodesic_scale,
         )
         return value * outputs.control.tau if self.config.model.controller else value
 
@@ -189,29 +192,32 @@ class Objective:
         ball = outputs.side(encoder)[0]
         radius, loss = ball.hyperbolic_radius, self.config.loss
         bounds = self.bounds(ball.c)
-        valuation = zero.zero_valuation_loss(
+        valuation = zero_structure.zero_valuation_loss(
             radius, index, inner=bounds["inner"], outer=bounds["outer"]
-        )
-        sparsity = zero.zero_sparsity_loss(radius, index)
+        ).mean()
+        sparsity = zero_structure.zero_sparsity_loss(radius, index)
         return loss.zero_valuation_weight * valuation + loss.zero_sparsity_weight * sparsity
 
     def monotonic(self, outputs: Outputs, _: jax.Array, *, encoder: str) -> jax.Array:
         """Order and targets of the level means."""
         ball = outputs.side(encoder)[0]
-        radius = ball.hyperbolic_radius
-        terms = monotonic.monotonic_radial(radius, outputs.valuation, **self.bounds(ball.c))
+        terms = level_means.monotonic_radial(
+            ball.hyperbolic_radius, outputs.valuation, tree=TREE, **self.bounds(ball.c)
+        )
         return terms.order + 0.5 * terms.target
 
     def stratification(self, outputs: Outputs, _: jax.Array, *, encoder: str) -> jax.Array:
         """Smooth distances from the radial targets."""
         ball = outputs.side(encoder)[0]
         bounds = self.bounds(ball.c)
-        return radial.radial_stratification(
+        rows = radial.radial_stratification(
             ball.hyperbolic_radius,
             outputs.valuation,
+            tree=TREE,
             inner=bounds["inner"],
             outer=bounds["outer"],
         )
+        return rows.mean()
 
     def control_penalty(self, outputs: Outputs, _: jax.Array) -> jax.Array:
         """Keeps the controller from switching the geodesic term off (v5.11)."""
