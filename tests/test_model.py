@@ -13,9 +13,9 @@ import pytest
 
 import tvae
 from tests.conftest import REPOSITORY, load_config
-from tests.convert.test_importer import GOLDEN, PUBLISHED, weights
 from tests.domains.projected_vae.test_task import small
 from tests.support.production_cases import FAST_COMPILE
+from tests.support.torch_checkpoints import GOLDEN, PUBLISHED, weights
 from tvae import config as config_lib
 from tvae.convert import folders, names
 from tvae.convert.importer import import_checkpoint
@@ -23,8 +23,7 @@ from tvae.convert.torch_file.reader import read_torch_file
 from tvae.domains import registry
 from tvae.engine import loop, optim, step, stopping
 from tvae.errors import UserError
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare
+from tvae.geometry import padic, poincare
 from tvae.runs import checkpoint, workdir
 from tvae.runs import params as parameters
 
@@ -92,7 +91,7 @@ def test_shapes_and_absences(shipped):
     assert v5_12.embeddings == ("a", "b")
     assert v5_12.decoders == {"ball": ("a",), "latent": ("a",)}
     assert (v5_5.embeddings, v5_5.decoders) == ((), {"latent": ("a", "b")})
-    with pytest.raises(UserError, match="task dual_vae has none, it has no ball"):
+    with pytest.raises(UserError, match="embedding: a model of task dual_vae has none"):
         v5_5.embed([0])
     with pytest.raises(UserError, match="expected one of 'a' for task hyperbolic_vae, got 'b'"):
         v6.embed([0], "b")
@@ -111,7 +110,7 @@ def test_indices_and_digits_are_the_same_operations(shipped):
     model = shipped["v6"]
     index = np.asarray([0, 5, 9841, 19_682])
     expected = model.embed(index)
-    values = np.asarray(ternary.values(index))
+    values = np.asarray(padic.values(index))
     np.testing.assert_array_equal(model.embed(values), expected)
     np.testing.assert_array_equal(model.embed(values.astype(np.int8)), expected)
     np.testing.assert_allclose(model.embed(5), expected[1], atol=1e-6)
@@ -136,8 +135,8 @@ def test_what_is_no_operation_is_refused(shipped, x, message):
 
 def test_every_operation_decodes_from_the_space_that_is_named(shipped):
     """Exactly from the ball in v6 and v5.12.4, from latents in v5.5; and v5.12.4 past the ball."""
-    index = jnp.arange(ternary.count())
-    digit = ternary.digits(index)
+    index = jnp.arange(padic.count())
+    digit = padic.digits(index)
 
     def share(logits):
         return float((logits.argmax(-1) == digit).all(-1).mean())
@@ -155,7 +154,7 @@ def test_every_operation_decodes_from_the_space_that_is_named(shipped):
 def test_jit_vmap_and_grad_compose(shipped):
     model = shipped["v6"]
     index = jnp.arange(6)
-    x = ternary.values(index)
+    x = padic.values(index)
     points = model.embed(index)
     np.testing.assert_allclose(jax.jit(model.embed)(index), points, atol=1e-6)
     np.testing.assert_allclose(jax.vmap(model.embed)(x), points, atol=1e-6)
@@ -180,10 +179,10 @@ def test_neighbours_are_the_nearest(shipped):
     model = shipped["v6"]
     query = jnp.asarray([0, 1, 4000])
     found = model.nearest(query, 5)
-    points = model.embed(jnp.arange(ternary.count()))
+    points = model.embed(jnp.arange(padic.count()))
     distance = poincare.pairwise_distance(points[query], points, c=model.curvature())
     np.testing.assert_allclose(found.distance, jnp.sort(distance)[:, 1:6], rtol=1e-4)
-    assert ternary.pair_valuation(query, found.neighbour[:, 0]).tolist() == [8, 8, 8]
+    assert padic.pair_valuation(query, found.neighbour[:, 0]).tolist() == [8, 8, 8]
     neighbour, distance = model.nearest(4000, 5)
     np.testing.assert_array_equal(neighbour, found.neighbour[2])
     np.testing.assert_allclose(distance, found.distance[2], rtol=1e-6)
@@ -196,8 +195,8 @@ def test_samples_are_operations_of_the_prior(shipped, name):
     model = shipped[name]
     draw = model.sample(jax.random.key(3), 64)
     assert draw.z.shape == (64, 16)
-    assert draw.logits.shape == (64, 9, 3)
-    np.testing.assert_allclose(draw.logits, model.decode(draw.z), atol=1e-5)
+    assert draw.outputs.shape == (64, 9, 3)
+    np.testing.assert_allclose(draw.outputs, model.decode(draw.z), atol=1e-5)
     assert len(set(draw.index.tolist())) > 32
     if model.space == "ball":
         assert float(jnp.linalg.norm(draw.z, axis=-1).max()) < 1.0
@@ -207,13 +206,13 @@ def test_a_working_directory_loads_its_newest_checkpoint(tmp_path):
     params = write_run(tmp_path / "run", load_config("fast"))
     model = tvae.load(tmp_path / "run")
     jax.tree.map(np.testing.assert_array_equal, model.params, params)
-    assert (model.n_digits, model.n_operations, model.latent_dim) == (5, 243, 8)
+    assert (model.input_shape, model.n_items, model.latent_dim) == ((5,), 243, 8)
     assert model.encode(jnp.arange(243)).mu_b.shape == (243, 8)
     assert model.card["command"].startswith("python -m tvae.main")
     assert model.card["metrics"] == {}
     # The permeability of the coupled pass is known when the run has ended.
     (tmp_path / "run" / "metrics.json").write_text('{"eval/rho": 0.25}')
-    assert tvae.load(tmp_path / "run").description.recorded == {"eval/rho": 0.25}
+    assert tvae.load(tmp_path / "run").card["metrics"] == {"eval/rho": 0.25}
 
 
 def test_a_run_is_read_without_the_base_that_it_started_from(tmp_path):
@@ -236,8 +235,15 @@ def test_converted_checkpoints_load(tmp_path):
     v5_5 = import_checkpoint(GOLDEN)
     folders.write_folder(tmp_path / "v5_5", v5_5)
     model = tvae.load(tmp_path / "v5_5")
-    assert (model.task, model.config) == ("dual_vae", None)
+    assert (model.task, model.config.task) == ("dual_vae", "dual_vae")
+    assert not model.config.evaluation.by_split
     assert model.encode([3]).mu_b.shape == (1, 16)
+    # Conversions by earlier versions carry no configuration: it is derived when they are read.
+    early = {k: v for k, v in v5_5.metadata.items() if k not in ("config", "metrics")}
+    folders.write_folder(tmp_path / "early", v5_5._replace(metadata=early))
+    derived = tvae.load(tmp_path / "early")
+    assert derived.config.to_json() == model.config.to_json()
+    assert derived.card["metrics"] == model.card["metrics"] == {"eval/rho": GOLDEN["rho"]}
     v5_11 = names.projected_vae(16, **PUBLISHED | {"n_layers": 1, "dropout": False})
     model = converted(tmp_path / "v5_11", {}, v5_11)
     assert (model.task, model.space, model.embeddings) == ("projected_vae", "latent", ("a", "b"))

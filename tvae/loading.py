@@ -11,15 +11,11 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from tvae import config as config_lib
-from tvae.convert import configuration as modules
-from tvae.description import Description
+from tvae.convert import configuration
 from tvae.domains import registry
-from tvae.domains.dual_vae import views as dual_vae
-from tvae.domains.dual_vae.module import DualVAE
-from tvae.domains.projected_vae import views as projected_vae
 from tvae.engine import loop
 from tvae.errors import UserError
-from tvae.model import Model
+from tvae.model import Description, Model
 from tvae.runs import log as writers
 from tvae.runs import params as parameters
 from tvae.runs import workdir
@@ -119,53 +115,30 @@ def _from_workdir(folder: pathlib.Path) -> Model:
         "run": run,
         "metrics": json.loads(final.read_text()) if final.exists() else {},
     }
-    return _native(folder, params, card, config)
+    return _model(folder, params, card, config)
 
 
 def _from_parameters(folder: pathlib.Path) -> Model:
     """What :func:`tvae.runs.params.save_params` wrote, natively or converted."""
     params, metadata = parameters.load_params(folder)
+    metadata = configuration.with_config(metadata)
     if "config" in metadata:
-        return _native(folder, params, metadata, config_lib.complete(metadata["config"]))
-    if "kind" in metadata and "state" in metadata:
-        return _converted(folder, params, metadata)
+        return _model(folder, params, metadata, config_lib.complete(metadata["config"]))
     raise UserError(
         f"checkpoint {folder}: {parameters.METADATA_FILE} has neither a configuration nor what a "
         "conversion from PyTorch leaves there, so its model is unknown"
     )
 
 
-def _native(folder: pathlib.Path, params: Any, card: dict[str, Any], config: ConfigDict) -> Model:
+def _model(folder: pathlib.Path, params: Any, card: dict[str, Any], config: ConfigDict) -> Model:
     domain = registry.get(config.task)
     views = domain.make_views(config)
     description = Description(
         path=folder,
         task=config.task,
-        module=views.module,
         views=views,
         config=config,
         card=card,
-        recorded=card.get("metrics", {}),
-    )
-    return _checked(params, description)
-
-
-def _converted(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> Model:
-    module = modules.make_module(metadata)
-    views = (
-        dual_vae.make_views(module, None)
-        if isinstance(module, DualVAE)
-        else projected_vae.make_views(module)
-    )
-    rho = metadata["state"].get("rho")
-    description = Description(
-        path=folder,
-        task="dual_vae" if isinstance(module, DualVAE) else "projected_vae",
-        module=module,
-        views=views,
-        config=None,
-        card=metadata,
-        recorded={"eval/rho": rho} if isinstance(rho, (int, float)) else {},
     )
     return _checked(params, description)
 
@@ -175,7 +148,7 @@ def _checked(params: Any, description: Description) -> Model:
     params = jax.tree.map(jnp.asarray, params)
     model = Model(params, description)
     try:
-        jax.eval_shape(lambda: model.encode(jnp.zeros(model.n_digits)))
+        jax.eval_shape(lambda: model.views.encode(params, model.views.examples(1)))
         for name in model.embeddings:
             jax.eval_shape(lambda n=name: model.curvature(n))
         for space, names in model.decoders.items():

@@ -4,11 +4,13 @@
 parameters: close over it, pass it through ``jit``, ``vmap`` or ``grad``, or go below it with
 ``model.params`` and ``model.apply``. Nothing in it changes.
 
-Operations are indices ``(N,)`` or digits -1, 0, +1 ``(N, n_digits)``; see
-:func:`tvae.domains.operations.data.as_values` for what else counts as either.
+What an item is depends on the domain. The operations of the ternary models are indices ``(N,)`` or
+digits -1, 0, +1 ``(N, n_digits)``; see :func:`tvae.domains.operations.data.as_values`.
 """
 
+import dataclasses
 import functools
+import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -19,15 +21,12 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
-from tvae.description import Description
-from tvae.domains.operations.data import as_indices, as_values
-from tvae.domains.views import Points, Posterior
+from tvae.domains.views import Items, Points, Posterior, Views
 from tvae.engine import step
 from tvae.engine.task import Params
 from tvae.errors import UserError
-from tvae.geometry import padic as ternary
 from tvae.metrics import neighbourhood
-from tvae.runs import log as writers
+from tvae.runs import log
 
 _QUERIES_AT_ONCE = 64  # of nearest(): 64 x 19,683 distances are 5 MB
 
@@ -38,25 +37,45 @@ class Draw:
 
     Attributes:
       z: what the decoder read, ``(n, latent_dim)``: points of the ball or latents.
-      logits: ``(n, n_digits, 3)``.
-      index: the operation of the most probable digits, int32 ``(n,)``.
+      outputs: of the decoder, as :meth:`Model.decode` returns them.
+      index: the most probable items, int32 ``(n,)``, -1 for outputs that are not an item; None
+        where the items are not a finite set.
     """
 
     z: jax.Array
-    logits: jax.Array
-    index: jax.Array
+    outputs: jax.Array
+    index: jax.Array | None
 
 
 class Nearest(NamedTuple):
-    """The operations nearest to some, nearest first.
+    """The items nearest to some, nearest first.
 
     Attributes:
-      neighbour: int32 ``(N, k)`` indices; never the operation itself.
+      neighbour: int32 ``(N, k)`` indices; never the item itself.
       distance: hyperbolic, float32 ``(N, k)``.
     """
 
     neighbour: jax.Array
     distance: jax.Array
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Description:
+    """The static part of a :class:`Model`; compared by identity.
+
+    Attributes:
+      path: the checkpoint's folder.
+      task: name of its domain.
+      views: the functions of the model.
+      config: its configuration, complete.
+      card: the checkpoint's own record: ``command``, ``run``, ``metrics``, as far as known.
+    """
+
+    path: pathlib.Path
+    task: str
+    views: Views
+    config: ConfigDict
+    card: Mapping[str, Any]
 
 
 @flax.struct.dataclass(eq=False)
@@ -74,99 +93,126 @@ class Model:
     def __repr__(self) -> str:
         """Task, size and place instead of arrays."""
         numbers = sum(leaf.size for leaf in jax.tree.leaves(self.params))
-        return f"Model(task={self.task!r}, {numbers:,} parameters, {self.description.path})"
+        return f"Model(task={self.task!r}, {numbers:,} parameters, {self.path})"
+
+    @property
+    def path(self) -> pathlib.Path:
+        """The checkpoint's folder."""
+        return self.description.path
 
     @property
     def task(self) -> str:
-        """Name of the task: ``"dual_vae"``, ``"projected_vae"`` or ``"hyperbolic_vae"``."""
+        """Name of the domain, such as ``"dual_vae"`` or ``"hyperbolic_vae"``."""
         return self.description.task
 
     @property
-    def config(self) -> ConfigDict | None:
-        """The configuration it was trained with; None for converted checkpoints."""
+    def config(self) -> ConfigDict:
+        """Its configuration, complete.
+
+        That of a converted checkpoint describes the model; its fields of training are defaults.
+        """
         return self.description.config
 
     @property
     def card(self) -> Mapping[str, Any]:
-        """What the checkpoint says of itself; ``card["metrics"]`` is its model card's table."""
+        """The checkpoint's own record; ``card["metrics"]`` is its model card's table."""
         return self.description.card
 
     @property
+    def views(self) -> Views:
+        """The functions of the model, each of which takes the parameters first."""
+        return self.description.views
+
+    @property
     def module(self) -> nn.Module:
-        """The Flax module."""
-        return self.description.module
+        """The Flax module; its methods run by :meth:`apply`."""
+        return self.views.module
 
     @property
     def apply(self) -> Any:
-        """The module's: ``model.apply({"params": model.params}, ..., method="...")``."""
+        """``module.apply``, such as ``model.apply({"params": model.params}, z, method="decode")``.
+
+        ``model.params`` may be replaced by parameters with a gradient or a batch axis.
+        """
         return self.module.apply
 
     @property
-    def n_digits(self) -> int:
-        """Digits of an operation."""
-        return self.description.views.input_shape[0]
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one item as the encoder takes it, ``(n_digits,)`` of an operation."""
+        return self.views.input_shape
 
     @property
-    def n_operations(self) -> int:
-        """Size of the space, ``3 ** n_digits``."""
-        return ternary.count(n_digits=self.n_digits)
+    def items(self) -> Items:
+        """The finite set of all items.
+
+        Raises:
+          UserError: if the items of this domain are not a finite set.
+        """
+        if self.views.items is None:
+            raise UserError(f"the items of domain {self.task} are not a finite set")
+        return self.views.items
+
+    @property
+    def n_items(self) -> int:
+        """Size of the set of all items, such as 19,683 operations; see :attr:`items`."""
+        return self.items.count
 
     @property
     def latent_dim(self) -> int:
         """Dimension of latents and of the ball."""
-        return self.description.views.latent_dim
+        return self.views.latent_dim
 
     @property
     def embeddings(self) -> tuple[str, ...]:
         """Names that :meth:`embed` takes: ``("a", "b")``, ``("a",)``, or ``()`` without a ball."""
-        return tuple(self.description.views.embed)
+        return tuple(self.views.embed)
 
     @property
     def decoders(self) -> dict[str, tuple[str, ...]]:
         """Names that :meth:`decode` takes, by space; the first space is its default."""
-        return {space: tuple(names) for space, names in self.description.views.decode.items()}
+        return {space: tuple(names) for space, names in self.views.decode.items()}
 
     @property
     def space(self) -> str:
         """What :meth:`decode` reads by default: ``"ball"`` or ``"latent"``."""
-        return self.description.views.space
+        return self.views.space
 
     def encode(self, x: ArrayLike) -> Posterior:
-        """Posterior parameters of operations.
+        """Posterior parameters of items.
 
         Args:
-          x: operations, ``(N,)`` indices or ``(N, n_digits)`` digits.
+          x: N items; operations as ``(N,)`` indices or ``(N, n_digits)`` digits.
 
         Returns:
           ``mu_a, logvar_a, mu_b, logvar_b``, each ``(N, latent_dim)``; those of B are None where
           the model has one encoder.
 
         Raises:
-          UserError: if ``x`` is no operation.
+          UserError: if ``x`` is not made of items.
         """
-        return _encode(self, as_values(x, n_digits=self.n_digits))
+        return _encode(self, self.views.as_input(x))
 
     def embed(self, x: ArrayLike, which: str = "a") -> jax.Array:
         """Points of the Poincaré ball, from the means.
 
         Args:
-          x: operations, ``(N,)`` indices or ``(N, n_digits)`` digits.
+          x: items, as :meth:`encode` takes them.
           which: of :attr:`embeddings`.
 
         Returns:
           float32 ``(N, latent_dim)``, points of the ball of curvature ``-curvature(which)``.
 
         Raises:
-          UserError: if ``x`` is no operation or the model has no such embedding.
+          UserError: if ``x`` is not made of items or the model has no such embedding.
         """
-        return _embed(self, as_values(x, n_digits=self.n_digits), which).z
+        return _embed(self, self.views.as_input(x), which).z
 
     def curvature(self, which: str = "a") -> jax.Array:
         """Curvature magnitude c of an embedding's ball, a float32 scalar."""
-        return _embed(self, jnp.zeros(self.n_digits), which).c
+        return _embed(self, self.views.examples(1)[0], which).c
 
     def decode(self, z: ArrayLike, which: str = "a", *, space: str | None = None) -> jax.Array:
-        """Logits of operations.
+        """Outputs of a decoder, such as logits of operations.
 
         Args:
           z: ``(N, latent_dim)``: points of the ball if ``space`` is ``"ball"``, latents such as
@@ -176,7 +222,8 @@ class Model:
             the ball in v6 and v5.12, latents in v5.5 and v5.11.
 
         Returns:
-          ``(N, n_digits, 3)``; the most probable class of each, minus 1, is the digit.
+          ``(N, ...)``; ``items.read`` finds the most probable items. Those of an operation are
+          logits ``(N, n_digits, 3)``: the most probable class of each, minus 1, is the digit.
 
         Raises:
           UserError: if the model has no such decoder or ``z`` has another dimension.
@@ -195,7 +242,7 @@ class Model:
           which: decoder, of ``decoders[space]`` of the default space.
 
         Returns:
-          The draws, their logits and the most probable operations.
+          The draws, the decoder's outputs and the most probable items.
 
         Raises:
           UserError: if the model has no such decoder.
@@ -203,7 +250,7 @@ class Model:
         return _sample(self, key, n, which)
 
     def nearest(self, index: ArrayLike, k: int, which: str = "a") -> Nearest:
-        """The operations nearest to some, by hyperbolic distance over the whole space.
+        """The items nearest to some, by hyperbolic distance over the whole set.
 
         Args:
           index: int ``(N,)`` or ``()``.
@@ -214,69 +261,68 @@ class Model:
           Their indices and hyperbolic distances, ``(N, k)`` each, nearest first.
 
         Raises:
-          UserError: if ``index`` or ``k`` is out of range or the model has no such embedding.
+          UserError: if ``index`` or ``k`` is out of range, the model has no such embedding, or the
+            items are not a finite set.
         """
-        index = as_indices(index, n_digits=self.n_digits)
-        if not 1 <= k < self.n_operations:
-            raise UserError(f"nearest: expected k in [1, {self.n_operations - 1}], got {k}")
+        index = self.items.as_index(index)
+        if not 1 <= k < self.n_items:
+            raise UserError(f"nearest: expected k in [1, {self.n_items - 1}], got {k}")
         return _nearest(self, index, k, which)
 
     def metrics(self) -> dict[str, Any]:
-        """The task's final evaluation, from deterministic means over all operations.
+        """The final evaluation of the domain, from the parameters.
 
         The same figures as at the end of training (prior draws use the same key), without those
-        that parameters do not tell: ``val/*`` and ``train/*``. The coupled figures of v5.5 need the
-        permeability ``eval/rho`` of the last epoch and are left out where it is not recorded.
+        that the parameters do not determine: ``val/*`` and ``train/*``. The coupled figures of v5.5
+        need the permeability ``eval/rho`` of the last epoch and are left out where it is not
+        recorded; those of the split's parts, where the weights were trained on another split.
 
         Returns:
           Metric key, see :mod:`tvae.metrics.definitions`, -> number or list of numbers. Takes
           seconds, most of them compiling: not for ``jit``.
         """
-        seed = 0 if self.config is None else self.config.seed
-        key = step.purpose_key(jax.random.key(seed), step.Purpose.FINAL_EVALUATE)
-        views = self.description.views
-        measured = views.measure(self.params, key, self.description.recorded)
-        return writers.to_plain(jax.device_get(measured))
+        key = step.purpose_key(jax.random.key(self.config.seed), step.Purpose.FINAL_EVALUATE)
+        measured = self.views.measure(self.params, key, self.card.get("metrics", {}))
+        return log.to_plain(jax.device_get(measured))
 
 
-def _choose(choices: Mapping[str, Any], name: str, what: str, model: Model) -> Any:
+def _choose(choices: Mapping[str, Any], name: str, kind: str, model: Model) -> Any:
     """The entry of that name."""
     if not choices:
-        raise UserError(f"{what}: a model of task {model.task} has none, it has no ball")
+        raise UserError(f"{kind}: a model of task {model.task} has none")
     if name not in choices:
         known = ", ".join(map(repr, choices))
-        raise UserError(f"{what}: expected one of {known} for task {model.task}, got {name!r}")
+        raise UserError(f"{kind}: expected one of {known} for task {model.task}, got {name!r}")
     return choices[name]
 
 
 @jax.jit
 def _encode(model: Model, x: jax.Array) -> Posterior:
-    return model.description.views.encode(model.params, x)
+    return model.views.encode(model.params, x)
 
 
 @functools.partial(jax.jit, static_argnums=2)
 def _embed(model: Model, x: jax.Array, which: str) -> Points:
-    views = model.description.views
-    return _choose(views.embed, which, "embedding", model)(model.params, x)
+    return _choose(model.views.embed, which, "embedding", model)(model.params, x)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _decode(model: Model, z: jax.Array, which: str, space: str) -> jax.Array:
-    by_space = _choose(model.description.views.decode, space, "decoder's space", model)
+    by_space = _choose(model.views.decode, space, "decoder's space", model)
     return _choose(by_space, which, f"decoder of the {space}", model)(model.params, z)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _sample(model: Model, key: jax.Array, n: int, which: str) -> Draw:
-    z = model.description.views.prior(model.params, key, n)
-    logits = _decode(model, z, which, model.space)
-    return Draw(z=z, logits=logits, index=ternary.index_of(jnp.argmax(logits, -1)))
+    z = model.views.prior(model.params, key, n)
+    outputs = _decode(model, z, which, model.space)
+    items = model.views.items
+    return Draw(z=z, outputs=outputs, index=None if items is None else items.read(outputs))
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _nearest(model: Model, index: jax.Array, k: int, which: str) -> Nearest:
-    everything = ternary.values(jnp.arange(model.n_operations), n_digits=model.n_digits)
-    points = _embed(model, everything, which)
+    points = _embed(model, model.items.inputs(jnp.arange(model.n_items)), which)
 
     def search(query: jax.Array) -> Nearest:
         found = neighbourhood.nearest_neighbours(points.z, query[None], c=points.c, k=k)

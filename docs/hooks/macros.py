@@ -26,12 +26,19 @@ from typing import Any
 from absl import flags as absl_flags
 from mkdocs.exceptions import PluginError
 
-from tvae.metrics import definitions
+from tvae.config import default
+from tvae.domains import registry
+from tvae.domains.dual_vae import evaluation as dual_vae
+from tvae.domains.hyperbolic_vae import evaluation as hyperbolic_vae
+from tvae.domains.operations.reporting import PUBLISHED, entries
+from tvae.domains.operations.tree import TREE
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 sys.path.insert(0, str(REPOSITORY / "docs/_generate"))
 import fields  # noqa: E402 - beside the documentation, which is no package
 
+KEYS = (*entries(TREE), *dual_vae.DEFINITIONS, *hyperbolic_vae.DEFINITIONS)
+"""Metric keys without the suffix of an encoder."""
 _MACRO = re.compile(r"\{\{ *(\w+)((?: +[^ }]+)*) *\}\}")
 _TIME = re.compile(r"[Tt]akes (about [\w\s]+?) on two")
 
@@ -86,9 +93,9 @@ def figure(file: str, path: str, form: str, reduce: str = "min") -> str:
 
 
 def value(name: str, form: str) -> str:
-    """What a function without arguments returns, or a constant is, as text."""
+    """A ceiling of the tree of operations, or a constant, as text."""
     found = pkgutil.resolve_name(name)
-    return format(found() if callable(found) else found, form)
+    return format(found(TREE) if callable(found) else found, form)
 
 
 def _flags(module: str) -> str:
@@ -123,12 +130,14 @@ def _number(x: float | None) -> str:
 
 def _metric(key: str) -> str:
     """A section on a metric key: what it says, ceiling, the original's figure."""
-    entry = definitions.definition(key)
-    row = definitions.TABLE.get(key)
-    said = {"": entry.published} if row is None else row.published
+    domains = map(registry.get, registry.names())
+    found = (domain.define(key, default(domain.name)) for domain in domains)
+    entry = next(each for each in found if each is not None)
+    figures = {suffix: PUBLISHED.get(key + suffix) for suffix in ("", "_a", "_b")}
     published = ", ".join(
         f"{_number(x)} ({suffix[1:].upper()})" if suffix else _number(x)
-        for suffix, x in said.items()
+        for suffix, x in figures.items()
+        if x is not None
     )
     table = _table(
         ["measured on", "better", "ceiling", "published"],
@@ -143,7 +152,7 @@ def metrics() -> str:
     rules = ("195k", "argmax_50k")
     prior = [f"eval/prior_coverage_{rule}_{of}" for rule in rules for of in ("a", "b", "uniform")]
     sections: dict[str, list[str]] = {}
-    for key in (*definitions.TABLE, *prior):
+    for key in (*KEYS, *prior):
         sections.setdefault(key.split("/")[0], []).append(_metric(key))
     return "\n\n".join("\n\n".join([f"## {name}", *keys]) for name, keys in sections.items())
 

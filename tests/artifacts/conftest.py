@@ -128,5 +128,5 @@ def quickly(monkeypatch, life):
         target.chmod(0o755)
 
     monkeypatch.setattr(validation, "measure", lambda model: dict(life.figures))
-    monkeypatch.setattr(production.exported, "write", export)
+    monkeypatch.setattr(production, "export_model", export)
     monkeypatch.setattr(latency, "profile", lambda *_, **__: profile)

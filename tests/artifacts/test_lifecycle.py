@@ -111,9 +111,8 @@ def test_latencies_are_those_of_the_exported_programs(first):
     folder = first.folder("production", FIRST) / "performance"
     profile = json.loads((folder / "latency_profile.json").read_text())
     rows = {(row["program"], row["batch"]): row for row in profile["latency"]}
-    assert set(rows) == {
-        (program, batch) for program in ("encode", "decode_a", "decode_b") for batch in (1, 64, 27)
-    }
+    programs = ("encode", "decode_a", "decode_b", "inputs", "read")
+    assert set(rows) == {(program, batch) for program in programs for batch in (1, 64, 27)}
     for row in rows.values():
         assert 0.0 < row["p50_ms"] <= row["p95_ms"]
         assert row["per_second"] == pytest.approx(1e3 * row["batch"] / row["p50_ms"])
@@ -191,7 +190,7 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(repository, run, quickly, mo
         (target / "programs").mkdir(parents=True)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(production.exported, "write", full)
+    monkeypatch.setattr(production, "export_model", full)
     with pytest.raises(UserError, match="No space left on device"):
         production.promote(repository, SECOND)
     assert not (repository.root / ".staging").exists()

@@ -13,65 +13,22 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.support.torch_files import same, save
+from tests.support.torch_checkpoints import (
+    GOLDEN,
+    GOLDEN_FILE,
+    PUBLISHED,
+    SMALL_FILE,
+    module_of,
+    weights,
+)
+from tests.support.torch_files import same
 from tvae.convert import names
-from tvae.convert.configuration import make_module
 from tvae.convert.exporter import export_checkpoint
 from tvae.convert.importer import Imported, import_checkpoint, model_slots
 from tvae.convert.recognition import canonical_name
 from tvae.convert.torch_file.reader import read_torch_file
 from tvae.errors import UserError
 from tvae.geometry import padic as ternary
-
-PUBLISHED: dict[str, Any] = {
-    "improved_encoder": False,
-    "improved_decoder": False,
-    "dual_projection": True,
-    "width": 64,
-    "n_layers": 2,
-    "dropout": True,
-    "use_controller": True,
-}
-
-
-def weights(slots: list[names.Slot], seed: int = 0) -> dict[str, np.ndarray]:
-    """Random tensors under the original's names."""
-    rng = np.random.default_rng(seed)
-    return {
-        slot.name: np.asarray(0.1 * rng.standard_normal(slot.shape), np.float32) for slot in slots
-    }
-
-
-def adam(indices: range, tensors: list[np.ndarray], **group: Any) -> dict[str, Any]:
-    """State of an Adam optimizer over tensors, as PyTorch numbers them."""
-    state = {
-        i: {"step": np.array(7, np.float32), "exp_avg": t + 1, "exp_avg_sq": np.square(t)}
-        for i, t in zip(indices, tensors, strict=True)
-    }
-    return {"state": state, "param_groups": [{"lr": 1e-3, "betas": (0.9, 0.999), **group}]}
-
-
-def like_v5_5(state_net_inputs: int = 9) -> dict[str, Any]:
-    """A checkpoint such as v5.5 writes, with random numbers."""
-    model = weights(names.dual_vae(16, state_net_inputs=state_net_inputs))
-    trained = [t for name, t in model.items() if not name.startswith(("state_net", "grad_norm"))]
-    return {
-        "epoch": 3,
-        "model": model,
-        "optimizer": adam(range(38), trained, params=list(range(48))),
-        "best_val_loss": 0.5,
-        "coverage_A_history": [100, 19683],
-        "lambda3": np.float64(0.25),
-        "rho": 0.26125,
-        "phase": 2,
-        "grad_balance_achieved": False,
-        "statenet_corrections": {"delta_lr": [0.1, 0.2]},
-    }
-
-
-GOLDEN = like_v5_5()
-GOLDEN_FILE = save({key: value for key, value in GOLDEN.items() if key != "lambda3"})
-SMALL_FILE = save({"model": GOLDEN["model"], "rho": 0.25})
 
 
 def imported(payload: dict[str, Any], **options: Any) -> Imported:
@@ -166,7 +123,7 @@ def test_recognises_each_kind_and_fits_its_module(case: str) -> None:
     found = import_checkpoint(payload)
     assert found.metadata["kind"] == kind
     assert model_slots(found.metadata) == slots
-    module = make_module(found.metadata)
+    module = module_of(found)
     example = jnp.zeros((2, 9))
     if found.metadata["model"].get("state_net_inputs", 9) == 9:
         shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), example, method="touch"))
@@ -320,15 +277,22 @@ def test_refuses_optimizers_that_do_not_fit(case: str) -> None:
 
 def test_settings_of_the_checkpoint_reach_the_module() -> None:
     payload: dict[str, Any] = {"model_state_dict": weights(names.projected_vae(16, **PUBLISHED))}
-    projection = make_module(import_checkpoint(payload).metadata).projection
+    projection = module_of(import_checkpoint(payload)).projection
     assert (projection.max_norm, projection.dropout, projection.curvature) == (0.95, 0.1, 1.0)
     payload["config"] = {"model": {"max_radius": 0.5, "curvature": 2.0, "projection_dropout": 0.3}}
-    projection = make_module(import_checkpoint(payload).metadata).projection
+    projection = module_of(import_checkpoint(payload)).projection
     assert dataclasses.asdict(projection)["dropout"] == 0.3
     assert projection.max_norm == pytest.approx(0.5 * 2**0.5)
-    payload["config"] = {"model": {"max_radius": "wide"}}
-    with pytest.raises(UserError, match="max_radius"):
-        make_module(import_checkpoint(payload).metadata)
+    refused = {
+        "max_radius": "wide",
+        "max_norm": 1.5,
+        "curvature": -1,
+        "projection_dropout": -1,
+    }
+    for name, value in refused.items():
+        payload["config"] = {"model": {name.replace("norm", "radius"): value}}
+        with pytest.raises(UserError, match=rf"config\.model\.{name}"):
+            import_checkpoint(payload)
 
 
 WHOLE = import_checkpoint(read_torch_file(SMALL_FILE))
@@ -364,7 +328,7 @@ def assert_close(found: dict[str, jax.Array], expected: Any) -> None:
 
 
 def apply(found: Imported, method: str, *arguments: Any, **options: Any) -> Any:
-    module = make_module(found.metadata)
+    module = module_of(found)
     run = jax.jit(lambda p, *a: module.apply({"params": p}, *a, method=method, **options))
     return run(found.params, *arguments)
 
@@ -400,7 +364,7 @@ def test_v5_12_agrees_with_the_original(reference, name: str) -> None:
     expected = np.load(reference / "v5_12" / f"{name}.npz")
     x = ternary.values(jnp.asarray(expected["index"]), n_digits=9)
     noise = [jnp.asarray(expected[key]) for key in ("eps_A", "eps_B")]
-    module = make_module(found.metadata)
+    module = module_of(found)
     run = jax.jit(lambda p, x, a, b: module.apply({"params": p}, x, noise_a=a, noise_b=b))
     sampled, mean = run(found.params, x, *noise), apply(found, "__call__", x)
     assert_close(

@@ -1,4 +1,4 @@
-"""How the latent space is used, for every task."""
+"""Use of the latent space, for every domain."""
 
 import math
 
@@ -11,13 +11,13 @@ import tvae
 from tests.conftest import REPOSITORY
 from tvae.domains import latent_use
 from tvae.geometry import padic
-from tvae.metrics.definitions import definition
+from tvae.metrics.definitions import define
 
 
 def measured(name):
-    """A shipped model, and how its latent space is used."""
+    """A shipped model, and measures of the use of its latent space."""
     model = tvae.load(REPOSITORY / "checkpoints" / name)
-    return model, latent_use.measure(model.description.views, model.params)
+    return model, latent_use.measure(model.views, model.params)
 
 
 def test_every_dimension_of_v6_is_informative():
@@ -34,7 +34,7 @@ def test_every_dimension_of_v6_is_informative():
     norm = float(jnp.linalg.norm(point))
     mean = 2.0 * math.atanh(norm) / norm * point / scale
     x = padic.values(one)
-    posteriors = model.description.views.posteriors(model.params, x)
+    posteriors = model.views.posteriors(model.params, x)
     [(mean_here, logvar_here)] = posteriors.values()
     np.testing.assert_allclose(mean_here[0], mean, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(jnp.exp(logvar_here[0]), jnp.exp(logvar) / scale**2, rtol=1e-4)
@@ -54,7 +54,7 @@ def test_the_measures_are_those_of_the_dual_vae_s_own_evaluation():
 
 def test_both_encoders_of_the_projected_vae_are_measured_and_every_key_defined():
     _, found = measured("v5_12_4")
-    assert all(definition(key).measured_on for key in found)
+    assert all(define(key, latent_use.DEFINITIONS).measured_on for key in found)
     assert {key[-2:] for key in found} == {"_a", "_b"}
     assert min(float(found["latent/kl_a"]), float(found["latent/kl_b"])) > 9 * math.log(3)
 

@@ -19,8 +19,7 @@ from tests.conftest import REPOSITORY
 from tests.support.small_models import write_untrained
 from tvae.errors import UserError
 from tvae.exports import folder, programs, tables
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare
+from tvae.geometry import padic, poincare
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +33,7 @@ def exported(model, tmp_path_factory):
     """The exported folder, written over an empty one."""
     target = tmp_path_factory.mktemp("out") / "exported"
     target.mkdir()
-    folder.write(model, target)
+    folder.export_model(model, target)
     return target
 
 
@@ -46,7 +45,7 @@ def program(exported, name):
 @pytest.mark.parametrize("n", [1, 7, 19_683])
 def test_programs_give_the_models_logits(model, exported, n):
     index = jnp.arange(n, dtype=jnp.int32)
-    digits = ternary.values(index).astype(jnp.int8)
+    digits = padic.values(index).astype(jnp.int8)
     points = program(exported, "embed_a").call(digits)
     np.testing.assert_allclose(points, model.embed(index), atol=1e-6)
     logits = program(exported, "decode_a").call(points)
@@ -62,7 +61,7 @@ import re, runpy, sys
 sys.modules["tvae"] = None                       # importing it would fail
 code = re.search(r"```python\\n(.*?)```", open("README.md").read(), re.DOTALL).group(1)
 exec(code)
-assert logits.shape == (1, 9, 3)
+assert outputs.shape == (1, 9, 3) and index == 5
 sys.argv = ["run_exported.py", *sys.argv[1:]]
 runpy.run_path("run_exported.py", run_name="__main__")
 """
@@ -90,13 +89,17 @@ def test_readme_and_script_run_without_the_library(exported):
 def test_the_script_reconstructs_and_refuses_damage(exported, tmp_path):
     done = run_alone(exported, "--index", "5", "19682")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [row["digits"] for row in rows] == [[1, 0, *[-1] * 7], [1] * 9]
-    assert all(row["exact"] for row in rows)
+    assert [row["item"] for row in rows] == [[1, 0, *[-1] * 7], [1] * 9]
+    assert all(row["exact"] and row["decoded"] == row["item"] for row in rows)
+    (tmp_path / "items.json").write_text(json.dumps([[2] * 9]))
+    done = run_alone(exported, "--items", str(tmp_path / "items.json"))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--items: expected a list of items of shape [9]" in done.stderr
     script = (exported / "run_exported.py").read_text()
     (tmp_path / "run_exported.py").write_text(script)
     (tmp_path / "manifest.json").write_text((exported / "manifest.json").read_text())
     (tmp_path / "programs").mkdir()
-    (tmp_path / "programs" / "embed_a.jax_export").write_bytes(b"rot")
+    (tmp_path / "programs" / "inputs.jax_export").write_bytes(b"rot")
     done = subprocess.run(
         [sys.executable, "-I", "run_exported.py", "--index", "5"],
         cwd=tmp_path,
@@ -108,13 +111,13 @@ def test_the_script_reconstructs_and_refuses_damage(exported, tmp_path):
     assert done.stderr.strip().endswith("its content does not match its digest")
 
 
-def test_all_tables_say_the_same(model, exported):
+def test_all_tables_hold_the_same(model, exported):
     with np.load(exported / "tables" / "operations.npz", allow_pickle=False) as file:
         arrays = dict(file)
-    index = jnp.arange(ternary.count())
+    index = jnp.arange(padic.count())
     np.testing.assert_array_equal(arrays["index"], index)
-    np.testing.assert_array_equal(arrays["digits"], ternary.values(index))
-    np.testing.assert_array_equal(arrays["valuation"], ternary.valuation(index))
+    np.testing.assert_array_equal(arrays["digits"], padic.values(index))
+    np.testing.assert_array_equal(arrays["valuation"], padic.valuation(index))
     np.testing.assert_array_equal(arrays["points_a"], model.embed(index))
     radius = poincare.hyperbolic_radius(model.embed(index), c=model.curvature())
     np.testing.assert_allclose(arrays["radius_a"], radius, rtol=1e-6)
@@ -131,10 +134,10 @@ def test_all_tables_say_the_same(model, exported):
 def test_projector_files_are_as_tensorboard_reads_them(model, exported):
     place = exported / "projector"
     tensors = np.loadtxt(place / "tensors.tsv", delimiter="\t", dtype=np.float32)
-    np.testing.assert_array_equal(tensors, model.embed(jnp.arange(ternary.count())))
+    np.testing.assert_array_equal(tensors, model.embed(jnp.arange(padic.count())))
     rows = [line.split("\t") for line in (place / "metadata.tsv").read_text().splitlines()]
-    assert rows[0] == ["index", "valuation", "radius_a", "digits"]
-    assert len(rows) == ternary.count() + 1
+    assert rows[0] == ["index", "valuation", "radius_a", "label"]
+    assert len(rows) == padic.count() + 1
     assert [rows[6][0], rows[6][1], rows[6][3]] == ["5", "0", "+0-------"]
     config = (place / "projector_config.pbtxt").read_text()
     assert 'tensor_path: "tensors.tsv"' in config
@@ -165,28 +168,28 @@ def test_a_folder_with_content_is_refused_and_failure_leaves_nothing(
     model, exported, tmp_path, monkeypatch
 ):
     with pytest.raises(UserError, match="expected no such folder, or an empty one"):
-        folder.write(model, exported)
+        folder.export_model(model, exported)
 
     def fail(*_):
         raise UserError("no space")
 
-    monkeypatch.setattr(programs, "write", fail)
+    monkeypatch.setattr(programs, "write_programs", fail)
     with pytest.raises(UserError, match="no space"):
-        folder.write(model, tmp_path / "out")
+        folder.export_model(model, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(UserError, match=r"export needs pyarrow: pip install 'tvae\[export\]'"):
-        folder.write(model, tmp_path / "out")
+        folder.export_model(model, tmp_path / "out")
 
 
-def test_the_door_exports_a_model_without_a_ball(door, tmp_path):
+def test_the_command_exports_a_model_without_a_ball(door, tmp_path):
     small = write_untrained(tmp_path / "small")
     process = door("export", f"--checkpoint={small}", f"--output={tmp_path / 'out'}")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
-    assert "programs encode, decode_a, decode_b ->" in out
+    assert "programs encode, decode_a, decode_b, inputs, read ->" in out
     model = tvae.load(small)
-    digits = ternary.values(jnp.arange(5), n_digits=5).astype(jnp.int8)
+    digits = padic.values(jnp.arange(5), n_digits=5).astype(jnp.int8)
     latents = program(tmp_path / "out", "encode").call(digits)
     logits = program(tmp_path / "out", "decode_b").call(latents["mu_b"])
     expected = model.decode(model.encode(jnp.arange(5)).mu_b, "b")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tvae.losses import divergence, reconstruction, regularizers
+from tvae.losses import divergence, levels, likelihood, regularizers
 
 FULL = jnp.ones(4)
 
@@ -13,7 +13,7 @@ FULL = jnp.ones(4)
 def test_cross_entropy_sums_digits():
     # Two digits, logits (ln 2, 0, 0): probabilities 1/2, 1/4, 1/4; truth 0 and 2: ln 2 + ln 4.
     logits = jnp.log(jnp.asarray([[2.0, 1.0, 1.0], [2.0, 1.0, 1.0]]))
-    got = reconstruction.cross_entropy(logits, jnp.asarray([0, 2]))
+    got = likelihood.cross_entropy(logits, jnp.asarray([0, 2]))
     assert got == pytest.approx(np.log(2) + np.log(4), rel=1e-6)
 
 
@@ -72,4 +72,4 @@ def test_padding_changes_nothing():
         regularizers.output_entropy(logits[:2], two),
         rtol=1e-5,
     )
-    np.testing.assert_allclose(regularizers.masked_mean(z[:, 0], mask), z[:2, 0].mean(), rtol=1e-5)
+    np.testing.assert_allclose(levels.masked_mean(z[:, 0], mask), z[:2, 0].mean(), rtol=1e-5)

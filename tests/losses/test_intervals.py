@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tvae.losses.intervals import interval_penalty, weighted_interval
+from tvae.losses.distances import interval_penalty, weighted_interval
 
 
 def test_penalty_is_the_squared_distance():

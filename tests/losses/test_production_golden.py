@@ -7,10 +7,10 @@ import optax
 import pytest
 
 from tests.support.production_cases import FAST_COMPILE, Case, all_cases
+from tvae.domains.operations.tree import TREE
 from tvae.domains.projected_vae import zero_structure
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare
-from tvae.losses import geodesic, monotonic, radial, rank, rich_hierarchy
+from tvae.geometry import padic, poincare
+from tvae.losses import distances, level_means, radial, ranking
 from tvae.losses.pairs import Pairs
 
 
@@ -24,12 +24,13 @@ def _bounds(params: dict, inner: float = 0.1, outer: float = 0.85) -> dict:
     return {
         "inner": params.get("inner_radius", inner),
         "outer": params.get("outer_radius", outer),
+        "tree": TREE,
     }
 
 
 def _radius_and_valuation(z, case):
     radius = poincare.hyperbolic_radius(z, c=case.params.get("curvature", 1.0))
-    return radius, ternary.valuation(jnp.asarray(case["in.indices"]))
+    return radius, TREE.level(jnp.asarray(case["in.indices"]))
 
 
 def _rich(z, logits, case):
@@ -39,7 +40,7 @@ def _rich(z, logits, case):
         reference = reference[case["in.indices"]] if reference.size == 19683 else reference
     else:
         reference = jnp.zeros_like(radius)  # no spread to keep: the ratio is never small
-    terms = rich_hierarchy.rich_hierarchy(
+    terms = level_means.rich_hierarchy(
         radius,
         valuation,
         reference,
@@ -86,7 +87,7 @@ def _stratification(z, case):
         weighted=case.params.get("valuation_weighting", True),
         smooth=case.params.get("loss_type", "smooth_l1") == "smooth_l1",
         **_bounds(case.params),
-    )
+    ).mean()
 
 
 def _radial_hierarchy(z, case, prefix="", *, curvature=None):
@@ -96,7 +97,7 @@ def _radial_hierarchy(z, case, prefix="", *, curvature=None):
     bounds = _bounds(params)
     weighting = params.get("valuation_weighting", True)
     weight = radial.exponential_weight(valuation) if weighting else 1.0
-    loss = radial.radial_hierarchy(radius, valuation, weight=weight, **bounds)
+    loss = (weight * radial.radial_hierarchy(radius, valuation, **bounds)).mean()
     if params.get("use_margin_loss", True) and z.shape[0] > 1:
         pairs = _pairs(case, prefix)
         margin = radial.radial_margin(radius, valuation, pairs=pairs, **bounds)
@@ -106,35 +107,34 @@ def _radial_hierarchy(z, case, prefix="", *, curvature=None):
 
 def _geodesic(z, case, prefix=""):
     params = case.params
-    return geodesic.padic_geodesic(
+    return distances.tree_geodesic(
         z,
         jnp.asarray(case["in.indices"]),
+        tree=TREE,
         c=params.get("curvature", 1.0),
         pairs=_pairs(case, prefix),
         max_distance=params.get("max_target_distance", 3.0),
-        valuation_scale=params.get("valuation_scale", 3.0),
+        level_scale=params.get("valuation_scale", 3.0),
         smooth=params.get("use_smooth_l1", True),
     )
 
 
 def _combined(z, case):
-    return geodesic.combined_geodesic(
-        _radial_hierarchy(z, case, "rad_", curvature=1.0),
-        _geodesic(z, case, "geo_"),
-        tau=case.params["tau"],
-    )
+    tau = case.params["tau"]
+    radial_part = _radial_hierarchy(z, case, "rad_", curvature=1.0)
+    return (1 - tau) * radial_part + tau * _geodesic(z, case, "geo_")
 
 
 def _rank(z, case):
     radius, valuation = _radius_and_valuation(z, case)
     temperature = case.params.get("temperature", 0.1)
-    return rank.global_rank(radius, valuation, temperature=temperature, pairs=_pairs(case))
+    return ranking.global_rank(radius, valuation, temperature=temperature, pairs=_pairs(case))
 
 
 def _monotonic(z, case):
     radius, valuation = _radius_and_valuation(z, case)
     soft = case.params.get("use_soft_margin", True)
-    terms = monotonic.monotonic_radial(
+    terms = level_means.monotonic_radial(
         radius,
         valuation,
         min_margin=case.params.get("min_margin", 0.02),
@@ -146,17 +146,19 @@ def _monotonic(z, case):
 
 
 def _zero_index(case):
-    return ternary.index_of(jnp.asarray(case["in.operations"] + 1, jnp.int32))
+    return padic.index_of(jnp.asarray(case["in.operations"] + 1, jnp.int32))
 
 
 def _zero_valuation(z, case, weight_name="weight", default=1.0):
     radius = poincare.hyperbolic_radius(z, c=case.params.get("curvature", 1.0))
+    bounds = _bounds(case.params)
     loss = zero_structure.zero_valuation_loss(
         radius,
         _zero_index(case),
         smooth=case.params.get("loss_type", "smooth_l1") == "smooth_l1",
-        **_bounds(case.params),
-    )
+        inner=bounds["inner"],
+        outer=bounds["outer"],
+    ).mean()
     return case.params.get(weight_name, default) * loss
 
 
@@ -214,7 +216,7 @@ def test_zero_features_equal_the_original():
 def test_target_distance_equals_the_original(reference):
     data = np.load(reference / "golden" / "loss_padic_geodesic" / "target_distance.npz")
     valuation = jnp.asarray(data["in.valuation"], jnp.int32)
-    default = geodesic.target_distance(valuation)
+    default = distances.target_distance(valuation)
     np.testing.assert_allclose(default, data["f32.default"], rtol=1e-6)
-    other = geodesic.target_distance(valuation, max_distance=2.0, valuation_scale=1.5)
+    other = distances.target_distance(valuation, max_distance=2.0, level_scale=1.5)
     np.testing.assert_allclose(other, data["f32.max2_scale1.5"], rtol=1e-6)

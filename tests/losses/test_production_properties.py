@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from tests.support.production_cases import FAST_COMPILE
+from tvae.domains.operations.tree import TREE
 from tvae.domains.projected_vae import zero_structure
-from tvae.geometry import padic as ternary
 from tvae.geometry import poincare
-from tvae.losses import geodesic, monotonic, radial, rank, rich_hierarchy
+from tvae.losses import distances, level_means, radial, ranking
 from tvae.losses.levels import level_gaps, level_statistics, level_sum, masked_mean
 from tvae.losses.pairs import Pairs, sample_pairs
 
-BOUNDS = {"inner": 0.1, "outer": 0.9}
+ENDS = {"inner": 0.1, "outer": 0.9}
+BOUNDS = {"tree": TREE, **ENDS}
 
 
 def _batch(n=48, seed=0):
@@ -34,7 +35,7 @@ def test_level_statistics_equal_numpy():
     rng = np.random.default_rng(0)
     valuation = rng.choice([0, 1, 4, 9], 60)
     radius = rng.normal(size=60).astype(np.float32)
-    statistics = level_statistics(jnp.asarray(radius), jnp.asarray(valuation))
+    statistics = level_statistics(jnp.asarray(radius), jnp.asarray(valuation), tree=TREE)
     for level in range(10):
         rows = radius[valuation == level]
         assert statistics.n_rows[level] == len(rows)
@@ -52,7 +53,7 @@ def test_level_sum_is_a_segment_sum():
     x = jax.random.normal(jax.random.key(0), (100,))
     valuation = jax.random.randint(jax.random.key(1), (100,), 0, 10)
     expected = jax.ops.segment_sum(x, valuation, num_segments=10)
-    np.testing.assert_allclose(level_sum(x, valuation), expected, atol=1e-5)
+    np.testing.assert_allclose(level_sum(x, valuation, tree=TREE), expected, atol=1e-5)
 
 
 def test_masked_mean_of_nothing_is_zero_with_zero_gradient():
@@ -63,12 +64,12 @@ def test_masked_mean_of_nothing_is_zero_with_zero_gradient():
 
 def test_all_pairs_equal_an_explicit_list():
     z, index = _batch()
-    valuation, listed = ternary.valuation(index), _every_pair(48)
+    valuation, listed = TREE.level(index), _every_pair(48)
     radius = poincare.hyperbolic_radius(z, c=1.0)
     for loss in (
-        lambda pairs: rank.global_rank(radius, valuation, temperature=0.1, pairs=pairs),
+        lambda pairs: ranking.global_rank(radius, valuation, temperature=0.1, pairs=pairs),
         lambda pairs: radial.radial_margin(radius, valuation, pairs=pairs, **BOUNDS),
-        lambda pairs: geodesic.padic_geodesic(z, index, c=1.3, pairs=pairs),
+        lambda pairs: distances.tree_geodesic(z, index, tree=TREE, c=1.3, pairs=pairs),
     ):
         both = jax.jit(lambda loss=loss: (loss(None), loss(listed)), compiler_options=FAST_COMPILE)
         np.testing.assert_allclose(*both(), rtol=1e-5)
@@ -76,9 +77,9 @@ def test_all_pairs_equal_an_explicit_list():
 
 def test_sampled_pairs_estimate_all_pairs():
     z, index = _batch(256)
-    radius, valuation = poincare.hyperbolic_radius(z, c=1.0), ternary.valuation(index)
+    radius, valuation = poincare.hyperbolic_radius(z, c=1.0), TREE.level(index)
     pairs = sample_pairs(jax.random.key(3), batch_size=256, n_pairs=100_000)
-    loss = jax.jit(partial(rank.global_rank, temperature=0.1), compiler_options=FAST_COMPILE)
+    loss = jax.jit(partial(ranking.global_rank, temperature=0.1), compiler_options=FAST_COMPILE)
     sampled, exact = loss(radius, valuation, pairs=pairs), loss(radius, valuation)
     np.testing.assert_allclose(sampled, exact, rtol=0.02)
 
@@ -92,17 +93,17 @@ def test_pairs_are_uniform_over_rows():
 
 def _everything(z, index, c, pairs):
     radius = poincare.hyperbolic_radius(z, c=c)
-    valuation = ternary.valuation(index)
+    valuation = TREE.level(index)
     return jnp.stack(
         [
-            *rich_hierarchy.rich_hierarchy(radius, valuation, jnp.ones_like(radius), **BOUNDS),
-            radial.radial_hierarchy(radius, valuation, **BOUNDS),
+            *level_means.rich_hierarchy(radius, valuation, jnp.ones_like(radius), **BOUNDS),
+            radial.radial_hierarchy(radius, valuation, **BOUNDS).mean(),
             radial.radial_margin(radius, valuation, pairs=pairs, **BOUNDS),
-            radial.radial_stratification(radius, valuation, **BOUNDS),
-            *monotonic.monotonic_radial(radius, valuation, **BOUNDS),
-            rank.global_rank(radius, valuation, temperature=0.1, pairs=pairs),
-            geodesic.padic_geodesic(z, index, c=c, pairs=pairs),
-            zero_structure.zero_valuation_loss(radius, index, **BOUNDS),
+            radial.radial_stratification(radius, valuation, **BOUNDS).mean(),
+            *level_means.monotonic_radial(radius, valuation, **BOUNDS),
+            ranking.global_rank(radius, valuation, temperature=0.1, pairs=pairs),
+            distances.tree_geodesic(z, index, tree=TREE, c=c, pairs=pairs),
+            zero_structure.zero_valuation_loss(radius, index, **ENDS).mean(),
             zero_structure.zero_sparsity_loss(radius, index),
         ]
     )
@@ -140,9 +141,11 @@ def test_parameters_are_traced():
     def loss(z, inner, outer, temperature, c):
         nonlocal traces
         traces += 1
-        radius, valuation = poincare.hyperbolic_radius(z, c=c), ternary.valuation(index)
-        terms = rich_hierarchy.rich_hierarchy(radius, valuation, radius, inner=inner, outer=outer)
-        return sum(terms) + rank.global_rank(radius, valuation, temperature=temperature)
+        radius, valuation = poincare.hyperbolic_radius(z, c=c), TREE.level(index)
+        terms = level_means.rich_hierarchy(
+            radius, valuation, radius, tree=TREE, inner=inner, outer=outer
+        )
+        return sum(terms) + ranking.global_rank(radius, valuation, temperature=temperature)
 
     values = {float(loss(z, 0.1, outer, 0.1, c)) for outer in (0.5, 0.9) for c in (0.5, 1.0)}
     assert traces == 1
@@ -151,18 +154,18 @@ def test_parameters_are_traced():
 
 def test_a_perfect_embedding_costs_nothing():
     index = jnp.asarray([1, 3, 9, 27, 81, 243, 729, 2187, 6561, 0])
-    valuation = ternary.valuation(index)
+    valuation = TREE.level(index)
     radius = 0.9 - valuation / 9 * 0.8
-    rich = rich_hierarchy.rich_hierarchy(radius, valuation, radius, **BOUNDS)
+    rich = level_means.rich_hierarchy(radius, valuation, radius, **BOUNDS)
     assert max(float(term) for term in rich) < 1e-12
-    assert float(radial.radial_hierarchy(radius, valuation, **BOUNDS)) < 1e-12
+    assert radial.radial_hierarchy(radius, valuation, **BOUNDS).max() < 1e-12
     assert float(radial.radial_margin(radius, valuation, **BOUNDS)) == 0
-    hard = monotonic.monotonic_radial(radius, valuation, temperature=None, **BOUNDS)
+    hard = level_means.monotonic_radial(radius, valuation, temperature=None, **BOUNDS)
     assert max(float(term) for term in hard) < 1e-6
 
 
 def test_zero_structure_contradicts_the_hierarchy():
     """No operation is deep in both trees, which is why the term is off by default."""
     index = jnp.arange(19683)
-    both = (ternary.valuation(index) > 0) & (zero_structure.zero_valuation(index) > 0)
+    both = (TREE.level(index) > 0) & (zero_structure.zero_valuation(index) > 0)
     assert not both.any()

@@ -10,24 +10,23 @@ import pytest
 import scipy.stats
 
 from tests.support.production_cases import FAST_COMPILE, kept
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare
-from tvae.metrics import hierarchy as levels
-from tvae.metrics import neighbourhood, tree
-from tvae.metrics.embedding import embedding_metrics
-from tvae.metrics.rank_correlation import tie_ceiling
-from tvae.metrics.sample import (
-    Triplets,
-    all_pairs,
+from tvae.domains.operations.tree import (
+    TREE,
+    embedding_metrics,
+    hamming_correlation_ceiling,
     hamming_distance,
-    level_gap,
-    sample_triplets,
     tree_sample,
 )
+from tvae.geometry import padic, poincare
+from tvae.geometry.tree import PadicTree, TableTree
+from tvae.metrics import embedding, neighbourhood, tree
+from tvae.metrics import hierarchy as levels
+from tvae.metrics.rank_correlation import tie_ceiling
+from tvae.metrics.sample import Triplets, all_pairs, sample_triplets
 
 # Op by op the same programs would take a minute to compile.
 FAST = partial(jax.jit, compiler_options=FAST_COMPILE)
-VALUATION = ternary.valuation(jnp.arange(19683))
+VALUATION = TREE.level(jnp.arange(19683))
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +39,7 @@ def recorded():
 @FAST
 def _levels(radius):
     measures = (levels.hierarchy, levels.richness, levels.level_radii)
-    return [measure(radius, VALUATION) for measure in measures]
+    return [measure(radius, VALUATION, tree=TREE) for measure in measures]
 
 
 @FAST
@@ -54,8 +53,8 @@ def test_comprehensive_metrics_equal_the_original(recorded, name, c):
     sample = all_pairs(jnp.asarray(case[f"in.sample_idx_{name}"]))
     for side, z in points.items():
         order, rich, mean = _levels(poincare.hyperbolic_radius(z, c=c))
-        distance = _euclidean(z[sample.operations])
-        dist_corr = FAST(tree.dist_corr_comprehensive)(distance, sample)
+        distance = _euclidean(z[sample.items])
+        dist_corr = FAST(partial(tree.dist_corr_comprehensive, tree=TREE))(distance, sample)
 
         def check(actual, key, side=side, **tolerance):
             np.testing.assert_allclose(actual, case[f"out.{name}.{key}_{side}"], **tolerance)
@@ -77,7 +76,7 @@ def test_quick_metrics_equal_the_original(recorded):
     sample = all_pairs(jnp.asarray(case["in.sample_idx_quick"]))
     norm = {side: jnp.linalg.norm(z, axis=-1) for side, z in points.items()}
     order, rich, mean = _levels(norm["B"])
-    dist_corr = FAST(tree.dist_corr_quick)(norm["B"][sample.operations], sample)
+    dist_corr = FAST(partial(tree.dist_corr_quick, tree=TREE))(norm["B"][sample.items], sample)
     expected = {key: case[f"out.quick.{key}"] for key in ("dist_corr", "richness", "Q")}
     np.testing.assert_allclose(dist_corr, expected["dist_corr"], atol=2e-5)
     np.testing.assert_allclose(tree.q(dist_corr, order), expected["Q"], atol=5e-5)
@@ -97,8 +96,8 @@ def test_degenerate_embeddings(reference):
 
     def measure(z):
         order, _, _ = _levels(poincare.hyperbolic_radius(z, c=1.0))
-        distance = _euclidean(z[sample.operations])
-        return order, FAST(tree.dist_corr_comprehensive)(distance, sample)
+        distance = _euclidean(z[sample.items])
+        return order, FAST(partial(tree.dist_corr_comprehensive, tree=TREE))(distance, sample)
 
     order, dist_corr = measure(constant)
     assert jnp.isnan(order)
@@ -123,7 +122,7 @@ def test_triplet_concordance_equals_the_original(case, recorded):
             ("hyp", FAST(poincare.pairwise_distance)(ball, ball, c=c)),
             ("euc", _euclidean(points[other][operations])),
         ):
-            share = FAST(partial(tree.triplet_concordance, strict=False))(
+            share = FAST(partial(tree.triplet_concordance, tree=TREE, strict=False))(
                 distance, operations, triplets
             )
             expected = case[f"out.corr_{side}_{space}"]
@@ -133,64 +132,59 @@ def test_triplet_concordance_equals_the_original(case, recorded):
 NEAREST = partial(FAST, static_argnames="k")(neighbourhood.nearest_neighbours)
 
 
-def _whole_small_tree(n_digits=4, p=3):
-    """Every pair of a small tree, with numpy: indices, both ends, valuations."""
-    n = p**n_digits
-    i, j = np.triu_indices(n, 1)
-    depth = np.asarray(
-        ternary.valuation(jnp.asarray(i - j), n_digits=n_digits, p=p), dtype=np.int64
-    )
-    valuation = np.asarray(ternary.valuation(jnp.arange(n), n_digits=n_digits, p=p))
-    return i, j, depth, valuation
+def _taxonomy():
+    """A tree whose levels and branches are uneven."""
+    rng = np.random.default_rng(0)
+    return TableTree([-1, *(rng.integers(0, node) // 2 for node in range(1, 60))])
 
 
-@pytest.mark.parametrize("p", [2, 3, 5])
-def test_ceilings_equal_brute_force(p):
-    n_digits = 4
-    i, j, depth, valuation = _whole_small_tree(n_digits, p)
+@pytest.mark.parametrize("items", [PadicTree(2, 4), PadicTree(3, 4), PadicTree(5, 4), _taxonomy()])
+def test_ceilings_equal_brute_force(items):
+    i, j = np.triu_indices(items.n_leaves, 1)
+    level = np.asarray(items.level(np.arange(items.n_leaves)))
     jitter = np.random.default_rng(0).uniform(0, 0.5, i.size)
 
     def reached(classes):
         return scipy.stats.spearmanr(classes + jitter[: len(classes)], classes).statistic
 
-    size = {"n_digits": n_digits, "p": p}
-    digits = np.asarray(ternary.digits(jnp.arange(p**n_digits), **size))
-    hamming = (digits[i] != digits[j]).sum(-1)
-    gap = np.abs(valuation[i] - valuation[j])
-    np.testing.assert_allclose(-levels.hierarchy_ceiling(**size), reached(valuation), atol=1e-12)
-    np.testing.assert_allclose(tree.tree_fidelity_ceiling(**size), reached(-depth), atol=1e-12)
-    np.testing.assert_allclose(tree.dist_corr_quick_ceiling(**size), reached(gap), atol=1e-12)
-    np.testing.assert_allclose(
-        tree.hamming_correlation_ceiling(**size), reached(hamming), atol=1e-12
-    )
-    np.testing.assert_allclose(
-        tree.q_ceiling(**size), reached(gap) + 1.5 * reached(valuation), atol=1e-12
-    )
+    gap, depth = np.abs(level[i] - level[j]), np.asarray(items.pair_level(i, j))
+    for ceiling, expected in (
+        (levels.hierarchy_ceiling, -reached(level)),
+        (tree.tree_fidelity_ceiling, reached(-depth)),
+        (tree.dist_corr_quick_ceiling, reached(gap)),
+        (tree.q_ceiling, reached(gap) + 1.5 * reached(level)),
+    ):
+        np.testing.assert_allclose(ceiling(items), expected, atol=1e-12)
+    if isinstance(items, PadicTree):
+        digits = padic.digits(jnp.arange(items.n_leaves), n_digits=items.n, p=items.p)
+        hamming = np.asarray((digits[i] != digits[j]).sum(-1))
+        np.testing.assert_allclose(hamming_correlation_ceiling(items), reached(hamming), atol=1e-12)
 
 
-def test_triplet_ceiling_equals_brute_force():
+def test_triplets_of_a_perfect_tree():
     """All ordered triplets of a perfect tree whose equal distances are told apart at random."""
-    n = 27
+    items = PadicTree(3, 3)
+    index = jnp.arange(items.n_leaves)
     rng = np.random.default_rng(0)
-    depth = np.asarray(
-        ternary.valuation(jnp.subtract.outer(jnp.arange(n), jnp.arange(n)), n_digits=3)
-    )
-    noise = rng.uniform(0, 0.1, (n, n))
+    depth = np.asarray(items.pair_level(index[:, None], index[None, :]))
+    noise = rng.uniform(0, 0.1, depth.shape)
     distance = jnp.asarray(3.0**-depth * (1 + noise + noise.T))
     triplets = Triplets(
-        *(jnp.asarray(x) for x in zip(*itertools.permutations(range(n), 3), strict=True))
+        *(jnp.asarray(x) for x in zip(*itertools.permutations(range(27), 3), strict=True))
     )
-    loose = tree.triplet_concordance(distance, jnp.arange(n), triplets, strict=False)
+    loose = tree.triplet_concordance(distance, index, triplets, tree=items, strict=False)
     # Each tied pair of triplets (i, j, k) and (i, k, j) is right exactly once.
-    np.testing.assert_allclose(loose, tree.triplet_concordance_ceiling(n_digits=3), atol=1e-6)
-    assert tree.triplet_concordance(distance, jnp.arange(n), triplets) == 1
+    others = items.level_counts[:-1]
+    tied = sum(n * (n - 1) for n in others) / (26 * 25)
+    np.testing.assert_allclose(loose, 1 - tied / 2, atol=1e-6)
+    assert tree.triplet_concordance(distance, index, triplets, tree=items) == 1
     assert tree.ultrametric_compliance(jnp.asarray(3.0**-depth), triplets) == 1
 
 
 def test_published_ceilings():
-    np.testing.assert_allclose(levels.hierarchy_ceiling(), -0.8320502954, atol=1e-10)
-    np.testing.assert_allclose(tree.dist_corr_quick_ceiling(), 0.9146, atol=1e-4)
-    np.testing.assert_allclose(tree.q_ceiling(), 2.1627, atol=1e-4)
+    np.testing.assert_allclose(levels.hierarchy_ceiling(TREE), -0.8320502954, atol=1e-10)
+    np.testing.assert_allclose(tree.dist_corr_quick_ceiling(TREE), 0.9146, atol=1e-4)
+    np.testing.assert_allclose(tree.q_ceiling(TREE), 2.1627, atol=1e-4)
 
 
 def test_all_pairs_are_all():
@@ -202,23 +196,23 @@ def test_all_pairs_are_all():
 
 def test_tree_sample_has_the_valuations_of_all_pairs():
     sample = FAST(tree_sample)(jax.random.key(0))
-    assert np.unique(sample.operations).size == 1080
-    depth = ternary.pair_valuation(*sample.ends(sample.operations))
+    assert np.unique(sample.items).size == 1080
+    depth = TREE.pair_level(*sample.ends(sample.items))
     share = np.bincount(depth, minlength=9) / depth.size
-    whole = np.asarray(ternary.level_counts()[:-1]) / 19682
+    whole = np.asarray(TREE.level_counts[:-1]) / 19682
     np.testing.assert_allclose(share[:6], whole[:6], rtol=1e-6)
     np.testing.assert_allclose(share[6:].sum(), whole[6:].sum(), rtol=1e-6)
     ceiling = tie_ceiling(np.bincount(depth).tolist())
-    np.testing.assert_allclose(ceiling, tree.tree_fidelity_ceiling(), atol=1e-4)
+    np.testing.assert_allclose(ceiling, tree.tree_fidelity_ceiling(TREE), atol=1e-4)
 
 
 def test_pair_features_equal_brute_force():
     sample = FAST(tree_sample)(jax.random.key(3))
-    i, j = (np.asarray(end) for end in sample.ends(sample.operations))
-    digits = np.asarray(ternary.digits(jnp.arange(19683)))
+    i, j = (np.asarray(end) for end in sample.ends(sample.items))
+    digits = np.asarray(padic.digits(jnp.arange(19683)))
     np.testing.assert_array_equal(hamming_distance(sample), (digits[i] != digits[j]).sum(-1))
     valuation = np.asarray(VALUATION)
-    np.testing.assert_array_equal(level_gap(sample), np.abs(valuation[i] - valuation[j]))
+    np.testing.assert_array_equal(sample.level_gap(TREE), np.abs(valuation[i] - valuation[j]))
     matrix = jax.random.uniform(jax.random.key(0), (1080, 1080))
     np.testing.assert_array_equal(sample.of_matrix(matrix), matrix[sample.i, sample.j])
 
@@ -226,7 +220,7 @@ def test_pair_features_equal_brute_force():
 def _tree_embedding(key, *, noise):
     """Levels in shells, siblings near each other: directions are sums over the digits."""
     digit_key, noise_key, radius_key = jax.random.split(key, 3)
-    digit = ternary.digits(jnp.arange(19683))
+    digit = padic.digits(jnp.arange(19683))
     branches = jax.random.normal(digit_key, (9, 3, 16)) * (0.55 ** jnp.arange(9))[:, None, None]
     direction = branches[jnp.arange(9)[None, :], digit].sum(1)
     direction += noise * jax.random.normal(noise_key, direction.shape)
@@ -244,8 +238,10 @@ def test_tree_sample_is_quieter_than_random_operations():
             sample = tree_sample(key)
         else:
             sample = all_pairs(jax.random.permutation(key, 19683)[:729])
-        point = z[sample.operations]
-        return tree.tree_fidelity(poincare.pairwise_distance(point, point, c=1.0), sample)
+        point = z[sample.items]
+        return tree.tree_fidelity(
+            poincare.pairwise_distance(point, point, c=1.0), sample, tree=TREE
+        )
 
     keys = jax.random.split(jax.random.key(1), 8)
     balanced = jnp.stack([fidelity(key, balanced=True) for key in keys])
@@ -273,14 +269,15 @@ def test_nearest_neighbours_equal_brute_force():
     np.testing.assert_allclose(found.distance, np.sort(matrix)[query, :5], rtol=1e-4)
 
 
-def test_neighbour_consistency_reaches_its_ceiling():
+def test_neighbour_consistency_reaches_its_ceiling(TREE):
     """81 operations in one tight cluster a level: only levels smaller than k + 1 fall short."""
-    valuation = ternary.valuation(jnp.arange(81), n_digits=4)
+    items = PadicTree(3, 4)
+    valuation = items.level(jnp.arange(81))
     centre = jax.nn.one_hot(valuation, 5) * 0.8
     z = centre + 1e-3 * jax.random.normal(jax.random.key(0), (81, 5))
     found = NEAREST(z, jnp.arange(81), c=1.0, k=4)
-    share = neighbourhood.neighbour_valuation_consistency(found)
-    ceiling = neighbourhood.neighbour_valuation_consistency_ceiling(4, n_digits=4)
+    share = neighbourhood.neighbour_level_consistency(found, tree=items)
+    ceiling = neighbourhood.neighbour_level_consistency_ceiling(items, k=4)
     np.testing.assert_allclose(share, ceiling, rtol=1e-6)
     assert ceiling < 1
 
@@ -304,11 +301,11 @@ def test_all_measures_in_one_call():
     good = MEASURES(_tree_embedding(jax.random.key(0), noise=0.0), key)
     assert all(jnp.isfinite(value) for value in good.values())
     assert [f"radius_v{level}" in good for level in range(10)] == [True] * 10
-    np.testing.assert_allclose(good["hierarchy"], levels.hierarchy_ceiling(), atol=1e-3)
+    np.testing.assert_allclose(good["hierarchy"], levels.hierarchy_ceiling(TREE), atol=1e-3)
     assert good["tree_fidelity"] > 0.6
     assert good["triplet_concordance"] > 0.8
-    assert 0.5 < good["q_comprehensive"] < tree.q_ceiling() + 0.01
-    np.testing.assert_allclose(good["q_quick"], tree.q_ceiling(), atol=0.03)
+    assert 0.5 < good["q_comprehensive"] < tree.q_ceiling(TREE) + 0.01
+    np.testing.assert_allclose(good["q_quick"], tree.q_ceiling(TREE), atol=0.03)
 
     noise = 0.2 * jax.random.normal(jax.random.key(2), (19683, 16))
     bad = MEASURES(noise, jax.random.key(0))
@@ -324,16 +321,16 @@ def test_the_measures_agree_with_scipy_on_the_same_sample():
     z = _tree_embedding(jax.random.key(4), noise=0.5)
     measured = MEASURES(z, jax.random.key(7))
     sample = FAST(tree_sample)(jax.random.split(jax.random.key(7), 3)[0])
-    points = np.asarray(z, np.float64)[sample.operations]
+    points = np.asarray(z, np.float64)[sample.items]
     i, j = np.asarray(sample.i), np.asarray(sample.j)
     square = ((points[i] - points[j]) ** 2).sum(-1)
     norm = np.linalg.norm(points, axis=-1)
     gaps = (1 - norm[i] ** 2) * (1 - norm[j] ** 2)
-    depth = np.asarray(ternary.pair_valuation(*sample.ends(sample.operations)))
+    depth = np.asarray(TREE.pair_level(*sample.ends(sample.items)))
     expected = {
         "tree_fidelity": (np.arccosh(1 + 2 * square / gaps), -depth),
-        "dist_corr_comprehensive": (square, np.asarray(level_gap(sample))),
-        "dist_corr_quick": (np.abs(norm[i] - norm[j]), np.asarray(level_gap(sample))),
+        "dist_corr_comprehensive": (square, np.asarray(sample.level_gap(TREE))),
+        "dist_corr_quick": (np.abs(norm[i] - norm[j]), np.asarray(sample.level_gap(TREE))),
         "hamming_correlation": (square / gaps, np.asarray(hamming_distance(sample))),
     }
     for name, pair in expected.items():
@@ -346,3 +343,25 @@ def test_a_broken_embedding_is_not_hidden():
     assert jnp.isnan(MEASURES(z, jax.random.key(0))["hierarchy"])
     with pytest.raises(ValueError, match="19683 operations"):
         embedding_metrics(jnp.zeros((10, 2)), jax.random.key(0), c=1.0)
+
+
+def test_a_taxonomy_is_measured():
+    """Every node of a table of parents as an item: no digits, uneven levels."""
+    items = _taxonomy()
+    key, noise_key = jax.random.split(jax.random.key(0))
+    level = items.level(jnp.arange(items.n_leaves))
+    direction = jax.random.normal(noise_key, (items.n_leaves, 4))
+    direction /= jnp.linalg.norm(direction, axis=-1, keepdims=True)
+    z = direction * (0.9 - 0.08 * level)[:, None]
+    found = FAST(
+        partial(
+            embedding.embedding_metrics,
+            c=1.0,
+            items=items,
+            draw_pairs=lambda _: all_pairs(jnp.arange(items.n_leaves)),
+            pair_measures={},
+        )
+    )(z, key)
+    assert found.keys() == embedding.definitions(items).keys()
+    assert all(jnp.isfinite(value) for value in found.values())
+    assert found["hierarchy"] < -0.99

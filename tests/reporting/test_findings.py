@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from tests.conftest import REPOSITORY, load_config
 from tvae.config import default, leaves
-from tvae.metrics.definitions import definition
+from tvae.domains import registry
 from tvae.reporting import comparison, findings, targets
 from tvae.reporting.figures import curves, schedules
 from tvae.runs.record import Record
@@ -146,7 +146,7 @@ def test_every_target_is_of_a_known_metric_and_can_be_reached(name):
     judged = targets.judge(config, {})
     assert len(judged) == len(given)
     for verdict in judged:
-        about = definition(verdict.metric)
+        about = registry.get(config.task).define(verdict.metric, config)
         assert verdict.at_least == (about.better == "higher"), verdict.metric
         assert not verdict.reached
         if about.ceiling is not None:

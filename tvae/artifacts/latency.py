@@ -47,24 +47,24 @@ def _row(name: str, batch: int, call: Callable[[], Any]) -> dict[str, Any]:
     }
 
 
-def profile(export: pathlib.Path, *, n_operations: int) -> dict[str, Any]:
+def profile(export: pathlib.Path, *, whole: int | None) -> dict[str, Any]:
     """Measure the exported programs on the default device: what is deployed, not what made it.
 
     Args:
       export: folder of ``<program>.jax_export`` files, each of one array with a leading batch axis.
-      n_operations: the largest batch, the whole space.
+      whole: the largest batch, all items; None where they are not a finite set.
 
     Returns:
       ``device``, ``jax``, and ``latency``: rows of ``program``, ``batch``, ``calls``, ``p50_ms``,
-      ``p95_ms`` and ``per_second`` (operations, at the median).
+      ``p95_ms`` and ``per_second`` (items, at the median).
     """
     rows = []
     for path in sorted(export.glob(f"*{SUFFIX}")):
         exported = jax.export.deserialize(bytearray(path.read_bytes()))
         program = jax.jit(exported.call)
         (argument,) = exported.in_avals
-        for batch in (*BATCHES, n_operations):
-            # Zeros are the digits of an operation, and the origin of every latent space.
+        for batch in (*BATCHES, *([whole] if whole else [])):
+            # The time does not depend on the values.
             x = jnp.zeros((batch, *argument.shape[1:]), argument.dtype)
             rows.append(_row(path.name.removesuffix(SUFFIX), batch, functools.partial(program, x)))
     return {"device": jax.devices()[0].device_kind, "jax": jax.__version__, "latency": rows}

@@ -24,7 +24,7 @@ from tvae.artifacts.ledger import Event
 from tvae.artifacts.names import Name
 from tvae.artifacts.repository import Repository
 from tvae.errors import UserError
-from tvae.exports import folder as exported
+from tvae.exports.folder import export_model
 from tvae.model import Model
 from tvae.runs import files
 from tvae.runs import params as parameters
@@ -127,9 +127,10 @@ def _complete(
     card = validated.metadata(model.card, name, source, checks)
     raw.write_json(folder / parameters.METADATA_FILE, card)
     export = folder / deployment.EXPORT
-    exported.write(model, export)
+    export_model(model, export)
     deployment.write(folder, name)
-    profile = latency.profile(export / "programs", n_operations=model.n_operations)
+    items = model.views.items
+    profile = latency.profile(export / "programs", whole=items.count if items else None)
     performance = folder / "performance"
     raw.write_json(performance / "benchmarks.json", {"created": ledger.now(), "metrics": metrics})
     raw.write_json(performance / "latency_profile.json", profile)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from absl import flags
 
 from tvae import loading
+from tvae.domains import registry
 from tvae.errors import UserError
 from tvae.reporting import listing
 
@@ -26,4 +27,5 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("--checkpoint: expected a folder such as checkpoints/v6")
     model = loading.load(_CHECKPOINT.value)
     show = listing.FORMATS[_FORMAT.value]
-    sys.stdout.write(show(model.metrics(), n_digits=model.n_digits))
+    define = registry.get(model.task).define
+    sys.stdout.write(show(model.metrics(), lambda key: define(key, model.config)))

@@ -1,6 +1,6 @@
 """Export a model: ``python -m tvae export --checkpoint=checkpoints/v6 --output=DIR``.
 
-Writes what other programs read without this library: tables of all operations, TensorBoard
+Writes what other programs read without this library: tables of all items, TensorBoard
 projector files, weights as safetensors, and encode, embed and decode as StableHLO.
 """
 
@@ -26,6 +26,6 @@ def main(argv: Sequence[str]) -> None:
     if not (_CHECKPOINT.value and _OUTPUT.value):
         raise UserError("--checkpoint and --output are needed")
     target = pathlib.Path(_OUTPUT.value).absolute()
-    manifest = folder.write(loading.load(_CHECKPOINT.value), target)
+    manifest = folder.export_model(loading.load(_CHECKPOINT.value), target)
     sys.stdout.write(f"{len(manifest['files']) + 1} files, programs ")
     sys.stdout.write(f"{', '.join(manifest['programs'])} -> {target}\n")

@@ -1,16 +1,15 @@
-"""The module that a converted checkpoint's parameters belong to."""
+"""The configuration of a converted checkpoint, from the sizes of its tensors."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
-from tvae.domains.dual_vae.module import DualVAE
-from tvae.domains.projected_vae.module import ProjectedVAE
-from tvae.errors import UserError
-from tvae.models.decoders import Decoder
-from tvae.models.encoders import Encoder
-from tvae.models.projections import HyperbolicProjection
+from ml_collections import ConfigDict
 
-# What the original's configurations say, for files that carry none.
+from tvae import config as config_lib
+from tvae.errors import UserError
+
+# Settings that cannot be inferred from tensor shapes, with the reference system's defaults.
 _DEFAULTS = {
     "max_radius": 0.95,
     "curvature": 1.0,
@@ -22,55 +21,90 @@ _DEFAULTS = {
 }
 
 
-def _settings(metadata: dict[str, Any]) -> dict[str, float]:
-    """Settings that no tensor shows, from the configuration in the checkpoint where it has them."""
-    settings: Any = metadata["state"]
-    for key in ("config", "model"):
-        settings = settings.get(key)
-        settings = settings if isinstance(settings, dict) else {}
-    found = {name: settings.get(name, default) for name, default in _DEFAULTS.items()}
-    for name, value in found.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise UserError(f"config.model.{name} in the checkpoint is no number")
-    return found
-
-
-def make_module(metadata: dict[str, Any]) -> DualVAE | ProjectedVAE:
-    """Build the module of a converted checkpoint.
+def with_config(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Metadata of a converted checkpoint with the entries that a native one has.
 
     Args:
-      metadata: of :class:`tvae.convert.importer.Imported`.
+      metadata: of :class:`tvae.convert.importer.Imported`, or of any checkpoint. Conversions by
+        earlier versions lack ``config`` and ``metrics``.
 
     Returns:
-      A module whose parameters have the checkpoint's structure and shapes.
+      The same with ``config``, see :func:`make_config`, and ``metrics``: ``eval/rho``, which is
+      training state of v5.5 and not a parameter. Metadata with a configuration, or not of a
+      conversion, is returned as it is.
+
+    Raises:
+      UserError: as :func:`make_config`.
     """
-    model = metadata["model"]
-    if metadata["kind"] == "v5_5":
-        return DualVAE(latent_dim=model["latent_dim"])
-    settings = _settings(metadata)
-    encoder, decoder = Encoder(latent_dim=model["latent_dim"]), Decoder()
-    if model["improved_encoder"]:
-        encoder = Encoder(
-            latent_dim=model["latent_dim"],
-            normalize=True,
-            dropout=settings["encoder_dropout"],
-            logvar_bounds=(settings["logvar_min"], settings["logvar_max"]),
-        )
-    if model["improved_decoder"]:
-        decoder = Decoder(normalize=True, dropout=settings["decoder_dropout"])
-    return ProjectedVAE(
-        encoder=encoder,
-        decoder=decoder,
-        projection=HyperbolicProjection(
-            width=model["width"],
-            n_layers=model["n_layers"],
-            dropout=settings["projection_dropout"] if model["dropout"] else 0.0,
-            # The original's radius is absolute, the module's in units of the ball's.
-            max_norm=settings["max_radius"] * math.sqrt(settings["curvature"]),
-            curvature=settings["curvature"],
-            learnable_curvature=True,
-        ),
-        dual_projection=model["dual_projection"],
-        decode_ball=metadata["kind"] == "v5_12",
-        use_controller=model["use_controller"],
-    )
+    if "config" in metadata or not {"kind", "model", "state"} <= metadata.keys():
+        return metadata
+    rho = metadata["state"].get("rho")
+    known = isinstance(rho, (int, float)) and not isinstance(rho, bool)
+    return metadata | {
+        "config": make_config(metadata).to_dict(),
+        "metrics": {"eval/rho": rho} if known else {},
+    }
+
+
+def make_config(metadata: Mapping[str, Any]) -> ConfigDict:
+    """A complete configuration whose module takes a converted checkpoint's parameters.
+
+    Fields of training, data and evaluation have the domain's defaults: they do not describe the run
+    that trained the weights. Its split of the operations in particular is not one of ours, so that
+    ``evaluation.by_split`` is False.
+
+    Args:
+      metadata: ``kind``, ``model`` (sizes) and ``state`` (what the checkpoint holds beside
+        tensors), of :class:`tvae.convert.importer.Imported`.
+
+    Returns:
+      A validated configuration of ``dual_vae`` (v5.5) or ``projected_vae`` (v5.11, v5.12).
+
+    Raises:
+      UserError: if a setting in the checkpoint is not a number or is out of range.
+    """
+    dual = metadata["kind"] == "v5_5"
+    config = config_lib.default("dual_vae" if dual else "projected_vae")
+    config.seed = 0
+    config.model.latent_dim = metadata["model"]["latent_dim"]
+    if dual:
+        config.evaluation.by_split = False
+    else:
+        config.base_checkpoint = ""
+        _describe_projected_vae(config.model, metadata)
+    config_lib.validate(config)
+    return config
+
+
+def _describe_projected_vae(config: ConfigDict, metadata: Mapping[str, Any]) -> None:
+    sizes, settings = metadata["model"], _settings(metadata["state"])
+    if sizes["improved_encoder"]:
+        config.encoder = "improved"
+        config.encoder_dropout = settings["encoder_dropout"]
+        config.logvar_min, config.logvar_max = settings["logvar_min"], settings["logvar_max"]
+    if sizes["improved_decoder"]:
+        config.decoder = "improved"
+        config.decoder_dropout = settings["decoder_dropout"]
+    config.decode = "ball" if metadata["kind"] == "v5_12" else "latent"
+    config.projection = "dual" if sizes["dual_projection"] else "single"
+    config.projection_width, config.projection_layers = sizes["width"], sizes["n_layers"]
+    config.projection_dropout = settings["projection_dropout"] if sizes["dropout"] else 0.0
+    config.curvature, config.learnable_curvature = settings["curvature"], True
+    if config.curvature > 0:
+        # The reference system's radius is absolute, ours is in units of the ball's.
+        config.max_norm = settings["max_radius"] * math.sqrt(config.curvature)
+    config.controller = sizes["use_controller"]
+
+
+def _settings(state: Mapping[str, Any]) -> dict[str, float]:
+    """The checkpoint's own values of ``_DEFAULTS``, from its ``config.model`` where it has one."""
+    stored: Any = state
+    for key in ("config", "model"):
+        stored = stored.get(key)
+        stored = stored if isinstance(stored, dict) else {}
+    found = {name: stored.get(name, default) for name, default in _DEFAULTS.items()}
+    for name, value in found.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise UserError(f"config.model.{name} in the checkpoint is not a number")
+    # Integers too large for a float are out of every range.
+    return {name: float(max(min(value, 1e300), -1e300)) for name, value in found.items()}

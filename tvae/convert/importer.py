@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tvae.convert.configuration import with_config
 from tvae.convert.moments import read_moments
 from tvae.convert.names import Slot, dual_vae, projected_vae
 from tvae.convert.placement import place, to_tree
@@ -22,9 +23,10 @@ class Imported(NamedTuple):
 
     Attributes:
       params: nested dictionary of float32 arrays, as the module's ``init`` makes it.
-      metadata: JSON-compatible: ``kind``, ``model`` (its sizes), ``buffers``, ``source``, and
-        ``state``: everything of the checkpoint but tensors of the model and the optimizer, such as
-        rho, lambdas, histories, metrics and config.
+      metadata: JSON-compatible: ``config`` and ``metrics`` as of every checkpoint of this library
+        (see :func:`tvae.convert.configuration.with_config`); ``kind``, ``model`` (its sizes),
+        ``buffers``, ``source``, and ``state``: everything of the checkpoint but tensors of the
+        model and the optimizer, such as rho, lambdas, histories, metrics and config.
       moments: ``{"exp_avg": tree, "exp_avg_sq": tree}`` like ``params``, or None; the number of
         updates and the settings are in the metadata under ``optimizer``.
     """
@@ -54,8 +56,9 @@ def import_checkpoint(
       Parameters, metadata and moments.
 
     Raises:
-      UserError: if the checkpoint is of no known or not of the wanted kind, if any tensor is
-        missing, unexpected, misshapen or not finite, or if it has no optimizer that is wanted.
+      UserError: if the checkpoint is not of a known or of the wanted kind, if any tensor is
+        missing, unexpected, misshapen or not finite, if a setting is out of range, or if the wanted
+        optimizer is missing.
     """
     payload_key, weights = find_weights(payload)
     layout = recognise(weights, payload_key, kind)
@@ -87,7 +90,7 @@ def import_checkpoint(
             raise UserError("holds no optimizer to include")
         moments, settings = read_moments(optimizer, layout.slots)
         metadata["optimizer"] = plain(settings, "optimizer", left_out)
-    return Imported(to_tree(placed, layout.slots), metadata, moments)
+    return Imported(to_tree(placed, layout.slots), with_config(metadata), moments)
 
 
 def plain(value: Any, where: str, left_out: list[str]) -> Any:

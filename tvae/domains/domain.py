@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from tvae.domains import latent_use
 from tvae.domains.aspects import Aspect
 from tvae.domains.views import Views
 from tvae.engine.task import Task
 from tvae.fields import Field
-from tvae.metrics.definitions import Definition
+from tvae.metrics import definitions
+from tvae.metrics.definitions import Definition, Entry
 
 
 class Curves(NamedTuple):
@@ -57,8 +59,16 @@ def _no_aspects(config: ConfigDict) -> list[Aspect]:
     return []
 
 
-def _undefined(key: str, config: ConfigDict) -> None:
-    del key, config
+SHARED_DEFINITIONS = latent_use.DEFINITIONS | {
+    "train/epochs": Entry("epochs trained", "the run", "neither"),
+    "train/best_epoch": Entry("epoch of the best early-stop metric", "the run", "neither"),
+}
+"""Definitions of the metrics that a run of every domain has."""
+
+
+def _shared_definition(key: str, config: ConfigDict) -> Definition | None:
+    del config
+    return definitions.define(key, SHARED_DEFINITIONS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -84,7 +94,7 @@ class Domain:
     fields: Mapping[str, Field]
     make_task: Callable[[ConfigDict], Task]
     make_views: Callable[[ConfigDict], Views]
-    define: Callable[[str, ConfigDict], Definition | None] = _undefined
+    define: Callable[[str, ConfigDict], Definition | None] = _shared_definition
     aspects: Callable[[ConfigDict], list[Aspect]] = _no_aspects
     headline: tuple[str, ...] = ()
     curves: tuple[Curves, ...] = ()

@@ -1,15 +1,11 @@
 """Use of the latent space: posterior collapse and number of informative dimensions.
 
 The same measures for every model whose items are a finite set, from the encoders' posteriors over
-all of them, in units in which the prior is the standard normal distribution. Keys, with ``_a`` and
-``_b`` for the encoders:
-
-* ``latent/kl_per_dimension``: KL from the prior, nats, mean over the items, ``(latent_dim,)``;
-* ``latent/kl``: its sum;
-* ``latent/informed_dimensions``: dimensions of more than :data:`COLLAPSED` nats;
-* ``latent/active_dimensions``: dimensions whose mean varies (Burda et al. 2016);
-* ``latent/entropy``: histogram entropy of the means (v5.5's), nats, at most ln 50.
+all of them, in units in which the prior is the standard normal distribution: see
+:data:`DEFINITIONS`.
 """
+
+import math
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +14,7 @@ from tvae.domains.views import Gaussians
 from tvae.engine.task import Metrics
 from tvae.losses import divergence
 from tvae.metrics import latent
+from tvae.metrics.definitions import Entry
 
 COLLAPSED = 0.01
 """A dimension whose KL is below this, in nats, carries nothing to the decoder."""
@@ -58,3 +55,35 @@ def measure(posteriors: Gaussians) -> Metrics:
         for encoder, (mean, logvar) in posteriors.items()
         for name, value in use(mean, logvar).items()
     }
+
+
+_POSTERIORS = "posteriors of all items, in units of the prior"
+_FLAT = "In a ball that of the tangent Gaussians, which neglects its curvature."
+
+DEFINITIONS = {
+    "latent/kl": Entry("KL divergence from the prior, nats", _POSTERIORS, "neither", note=_FLAT),
+    "latent/kl_per_dimension": Entry(
+        "KL divergence from the prior by latent dimension: a vector, nats",
+        _POSTERIORS,
+        "neither",
+        note=_FLAT,
+    ),
+    "latent/informed_dimensions": Entry(
+        "latent dimensions with a KL above 0.01 nats: the others have collapsed",
+        _POSTERIORS,
+        "higher",
+        note="At most latent_dim.",
+    ),
+    "latent/active_dimensions": Entry(
+        "latent dimensions whose mean has a variance above 0.01",
+        _POSTERIORS,
+        "higher",
+        note="At most latent_dim.",
+    ),
+    "latent/entropy": Entry(
+        "entropy of each latent dimension's histogram over [-3, 3], nats, mean of dimensions",
+        _POSTERIORS,
+        "higher",
+        math.log(latent.HISTOGRAM_BINS),
+    ),
+}

@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from tvae.engine.task import Metrics, Params
+from tvae.geometry.tree import Tree
 
 BALL, LATENT = "ball", "latent"
 """The spaces that a decoder can read: points of the Poincaré ball, or Euclidean latents."""
@@ -71,6 +72,7 @@ class Items:
         int32; -1 where the outputs are not an item.
       columns: index ``(n,)`` -> name -> ``(n,)`` or ``(n, k)``: columns of a table.
       labels: index ``(n,)`` -> one short text for each item.
+      tree: over the items, or None where they have no hierarchy.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Items:
     read: Callable[[Any], jax.Array]
     columns: Callable[[jax.Array], Mapping[str, jax.Array]]
     labels: Callable[[jax.Array], list[str]]
+    tree: Tree | None = None
 
     def exact(self, outputs: Any, index: jax.Array) -> jax.Array:
         """Whether a decoder's outputs for ``(...)`` latents are the items ``(...)``; bool."""
@@ -102,6 +105,7 @@ class Views:
       latent_dim: dimension of latents and of the ball.
       input_shape: of one item, as the encoder takes it.
       input_dtype: in which an exported program takes items.
+      about: what an item and a decoder's outputs are, for the reader of an exported model.
       as_input: a caller's items -> ``(..., *input_shape)`` as the encoder takes them. Raises
         UserError if they are not items.
       examples: ``n -> (at most n, *input_shape)``, the same items at every call, as the encoder
@@ -123,6 +127,7 @@ class Views:
     latent_dim: int
     input_shape: tuple[int, ...]
     input_dtype: Any = jnp.float32
+    about: str = ""
     as_input: Callable[[ArrayLike], jax.Array]
     examples: Callable[[int], jax.Array]
     encode: Callable[[Params, jax.Array], Posterior]

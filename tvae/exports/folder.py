@@ -5,25 +5,26 @@ import shutil
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
+from flax.traverse_util import flatten_dict
 
 import tvae
 from tvae.domains.views import BALL
-from tvae.exports import programs, projector, run_exported, tables, weights
+from tvae.exports import programs, run_exported, tables
 from tvae.model import Model
-from tvae.runs import files
-from tvae.runs import log as writers
+from tvae.runs import files, log
 
 MANIFEST_FILE = "manifest.json"
-ROOMS = ("tables", "projector", "weights", "programs")
+WEIGHTS_FILE = "params.safetensors"
 
 _README = """\
 # {name}: exported model
 
-Task `{task}`, {n_operations:,} operations of {n_digits} digits. Nothing here needs the library
-that wrote it, and nothing is a pickle. `manifest.json` lists every file with its SHA-256 digest.
+Domain `{task}`. Nothing here needs the library that wrote it, and nothing is a pickle.
+`manifest.json` lists every file with its SHA-256 digest.
 
-An operation is {n_digits} digits -1, 0, +1 (the entries of its truth table), least significant
-first: digit k of index i is `i // 3**k % 3 - 1`.
+{about}
 
 **Programs** (`programs/`): StableHLO with the parameters inside, for CPU, CUDA and TPU and any
 batch size; `pip install jax numpy flatbuffers`.
@@ -35,20 +36,12 @@ from jax import export
 def load(name):
     return export.deserialize(bytearray(open(f"programs/{{name}}.jax_export", "rb").read()))
 
-digits = np.array([[1, 0] + [-1] * {rest}], np.int8)        # operation 5
 {example}
-assert (np.argmax(logits, -1) - 1 == digits).all()          # classes 0, 1, 2 are -1, 0, +1
 ```
 
-`manifest.json` says under `programs` what each takes and where that comes from. `python
-run_exported.py` checks them all; `python run_exported.py --index 0 5 7` reconstructs operations.
-
-**Tables** (`tables/`): every operation with its digits, valuation and embeddings.
-`numpy.load("tables/operations.npz", allow_pickle=False)`; the Parquet and CSV files hold the same
-as one flat table, for DuckDB, pandas, Polars and others.
-
-**Projector** (`projector/`): `tensorboard --logdir=projector`, tab Projector.
-
+`manifest.json` states under `programs` what each takes and where that comes from. `python
+run_exported.py` checks them all; `python run_exported.py {arguments}` reconstructs items.
+{tables}
 **Weights** (`weights/`): `safetensors.numpy.load_file("weights/params.safetensors")`, flat name ->
 array, bit for bit.
 
@@ -59,17 +52,29 @@ array, bit for bit.
 ```
 """
 
-_FROM_BALL = """points = load("embed_a").call(digits)
-logits = load("decode_a").call(points)"""
-_FROM_LATENT = """latents = load("encode").call(digits)["mu_a"]
-logits = load("decode_a").call(latents)"""
+_TABLES = """
+**Tables** (`tables/`): all {count:,} {items} with their attributes and embeddings.
+`numpy.load("tables/{items}.npz", allow_pickle=False)`; the Parquet and CSV files hold the same as
+one flat table, for DuckDB, pandas, Polars and others.
+
+**Projector** (`projector/`): `tensorboard --logdir=projector`, tab Projector.
+"""
+
+_BY_INDEX = 'items = load("inputs").call(np.array([5], np.int32))'
+_BY_EXAMPLE = 'items = np.load("programs/expected.npz")["items"][:1]'
+_FROM_BALL = """points = load("embed_a").call(items)
+outputs = load("decode_a").call(points)"""
+_FROM_LATENT = """latents = load("encode").call(items)["mu_a"]
+outputs = load("decode_a").call(latents)"""
+_READ = 'index = load("read").call(outputs)            # of the most probable items'
 
 
-def write(model: Model, target: pathlib.Path) -> dict[str, Any]:
+def export_model(model: Model, target: pathlib.Path) -> dict[str, Any]:
     """Write tables, projector files, weights and programs of a model.
 
     Args:
-      model: any.
+      model: any. Without a finite set of items there are no tables and projector files; the
+        manifest states the reason under ``absent``.
       target: folder; must not exist, or be empty.
 
     Returns:
@@ -81,45 +86,75 @@ def write(model: Model, target: pathlib.Path) -> dict[str, Any]:
     for package in ("pyarrow", "safetensors", "flatbuffers"):
         tables.optional(package)
     with files.publishing(target) as draft:
-        draft.mkdir()
-        for room in ROOMS:
-            (draft / room).mkdir()
-        arrays = tables.operations(model)
-        tables.write(draft / "tables", arrays)
-        projector.write(draft / "projector", arrays)
-        weights.write(draft / "weights", model)
-        described = programs.write(draft / "programs", model)
+        for name in ("weights", "programs"):
+            (draft / name).mkdir(parents=True)
+        arrays: tables.Arrays = {}
+        if items := model.views.items:
+            for name in ("tables", "projector"):
+                (draft / name).mkdir()
+            arrays = tables.item_arrays(model)
+            tables.write_tables(draft / "tables", items.name, arrays)
+            labels = items.labels(jnp.asarray(arrays["index"]))
+            tables.write_projector_files(draft / "projector", arrays, labels)
+        write_weights(draft / "weights", model)
+        described = programs.write_programs(draft / "programs", model)
         shutil.copyfile(run_exported.__file__, draft / "run_exported.py")
-        metrics = dict(model.card.get("metrics", {}))
-        (draft / "README.md").write_text(_readme(model, metrics))
-        digests = {path: each["sha256"] for path, each in files.folder_digests(draft).items()}
-        manifest = _manifest(model, described, arrays, metrics) | {"files": digests}
+        (draft / "README.md").write_text(_readme(model))
+        manifest = _manifest(model, described, arrays)
+        digests = files.folder_digests(draft)
+        manifest["files"] = {path: entry["sha256"] for path, entry in digests.items()}
         files.write_json(draft / MANIFEST_FILE, manifest)
     return manifest
 
 
-def _readme(model: Model, metrics: dict[str, Any]) -> str:
+def write_weights(folder: pathlib.Path, model: Model) -> None:
+    """Write ``params.safetensors``: names such as ``encoder_a/hidden_0/kernel``, bits unchanged.
+
+    Raises:
+      UserError: if safetensors is not installed.
+    """
+    flat = flatten_dict(jax.device_get(model.params), sep="/")
+    # A copy in C order: safetensors writes buffers as they lie in memory.
+    tensors = {name: np.array(leaf, order="C") for name, leaf in flat.items()}
+    # save_file would create the file with mode 0600.
+    content = tables.optional("safetensors.numpy").save(
+        tensors, {"format": "flax", "task": model.task}
+    )
+    (folder / WEIGHTS_FILE).write_bytes(content)
+
+
+def _readme(model: Model) -> str:
     """How to load each file."""
+    items = model.views.items
+    example = [
+        _BY_INDEX if items else _BY_EXAMPLE,
+        _FROM_BALL if model.space == BALL else _FROM_LATENT,
+        *([_READ] if items else []),
+    ]
     return _README.format(
-        name=model.description.path.name,
+        name=model.path.name,
         task=model.task,
-        n_operations=model.n_operations,
-        n_digits=model.n_digits,
-        rest=model.n_digits - 2,
-        example=_FROM_BALL if model.space == BALL else _FROM_LATENT,
-        metrics=writers.table(metrics) or "none recorded",
+        about=model.views.about,
+        example="\n".join(example),
+        arguments="--index 0 5 7" if items else "--items FILE",
+        tables=_TABLES.format(items=items.name, count=items.count) if items else "",
+        metrics=log.table(model.card.get("metrics", {})) or "none recorded",
     )
 
 
-def _manifest(
-    model: Model, described: dict[str, Any], arrays: tables.Arrays, metrics: dict[str, Any]
-) -> dict[str, Any]:
-    """What the files say, but their digests."""
+def _manifest(model: Model, described: dict[str, Any], arrays: tables.Arrays) -> dict[str, Any]:
+    """The manifest without the digests of the files."""
+    items, absent = model.views.items, f"the items of domain {model.task} are not a finite set"
     return {
-        "name": model.description.path.name,
+        "name": model.path.name,
         "task": model.task,
-        "n_digits": model.n_digits,
-        "n_operations": model.n_operations,
+        "input": {
+            "shape": list(model.input_shape),
+            "dtype": str(jnp.dtype(model.views.input_dtype)),
+            "about": model.views.about,
+        },
+        "items": {"name": items.name, "count": items.count} if items else None,
+        "absent": {} if items else {"tables": absent, "projector": absent},
         "latent_dim": model.latent_dim,
         "space": model.space,
         "embeddings": list(model.embeddings),
@@ -130,5 +165,5 @@ def _manifest(
             name: {"dtype": str(array.dtype), "shape": list(array.shape)}
             for name, array in arrays.items()
         },
-        "metrics": metrics,
+        "metrics": dict(model.card.get("metrics", {})),
     }

@@ -1,8 +1,8 @@
 """Encode, embed and decode as self-contained programs: StableHLO with the parameters inside.
 
-``encode`` and ``embed`` take int8 digits -1, 0, +1 (least significant first); the most probable
-class of ``decode``'s logits, minus 1, is that digit again. The batch size is symbolic, and one
-artefact serves CPU, CUDA and TPU.
+``encode`` and ``embed`` take items, ``decode`` latents or points of the ball. Where the items are a
+finite set, ``inputs`` makes items of indices and ``read`` finds the most probable items of a
+decoder's outputs. The batch size is symbolic, and one artefact serves CPU, CUDA and TPU.
 """
 
 import dataclasses
@@ -12,18 +12,17 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
+from tvae.domains.views import BALL
 from tvae.exports.tables import optional
-from tvae.geometry import padic as ternary
 from tvae.model import Model
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 EXPECTED_FILE = "expected.npz"
 N_EXPECTED = 64
-"""Operations, evenly spread, whose outputs are kept beside the programs."""
+"""Items whose outputs are kept beside the programs."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +31,10 @@ class Program:
 
     Attributes:
       function: of one array with a leading batch axis; returns an array or a dictionary of them.
-      takes: what the input is: ``"digits"``, ``"ball"`` (points) or ``"latent"``.
-      source: where the input comes from: ``("digits",)``, or a program and, if that returns a
-        dictionary, the entry.
+      takes: kind of the input: ``"items"``, ``"index"``, ``"outputs"`` (of a decoder), ``"ball"``
+        (points) or ``"latent"``.
+      source: origin of the input: ``("items",)``, ``("index",)``, or a program and, if that returns
+        a dictionary, the entry.
       returns: one line.
     """
 
@@ -45,91 +45,89 @@ class Program:
 
 
 def programs(model: Model) -> dict[str, Program]:
-    """The programs of a model by name.
+    """The programs of a model by name, each after those that its input comes from.
 
     Returns:
       ``encode``; ``embed_a`` and so on, one for each embedding; ``decode_a`` and so on, decoders of
-      the model's own space; ``decode_a_latent``, where the model has a decoder of another space.
+      the model's own space; ``decode_a_latent``, where the model has a decoder of another space;
+      ``inputs`` and ``read`` where the items are a finite set.
     """
-    found = {
-        "encode": Program(
-            functools.partial(_encode, model),
-            "digits",
-            ("digits",),
-            "mu_a, ...: (n, latent_dim)",
-        )
-    }
+    encode = functools.partial(_encode, model)
+    found = {"encode": Program(encode, "items", ("items",), "mu_a, ...: (n, latent_dim)")}
     for name in model.embeddings:
         function = functools.partial(model.embed, which=name)
-        found[f"embed_{name}"] = Program(function, "digits", ("digits",), "points: (n, latent_dim)")
+        found[f"embed_{name}"] = Program(function, "items", ("items",), "points: (n, latent_dim)")
     for space, names in model.decoders.items():
         for name in names:
             function = functools.partial(model.decode, which=name, space=space)
-            source = (f"embed_{name}",) if space == "ball" else ("encode", f"mu_{name}")
+            source = (f"embed_{name}",) if space == BALL else ("encode", f"mu_{name}")
             key = f"decode_{name}" if space == model.space else f"decode_{name}_{space}"
-            found[key] = Program(function, space, source, "logits: (n, n_digits, 3)")
+            found[key] = Program(function, space, source, "outputs: (n, ...)")
+    if items := model.views.items:
+        dtype, first = model.views.input_dtype, model.decoders[model.space][0]
+        found["inputs"] = Program(
+            lambda index: items.inputs(index).astype(dtype), "index", ("index",), "items: (n, ...)"
+        )
+        found["read"] = Program(
+            items.read, "outputs", (f"decode_{first}",), "index: (n,), -1 for none"
+        )
     return found
 
 
-def _encode(model: Model, digits: jax.Array) -> dict[str, jax.Array]:
-    """Posterior parameters by name; what a model has not is left out."""
-    posterior = model.encode(digits)
+def _encode(model: Model, x: jax.Array) -> dict[str, jax.Array]:
+    """Posterior parameters by name, without those that the model lacks."""
+    posterior = model.encode(x)
     named = {field: getattr(posterior, field) for field in posterior.__dataclass_fields__}
     return {name: value for name, value in named.items() if value is not None}
 
 
-def export(model: Model, program: Program) -> jax.export.Exported:
-    """Lower a program for all platforms, with a symbolic batch size and its parameters inside."""
+def export(program: Program, example: jax.Array) -> jax.export.Exported:
+    """Lower a program for all platforms, with a symbolic batch size and its parameters inside.
+
+    Args:
+      program: any.
+      example: an input, for its dtype and its shape behind the batch axis.
+    """
     (batch,) = jax.export.symbolic_shape("n")
-    if program.takes == "digits":
-        example = jax.ShapeDtypeStruct((batch, model.n_digits), jnp.int8)
-    else:
-        example = jax.ShapeDtypeStruct((batch, model.latent_dim), jnp.float32)
-    # Full float32 everywhere: a GPU's or TPU's faster products would change the logits.
+    shape = jax.ShapeDtypeStruct((batch, *example.shape[1:]), example.dtype)
+    # Full float32 everywhere: a GPU's or TPU's faster products would change the outputs.
     with jax.default_matmul_precision("highest"):
-        return jax.export.export(jax.jit(program.function), platforms=PLATFORMS)(example)
+        return jax.export.export(jax.jit(program.function), platforms=PLATFORMS)(shape)
 
 
-def write(folder: pathlib.Path, model: Model) -> dict[str, Any]:
-    """Write ``<name>.jax_export`` for each program, and what some operations give.
+def write_programs(folder: pathlib.Path, model: Model) -> dict[str, Any]:
+    """Write ``<name>.jax_export`` for each program, and their outputs for some items.
 
     Args:
       folder: existing.
       model: any.
 
     Returns:
-      What a manifest says of the programs, by name.
+      The manifest's entries of the programs, by name.
 
     Raises:
       UserError: if flatbuffers is not installed.
     """
     optional("flatbuffers")
-    count = min(N_EXPECTED, model.n_operations)
-    index = jnp.asarray(np.linspace(0, model.n_operations - 1, count), jnp.int32)
-    digits = ternary.values(index, n_digits=model.n_digits).astype(jnp.int8)
-    outputs: dict[str, Any] = {"digits": digits}
+    examples = model.views.examples(N_EXPECTED).astype(model.views.input_dtype)
+    outputs: dict[str, Any] = {"items": examples}
+    if model.views.items:
+        outputs["index"] = model.items.spread(N_EXPECTED)
     described: dict[str, Any] = {}
     for name, program in programs(model).items():
-        exported = export(model, program)
+        given: Any = functools.reduce(lambda value, key: value[key], program.source, outputs)
+        exported = export(program, given)
         (folder / f"{name}.jax_export").write_bytes(exported.serialize())
-        given = _follow(outputs, program.source)
         outputs[name] = program.function(given)
         described[name] = {
             "takes": program.takes,
             "from": list(program.source),
-            "input": {"dtype": str(given.dtype), "shape": ["n", given.shape[-1]]},
+            "input": {"dtype": str(given.dtype), "shape": ["n", *given.shape[1:]]},
             "returns": program.returns,
             "platforms": list(exported.platforms),
             "calling_convention_version": exported.calling_convention_version,
         }
     with (folder / EXPECTED_FILE).open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **flatten_dict(outputs, sep="."))
+        arrays = {name: np.asarray(a) for name, a in flatten_dict(outputs, sep=".").items()}
+        np.savez_compressed(file, allow_pickle=False, **arrays)
     return described
-
-
-def _follow(outputs: dict[str, Any], source: tuple[str, ...]) -> jax.Array:
-    """An earlier program's output."""
-    value: Any = outputs
-    for key in source:
-        value = value[key]
-    return value

@@ -1,10 +1,10 @@
 """Run an exported model without the library that made it: needs jax, numpy and flatbuffers alone.
 
     python run_exported.py                  # check everything, print a summary as one JSON object
-    python run_exported.py --index 0 5 7    # reconstruct operations, one JSON object a line
-    echo '[[1,0,-1,-1,-1,-1,-1,-1,-1]]' | python run_exported.py --digits -   # the same of digits
+    python run_exported.py --index 0 5 7    # reconstruct items by number, one JSON object a line
+    python run_exported.py --items FILE     # the same of a JSON list of items; - is stdin
 
-It lies in the exported folder, whose ``manifest.json`` says what the programs take.
+It lies in the exported folder, whose ``manifest.json`` states what the programs take.
 """
 
 import argparse
@@ -37,46 +37,82 @@ def load(name: str, manifest: dict[str, Any]) -> export.Exported:
     return export.deserialize(bytearray(content))
 
 
-def digits_of(index: np.ndarray, n_digits: int) -> np.ndarray:
-    """Digits -1, 0, +1 of indices ``(n,)``, least significant first: int8 ``(n, n_digits)``."""
-    return (index[:, None] // 3 ** np.arange(n_digits) % 3 - 1).astype(np.int8)
-
-
-def run(name: str, digits: np.ndarray, manifest: dict[str, Any]) -> Any:
-    """What a program gives for operations, through the programs before it.
+def run(name: str, given: dict[str, np.ndarray], manifest: dict[str, Any]) -> Any:
+    """Outputs of a program, through the programs before it.
 
     Args:
       name: of the program.
-      digits: int8 ``(n, n_digits)``.
+      given: ``items`` or ``index`` or both, with a leading batch axis.
       manifest: the content of ``manifest.json``.
 
     Returns:
       An array, or for ``encode`` a dictionary of arrays.
     """
     first, *entry = manifest["programs"][name]["from"]
-    value = digits if first == "digits" else run(first, digits, manifest)
+    value = given[first] if first in given else run(first, given, manifest)
     for key in entry:
         value = value[key]
     return jax.device_get(load(name, manifest).call(value))
 
 
+def reconstruct(decoder: str, items: np.ndarray, manifest: dict[str, Any]) -> np.ndarray:
+    """Items through a decoder.
+
+    Args:
+      decoder: such as ``decode_a``.
+      items: ``(n, ...)``.
+      manifest: the content of ``manifest.json``.
+
+    Returns:
+      The most probable items; the decoder's outputs where the items are not a finite set.
+    """
+    outputs = run(decoder, {"items": items}, manifest)
+    if not manifest["items"]:
+        return outputs
+    index = jax.device_get(load("read", manifest).call(outputs))
+    return run("inputs", {"index": index}, manifest)
+
+
+def all_items(manifest: dict[str, Any]) -> np.ndarray:
+    """The finite set of items, ``(count, ...)``."""
+    index = np.arange(manifest["items"]["count"], dtype=np.int32)
+    return run("inputs", {"index": index}, manifest)
+
+
+def equal_rows(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Whether items ``(n, ...)`` are equal, bool ``(n,)``."""
+    return (x == y).reshape(len(x), -1).all(-1)
+
+
+def valid(items: np.ndarray, manifest: dict[str, Any]) -> bool:
+    """Whether an array holds items: the right shape, and each one of the set if that is finite."""
+    if items.dtype.kind not in "if" or list(items.shape[1:]) != manifest["input"]["shape"]:
+        return False
+    if not manifest["items"]:
+        return True
+    known = all_items(manifest)
+    return all(equal_rows(known, item[None]).any() for item in items)
+
+
 def check(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Every program against the exporter's outputs, and all operations through every decoder."""
+    """Every program against the exporter's outputs, and all items through every decoder."""
     with np.load(FOLDER / "programs" / "expected.npz", allow_pickle=False) as file:
         expected = dict(file)
+    given = {name: expected[name] for name in ("items", "index") if name in expected}
     differences = {}
     for name in manifest["programs"]:
-        found = run(name, expected["digits"], manifest)
+        found = run(name, given, manifest)
         for key in found if isinstance(found, dict) else ("",):
             label = f"{name}.{key}" if key else name
             value = found[key] if key else found
             differences[label] = float(np.abs(value - expected[label]).max())
-    digits = digits_of(np.arange(manifest["n_operations"]), manifest["n_digits"])
-    coverage = {
-        name: float((run(name, digits, manifest).argmax(-1) - 1 == digits).all(-1).mean())
-        for name in manifest["programs"]
-        if name.startswith("decode")
-    }
+    coverage = {}
+    if manifest["items"]:
+        items = all_items(manifest)
+        for name in manifest["programs"]:
+            if name.startswith("decode"):
+                decoded = reconstruct(name, items, manifest)
+                coverage[name] = float(equal_rows(decoded, items).mean())
     return {
         "ok": max(differences.values()) <= TOLERANCE,
         "platform": jax.default_backend(),
@@ -88,34 +124,38 @@ def check(manifest: dict[str, Any]) -> dict[str, Any]:
 def main() -> int:
     """Parse the command line; returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--index", type=int, nargs="+", help="operations to reconstruct")
-    parser.add_argument("--digits", help="JSON file of digit rows to reconstruct; - for stdin")
+    parser.add_argument("--index", type=int, nargs="+", help="numbers of items to reconstruct")
+    parser.add_argument("--items", help="JSON file of items to reconstruct; - for stdin")
     parser.add_argument("--decoder", default="decode_a", help="program that decodes")
     arguments = parser.parse_args()
     manifest = json.loads((FOLDER / "manifest.json").read_text())
     if arguments.decoder not in manifest["programs"]:
         parser.error(f"--decoder: expected one of {', '.join(manifest['programs'])}")
-    n, n_digits = manifest["n_operations"], manifest["n_digits"]
-    if arguments.index is None and arguments.digits is None:
+    if arguments.index is None and arguments.items is None:
         summary = check(manifest)
         sys.stdout.write(json.dumps(summary) + "\n")
         return 0 if summary["ok"] else 1
     if arguments.index is not None:
-        index = np.asarray(arguments.index)
-        if index.min() < 0 or index.max() >= n:
-            parser.error(f"--index: expected numbers in [0, {n})")
-        digits = digits_of(index, n_digits)
+        if not manifest["items"]:
+            parser.error("--index: the items are not a finite set; use --items")
+        index, count = np.asarray(arguments.index, np.int32), manifest["items"]["count"]
+        if index.min() < 0 or index.max() >= count:
+            parser.error(f"--index: expected numbers in [0, {count})")
+        items = run("inputs", {"index": index}, manifest)
     else:
-        given = arguments.digits
-        text = sys.stdin.read() if given == "-" else pathlib.Path(given).read_text()
-        digits = np.asarray(json.loads(text))
-        if digits.shape[1:] != (n_digits,) or not np.isin(digits, (-1, 0, 1)).all():
-            parser.error(f"--digits: expected rows of {n_digits} digits -1, 0, 1")
-        digits = digits.astype(np.int8)
-    logits = run(arguments.decoder, digits, manifest)
-    for row, logit in zip(digits.tolist(), logits, strict=True):
-        decoded = (logit.argmax(-1) - 1).tolist()
-        answer = {"digits": row, "decoded": decoded, "exact": row == decoded}
+        path = arguments.items
+        text = sys.stdin.read() if path == "-" else pathlib.Path(path).read_text()
+        items = np.asarray(json.loads(text))
+        if not valid(items, manifest):
+            shape = manifest["input"]["shape"]
+            parser.error(f"--items: expected a list of items of shape {shape}; see README.md")
+        items = items.astype(manifest["input"]["dtype"])
+    decoded = reconstruct(arguments.decoder, items, manifest)
+    exact = equal_rows(decoded, items).tolist() if manifest["items"] else None
+    for row, item in enumerate(items.tolist()):
+        answer: dict[str, Any] = {"item": item, "decoded": decoded[row].tolist()}
+        if exact:
+            answer["exact"] = exact[row]
         sys.stdout.write(json.dumps(answer) + "\n")
     return 0
 

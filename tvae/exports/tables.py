@@ -1,4 +1,4 @@
-"""All operations with their embeddings, as arrays and as a flat table."""
+"""All items with their embeddings: tables, and files for TensorBoard's embedding projector."""
 
 import importlib
 import pathlib
@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from tvae.errors import UserError
-from tvae.geometry import padic as ternary
 from tvae.geometry import poincare
 from tvae.model import Model
 
 Arrays = dict[str, np.ndarray]
+_METADATA = "metadata.tsv"
 
 
 def optional(module: str) -> ModuleType:
@@ -28,36 +28,37 @@ def optional(module: str) -> ModuleType:
         raise UserError(f"export needs {name}: pip install 'tvae[export]'") from None
 
 
-def operations(model: Model) -> Arrays:
-    """Every operation and where the model puts it.
+def item_arrays(model: Model) -> Arrays:
+    """Every item, its attributes and its place in the model.
 
     Args:
-      model: any.
+      model: whose items are a finite set.
 
     Returns:
-      ``index`` int32 ``(N,)``; ``digits`` int8 ``(N, n_digits)`` in -1, 0, +1, least significant
-      first; ``valuation`` int8 ``(N,)``; and for each embedding, here A's, ``points_a`` float32
-      ``(N, latent_dim)``, ``radius_a`` ``(N,)`` (hyperbolic) and ``curvature_a`` ``()``. A model
-      without a ball has ``latents_a`` (posterior means) and their Euclidean ``norm_a`` instead.
+      ``index`` int32 ``(N,)``; the columns of the items, for operations ``digits`` and
+      ``valuation``; and for each embedding, here A's, ``points_a`` float32 ``(N, latent_dim)``,
+      ``radius_a`` ``(N,)`` (hyperbolic) and ``curvature_a`` ``()``. A model without a ball has
+      ``latents_a`` (posterior means) and their Euclidean ``norm_a`` instead.
+
+    Raises:
+      UserError: if the items are not a finite set.
     """
-    index = jnp.arange(model.n_operations, dtype=jnp.int32)
-    arrays: Arrays = {
-        "index": np.asarray(index),
-        "digits": np.asarray(ternary.values(index, n_digits=model.n_digits), np.int8),
-        "valuation": np.asarray(ternary.valuation(index, n_digits=model.n_digits), np.int8),
-    }
+    items = model.items
+    index = jnp.arange(items.count, dtype=jnp.int32)
+    x = items.inputs(index)
+    arrays = {"index": index} | dict(items.columns(index))
     for name in model.embeddings:
-        z, c = model.embed(index, name), model.curvature(name)
-        arrays[f"points_{name}"] = np.asarray(z)
-        arrays[f"radius_{name}"] = np.asarray(poincare.hyperbolic_radius(z, c=c))
-        arrays[f"curvature_{name}"] = np.asarray(c)
+        z, c = model.embed(x, name), model.curvature(name)
+        arrays[f"points_{name}"] = z
+        arrays[f"radius_{name}"] = poincare.hyperbolic_radius(z, c=c)
+        arrays[f"curvature_{name}"] = c
     if not model.embeddings:
-        posterior = model.encode(index)
+        posterior = model.encode(x)
         for name, mu in (("a", posterior.mu_a), ("b", posterior.mu_b)):
             if mu is not None:
-                arrays[f"latents_{name}"] = np.asarray(mu)
-                arrays[f"norm_{name}"] = np.asarray(jnp.linalg.norm(mu, axis=-1))
-    return arrays
+                arrays[f"latents_{name}"] = mu
+                arrays[f"norm_{name}"] = jnp.linalg.norm(mu, axis=-1)
+    return {name: np.asarray(array) for name, array in arrays.items()}
 
 
 def flat(arrays: Arrays) -> Arrays:
@@ -79,15 +80,58 @@ def flat(arrays: Arrays) -> Arrays:
     return columns
 
 
-def write(folder: pathlib.Path, arrays: Arrays) -> None:
-    """Write ``operations.npz``, ``operations.parquet`` and ``operations.csv``.
+def write_tables(folder: pathlib.Path, name: str, arrays: Arrays) -> None:
+    """Write ``<name>.npz``, ``<name>.parquet`` and ``<name>.csv``.
+
+    Args:
+      folder: existing.
+      name: of the items, such as ``operations``.
+      arrays: from :func:`item_arrays`.
 
     Raises:
       UserError: if pyarrow is not installed.
     """
-    pyarrow = optional("pyarrow")
-    table = pyarrow.table(flat(arrays))
-    with (folder / "operations.npz").open("wb") as file:
+    table = optional("pyarrow").table(flat(arrays))
+    with (folder / f"{name}.npz").open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-    optional("pyarrow.parquet").write_table(table, folder / "operations.parquet")
-    optional("pyarrow.csv").write_csv(table, folder / "operations.csv")
+    optional("pyarrow.parquet").write_table(table, folder / f"{name}.parquet")
+    optional("pyarrow.csv").write_csv(table, folder / f"{name}.csv")
+
+
+def write_projector_files(folder: pathlib.Path, arrays: Arrays, labels: list[str]) -> None:
+    """Write ``tensors.tsv``, ``metadata.tsv`` and ``projector_config.pbtxt``.
+
+    The first embedding is in ``tensors.tsv``, a second one (B's) in ``tensors_b.tsv``; both share
+    the metadata: index, single columns of the items, radii and label.
+
+    Args:
+      folder: existing; TensorBoard's ``--logdir``.
+      arrays: from :func:`item_arrays`.
+      labels: short text of each item.
+
+    Raises:
+      UserError: if pyarrow is not installed.
+    """
+    tensors = [name for name in arrays if name.startswith(("points_", "latents_"))]
+    config = []
+    for position, name in enumerate(tensors):
+        suffix = name[name.index("_") :] if position else ""
+        path = f"tensors{suffix}.tsv"
+        _write_tsv(folder / path, flat({name: arrays[name]}), header=False)
+        config.append(
+            f'embeddings {{\n  tensor_name: "{name}"\n  tensor_path: "{path}"\n'
+            f'  metadata_path: "{_METADATA}"\n}}\n'
+        )
+    columns = {name: array for name, array in arrays.items() if array.ndim == 1}
+    _write_tsv(folder / _METADATA, columns | {"label": np.asarray(labels)}, header=True)
+    (folder / "projector_config.pbtxt").write_text("".join(config))
+
+
+def _write_tsv(path: pathlib.Path, columns: Arrays, *, header: bool) -> None:
+    """Write columns, tab-separated and without quotation marks."""
+    csv = optional("pyarrow.csv")
+    options = csv.WriteOptions(include_header=False, delimiter="\t", quoting_style="none")
+    with path.open("wb") as file:
+        if header:
+            file.write(("\t".join(columns) + "\n").encode())
+        csv.write_csv(optional("pyarrow").table(columns), file, options)

@@ -1,4 +1,4 @@
-r"""The wrapped normal distribution of the Poincaré ball: its density, and a KL from one sample.
+r"""The wrapped normal distribution of the Poincaré ball: sampling, density, and a sampled KL.
 
 A normal vector at the origin, in units of hyperbolic length, is carried to a point and wrapped
 around the ball by the exponential map there. Its density with respect to the ball's volume is
@@ -11,7 +11,38 @@ Source: Nagano et al., *A wrapped normal distribution on hyperbolic space* (2019
 import jax
 import jax.numpy as jnp
 
+from tvae.geometry import numerics, poincare
+
 _SMALLEST = 1e-4  # below this the logarithm of sinh(r)/r, r²/6, is 0 in float32
+# Of a sample, in units of the ball's radius: hyperbolic radius 14.5, as far as float32 goes. The
+# usual margin (radius 6.2) would hide the reach of wide posteriors from the KL, which then widen
+# until all samples lie on that sphere.
+_MAX_SAMPLE_NORM = 1.0 - 1e-6
+
+
+def wrap(z: jax.Array, v: jax.Array, *, c: jax.Array) -> jax.Array:
+    r"""Sample around a point: carry a tangent vector of the origin there and follow it.
+
+    :math:`\exp_z(P_{0 \to z} v) = z \oplus \exp_0(v / 2)`: in the ball's coordinates a vector at
+    the origin is half as long as its hyperbolic length.
+
+    Args:
+      z: points ``(..., d)``.
+      v: vectors in an orthonormal frame, hyperbolic length, ``(..., d)``.
+      c: curvature magnitude.
+
+    Returns:
+      Points ``(..., d)`` at hyperbolic distance ``‖v‖`` from ``z``, up to a hyperbolic radius of
+      14.5 (for c = 1).
+
+    >>> origin, v = jnp.zeros(2), jnp.asarray([0.0, 1.5])
+    >>> round(float(poincare.hyperbolic_radius(wrap(origin, v, c=1.0), c=1.0)), 4)
+    1.5
+    """
+    half = 0.5 * v
+    step = numerics.tanh_ratio(c * numerics.squared_norm(half, keepdims=True)) * half
+    point = poincare.mobius_add(z, step, c=c)
+    return poincare.project(point, c=c, max_norm=_MAX_SAMPLE_NORM / jnp.sqrt(c))
 
 
 def log_sinh_ratio(r: jax.Array) -> jax.Array:

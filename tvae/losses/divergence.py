@@ -25,8 +25,8 @@ def gaussian_kl(mu: jax.Array, logvar: jax.Array) -> jax.Array:
 def free_bits_kl(mu: jax.Array, logvar: jax.Array, *, free_bits: jax.Array | float) -> jax.Array:
     """KL divergence with a floor per sample and dimension, summed over dimensions.
 
-    The floor is elementwise, as in v5.5 (not on the batch mean, as in Kingma et al. 2016, eq. 15):
-    an element below it adds ``free_bits`` and passes no gradient.
+    The floor holds for each element, not for the batch mean as in Kingma et al. 2016, eq. 15: an
+    element below it adds ``free_bits`` and passes no gradient.
 
     Args:
       mu: ``(..., latent_dim)``.
@@ -34,7 +34,7 @@ def free_bits_kl(mu: jax.Array, logvar: jax.Array, *, free_bits: jax.Array | flo
       free_bits: floor in nats; 0 or less switches it off.
 
     Returns:
-      ``(...)``, nats per operation, at least ``latent_dim * free_bits``.
+      ``(...)``, nats, at least ``latent_dim * free_bits``.
 
     >>> float(free_bits_kl(jnp.zeros(16), jnp.zeros(16), free_bits=0.5))
     8.0

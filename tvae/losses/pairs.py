@@ -1,7 +1,7 @@
-"""Pairs of rows of a batch: sampled from a key as in the original, or all of them.
+"""Pairs of rows of a batch: drawn from a key, or all of them.
 
-Every pair loss takes ``pairs``: a :class:`Pairs` (parity) or None for all ordered pairs of the
-batch, which has no sampling noise and costs little up to a thousand rows.
+Every pair loss takes ``pairs``: a :class:`Pairs`, as the reference system samples them, or None for
+all ordered pairs of the batch, which have no sampling noise and cost little up to a thousand rows.
 """
 
 from typing import NamedTuple
@@ -20,14 +20,13 @@ class Pairs(NamedTuple):
 def sample_pairs(key: jax.Array, *, batch_size: int, n_pairs: int) -> Pairs:
     """Draw ordered pairs of different rows, with replacement.
 
-    As in the original: both ends uniform, then ``j`` moves on by one where it met ``i`` (so
-    neighbouring rows are slightly more likely than others).
+    Both ends are uniform, then ``j`` moves on by one where it equals ``i``, as in the reference
+    system: neighbouring rows are slightly more likely than others.
 
     Args:
       key: typed PRNG key.
       batch_size: rows in the batch (static).
-      n_pairs: pairs to draw (static). The original caps it at B(B-1)/2 for the geodesic and the
-        margin loss and at B(B-1) for the rank loss; with B = 512 neither cap is reached.
+      n_pairs: pairs to draw (static).
 
     Returns:
       :class:`Pairs` with ``i != j`` whenever ``batch_size > 1``.

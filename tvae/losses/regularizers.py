@@ -4,20 +4,15 @@ import jax
 import jax.numpy as jnp
 
 
-def masked_mean(value: jax.Array, mask: jax.Array) -> jax.Array:
-    """Mean of ``(batch,)`` values over the rows with mask 1; at least one row must be real."""
-    return (value * mask).sum() / mask.sum()
-
-
 def output_entropy(logits: jax.Array, mask: jax.Array) -> jax.Array:
     r"""Entropy of the batch-mean class distribution: :math:`-\sum_{jc}\bar p_{jc}\ln\bar p_{jc}`.
 
     Args:
-      logits: ``(batch, n_digits, 3)``.
+      logits: ``(batch, n_positions, n_classes)``.
       mask: ``(batch,)``.
 
     Returns:
-      Scalar in nats, at most ``n_digits * ln 3``.
+      Scalar in nats, at most ``n_positions * ln n_classes``.
 
     >>> round(float(output_entropy(jnp.zeros((4, 9, 3)), jnp.ones(4))), 4)
     9.8875

@@ -1,32 +1,31 @@
-"""Every metric key: what it says, of what, its ceiling, and the original's figure.
+"""The definition of a metric: what it measures, of what, which way is better, and its ceiling.
 
-One table (:data:`TABLE`) for the evaluation door, reports and documentation. Keys of two encoders
-end in ``_a`` and ``_b`` and share a row.
+Each module of measures has a table ``DEFINITIONS``: the name of a measure -> :class:`Entry`. A
+domain collects those of the metrics that it emits and adds its own and published figures; its
+``define`` answers for a metric key.
 """
 
-import functools
-import re
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
-from tvae.domains.operations import coverage
-from tvae.geometry import padic as ternary
-from tvae.geometry.padic import N_DIGITS
-from tvae.metrics.definition_entries import TABLE, Better
+from tvae.geometry.tree import Tree
 
-__all__ = ["TABLE", "Definition", "definition"]
+Better = Literal["higher", "lower", "neither"]
+
+BALL = "points of the ball of all items, from posterior means"
+PAIRS = "a sample of pairs of such points, the same in every run"
 
 
 class Definition(NamedTuple):
-    """What a metric key means.
+    """The definition of a metric key.
 
     Attributes:
       text: one line.
       measured_on: what goes in.
       better: which way is an improvement.
       ceiling: best value that can be reached, by arithmetic; None where there is no such bound.
-      published: the original's figure, or None.
-      note: what to know before the published figure, or the metric, is believed; may be empty.
+      published: the reference system's figure, or None.
+      note: caveats of the metric or of its published figure; may be empty.
     """
 
     text: str
@@ -37,78 +36,49 @@ class Definition(NamedTuple):
     note: str = ""
 
 
-_PRIOR = re.compile(r"eval/prior_coverage_(argmax_)?(\d+)(k?)_(a|b|uniform)")
+class Entry(NamedTuple):
+    """The part of a :class:`Definition` that does not depend on the model.
 
-# By (rule, draws): the benchmark's mean of five trials; the "hash-validated" test.
-_PUBLISHED_PRIOR = {
-    ("", 195_000): {"a": 0.99624, "b": 0.99608},
-    ("argmax_", 50_000): {"a": 0.8646, "b": 0.8591},
-}
+    Attributes:
+      ceiling: a number, or a function of the tree of items.
+    """
+
+    text: str
+    measured_on: str
+    better: Better
+    ceiling: float | Callable[[Any], float] | None = None
+    note: str = ""
 
 
-def definition(key: str, *, n_digits: int = N_DIGITS) -> Definition:
-    """What a metric key means.
+def define(
+    key: str,
+    entries: Mapping[str, Entry],
+    *,
+    tree: Tree | None = None,
+    published: Mapping[str, float] | None = None,
+) -> Definition | None:
+    """The definition of a metric key.
 
     Args:
-      key: as in ``metrics.json`` and ``Model.metrics()``.
-      n_digits: digits of the model's operations, on which ceilings depend.
+      key: as in ``metrics.json``. A suffix ``_a`` or ``_b`` that no entry has names an encoder.
+      entries: metric key without the suffix -> entry.
+      tree: of the items; without it ceilings that depend on it are None.
+      published: metric key -> the reference system's figure.
 
     Returns:
-      The definition.
+      The definition, or None where the key has no entry.
 
-    Raises:
-      KeyError: if the key has none.
-
-    >>> definition("eval/hierarchy_b").published
-    -0.8169
-    >>> round(definition("eval/prior_coverage_argmax_50k_a").ceiling, 4)
-    0.9212
+    >>> entries = {"eval/kl": Entry("KL divergence, nats", "all items", "neither")}
+    >>> define("eval/kl_b", entries, published={"eval/kl_b": 3.5})[1:5]
+    ('all items (B)', 'neither', None, 3.5)
     """
-    if match := _PRIOR.fullmatch(key):
-        return _prior_definition(*match.groups(), n_digits=n_digits)
-    suffix = key[-2:] if key not in TABLE and key.endswith(("_a", "_b")) else ""
-    entry = TABLE[key.removesuffix(suffix)]
-    return Definition(
-        text=entry.text,
-        measured_on=f"{entry.measured_on} ({suffix[1:].upper()})" if suffix else entry.measured_on,
-        better=entry.better,
-        ceiling=None if entry.ceiling is None else _ceiling(entry.ceiling, n_digits),
-        published=entry.published.get(suffix),
-        note=entry.note,
-    )
-
-
-@functools.cache
-def _ceiling(function: Callable[[int], float], n_digits: int) -> float:
-    """A ceiling, once: those of pairs sum over all of them."""
-    return function(n_digits)
-
-
-def _prior_definition(
-    rule: str | None, number: str, thousand: str, of: str, *, n_digits: int
-) -> Definition:
-    """Prior coverage, whose key holds the number of draws."""
-    draws = int(number) * (1000 if thousand else 1)
-    n_operations = ternary.count(n_digits=n_digits)
-    uniform = coverage.uniform_baseline(draws, n_operations=n_operations)
-    if of == "uniform":
-        return Definition(
-            text="expected share of distinct operations among uniformly random ones",
-            measured_on=f"{draws:,} draws, by arithmetic",
-            better="neither",
-            note="The yardstick of the prior coverages beside it: what noise reaches.",
-        )
-    how = "most probable digits" if rule else "digits drawn from their softmax"
-    return Definition(
-        text=f"share of operations among decoded draws of the prior, {how}",
-        measured_on=f"{draws:,} draws ({of.upper()})",
-        better="higher",
-        ceiling=uniform,
-        published=_PUBLISHED_PRIOR.get((rule or "", draws), {}).get(of),
-        note="The ceiling is what uniform noise reaches on average"
-        + (
-            "."
-            if rule
-            else "; untrained decoders come closest to it: published as quality, it is none."
-        ),
-    )
+    suffix = key[-2:] if key not in entries and key.endswith(("_a", "_b")) else ""
+    entry = entries.get(key.removesuffix(suffix))
+    if entry is None:
+        return None
+    ceiling = entry.ceiling
+    if callable(ceiling):
+        ceiling = None if tree is None else ceiling(tree)
+    measured_on = f"{entry.measured_on} ({suffix[1:].upper()})" if suffix else entry.measured_on
+    figure = (published or {}).get(key)
+    return Definition(entry.text, measured_on, entry.better, ceiling, figure, entry.note)

@@ -1,4 +1,4 @@
-"""How the latent space is used: histogram entropy and active dimensions."""
+"""Use of a latent space: histogram entropy and active dimensions."""
 
 import jax
 import jax.numpy as jnp

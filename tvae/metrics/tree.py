@@ -1,7 +1,7 @@
-"""Do distances carry the tree? Three correlations that must not share a name, and two rates.
+"""How far pair distances follow the tree: three correlations, a score of them, and two rates.
 
-All take distances of a :class:`~tvae.metrics.sample.PairSample`; the choice of the metric
-(hyperbolic, Euclidean in the ball, difference of radii) tells the published figures apart.
+All take distances of a :class:`~tvae.metrics.sample.PairSample`. The correlations differ in the
+metric (hyperbolic, Euclidean in the ball, difference of radii); published figures mix them up.
 """
 
 import math
@@ -9,68 +9,66 @@ import math
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import padic as ternary
-from tvae.geometry.padic import N_DIGITS
+from tvae.geometry.tree import Tree
+from tvae.metrics.definitions import PAIRS, Entry
 from tvae.metrics.rank_correlation import spearman_with_classes, tie_ceiling
-from tvae.metrics.sample import PairSample, Triplets, hamming_distance, level_gap
+from tvae.metrics.sample import PairSample, Triplets
 
-_N_LEVELS = N_DIGITS + 1
-# With fewer triplets the original reports 0.5.
-_LEAST_TRIPLETS = 100
+_LEAST_TRIPLETS = 100  # with fewer the concordance is 1/2, chance
 
 
-def tree_fidelity(distance: jax.Array, sample: PairSample) -> jax.Array:
-    """Spearman correlation of distance and 3-adic distance: the tree itself.
+def tree_fidelity(distance: jax.Array, sample: PairSample, *, tree: Tree) -> jax.Array:
+    """Spearman correlation of distance and distance in the tree (depth minus pair level).
 
     Args:
-      distance: ``(m, m)`` hyperbolic distances of the sample's operations.
-      sample: pairs; :func:`tvae.metrics.sample.tree_sample` for comparable figures.
+      distance: ``(m, m)`` hyperbolic distances of the sample's items.
+      sample: pairs, with pair levels in the proportions of all pairs for comparable figures.
+      tree: of the items.
 
     Returns:
       A scalar, positive when the embedding follows the tree. Ceiling:
       :func:`tree_fidelity_ceiling`.
     """
-    valuation = ternary.pair_valuation(*sample.ends(sample.operations))
-    return spearman_with_classes(
-        sample.of_matrix(distance), N_DIGITS - valuation, n_classes=_N_LEVELS
-    )
+    apart = tree.depth - tree.pair_level(*sample.ends(sample.items))
+    return spearman_with_classes(sample.of_matrix(distance), apart, n_classes=tree.n_levels)
 
 
-def tree_fidelity_ceiling(*, n_digits: int = N_DIGITS, p: int = 3) -> float:
-    """Largest tree fidelity over all pairs of different operations, with tie-free distances.
+def tree_fidelity_ceiling(tree: Tree) -> float:
+    """Largest tree fidelity over all pairs of different items, with tie-free distances.
 
-    >>> round(tree_fidelity_ceiling(), 5)
+    >>> from tvae.geometry.tree import PadicTree
+    >>> round(tree_fidelity_ceiling(PadicTree(3, 9)), 5)
     0.83202
     """
-    n = ternary.count(n_digits=n_digits, p=p)
-    counts = ternary.level_counts(n_digits=n_digits, p=p)[:-1]
-    return tie_ceiling([n * level // 2 for level in counts])
+    return tie_ceiling(tree.pair_level_counts)
 
 
-def dist_corr_quick(radius: jax.Array, sample: PairSample) -> jax.Array:
-    """Spearman correlation of ``|r_i - r_j|`` and ``|v_i - v_j|``: radii again, not distances.
+def dist_corr_quick(radius: jax.Array, sample: PairSample, *, tree: Tree) -> jax.Array:
+    """Spearman correlation of ``|r_i - r_j|`` and ``|l_i - l_j|``: radii and levels, no distances.
 
     Args:
-      radius: ``(m,)`` of the sample's operations; Euclidean norms in the published figures.
-      sample: pairs; the original: all pairs of 1,000 random operations.
+      radius: ``(m,)`` of the sample's items; Euclidean norms in the published figures.
+      sample: pairs.
+      tree: of the items.
 
     Returns:
-      A scalar; 0 for constant radii, as in the original. Ceiling: :func:`dist_corr_quick_ceiling`.
+      A scalar; 0 for constant radii. Ceiling: :func:`dist_corr_quick_ceiling`.
     """
     radius_i, radius_j = sample.ends(radius)
-    return _dist_corr(jnp.abs(radius_i - radius_j), sample)
+    return _dist_corr(jnp.abs(radius_i - radius_j), sample, tree)
 
 
-def dist_corr_quick_ceiling(*, n_digits: int = N_DIGITS, p: int = 3) -> float:
+def dist_corr_quick_ceiling(tree: Tree) -> float:
     r"""Largest quick distance correlation over all pairs with tie-free radii.
 
     For p = 3 half of all pairs share a level and :math:`3^{-d}` of them are d levels apart, so
-    :math:`\sqrt{1 - 1/8 - 1/26}` for many digits.
+    :math:`\sqrt{1 - 1/8 - 1/26}` for great depth.
 
-    >>> round(dist_corr_quick_ceiling(), 4)
+    >>> from tvae.geometry.tree import PadicTree
+    >>> round(dist_corr_quick_ceiling(PadicTree(3, 9)), 4)
     0.9146
     """
-    counts = ternary.level_counts(n_digits=n_digits, p=p)
+    counts = tree.level_counts
     same = sum(math.comb(level, 2) for level in counts)
     apart = [
         sum(a * b for a, b in zip(counts, counts[gap:], strict=False))
@@ -79,25 +77,26 @@ def dist_corr_quick_ceiling(*, n_digits: int = N_DIGITS, p: int = 3) -> float:
     return tie_ceiling([same, *apart])
 
 
-def dist_corr_comprehensive(distance: jax.Array, sample: PairSample) -> jax.Array:
-    """Spearman correlation of the Euclidean distance in the ball and ``|v_i - v_j|``.
+def dist_corr_comprehensive(distance: jax.Array, sample: PairSample, *, tree: Tree) -> jax.Array:
+    """Spearman correlation of the Euclidean distance in the ball and ``|l_i - l_j|``.
 
     Args:
-      distance: ``(m, m)`` Euclidean distances of the sample's operations.
-      sample: pairs; the original: all pairs of 1,000 random operations.
+      distance: ``(m, m)`` Euclidean distances of the sample's items.
+      sample: pairs.
+      tree: of the items.
 
     Returns:
-      A scalar; 0 where all distances agree. Shares the ceiling of the quick one, but reaching it
-      asks that two operations of one level lie closer than any two of different levels.
+      A scalar; 0 where all distances agree. Shares the ceiling of the quick one, but reaches it
+      only if two items of one level lie closer than any two of different levels.
     """
-    return _dist_corr(sample.of_matrix(distance), sample)
+    return _dist_corr(sample.of_matrix(distance), sample, tree)
 
 
 def q(dist_corr: jax.Array, hierarchy: jax.Array) -> jax.Array:
-    """The project's score, ``dist_corr + 1.5 * |hierarchy|``.
+    """The reference system's score, ``dist_corr + 1.5 * |hierarchy|``.
 
     ``q_quick`` and ``q_comprehensive`` are this of the two distance correlations. An inverted
-    hierarchy scores as well as the right one, so always read it beside ``hierarchy``.
+    hierarchy scores as well as the right one, so read it beside ``hierarchy``.
 
     >>> round(float(q(jnp.asarray(0.72), jnp.asarray(-0.815))), 4)
     1.9425
@@ -105,81 +104,49 @@ def q(dist_corr: jax.Array, hierarchy: jax.Array) -> jax.Array:
     return dist_corr + 1.5 * jnp.abs(hierarchy)
 
 
-def q_ceiling(*, n_digits: int = N_DIGITS, p: int = 3) -> float:
+def q_ceiling(tree: Tree) -> float:
     """Q of the two ceilings, with tie-free radii.
 
-    >>> round(q_ceiling(), 4)
+    >>> from tvae.geometry.tree import PadicTree
+    >>> round(q_ceiling(PadicTree(3, 9)), 4)
     2.1627
     """
-    hierarchy = tie_ceiling(ternary.level_counts(n_digits=n_digits, p=p))
-    return dist_corr_quick_ceiling(n_digits=n_digits, p=p) + 1.5 * hierarchy
-
-
-def hamming_correlation(distance: jax.Array, sample: PairSample) -> jax.Array:
-    """Spearman correlation of distance and Hamming distance of the truth tables.
-
-    Args:
-      distance: ``(m, m)`` of the sample's operations.
-      sample: pairs.
-
-    Returns:
-      A scalar. Ceiling: :func:`hamming_correlation_ceiling`; an embedding of the tree alone does
-      not come near it, since the tree and the Hamming cube are different spaces.
-    """
-    hamming = hamming_distance(sample)
-    return spearman_with_classes(sample.of_matrix(distance), hamming, n_classes=_N_LEVELS)
-
-
-def hamming_correlation_ceiling(*, n_digits: int = N_DIGITS, p: int = 3) -> float:
-    """Largest Hamming correlation over all pairs of different operations, tie-free distances.
-
-    >>> round(hamming_correlation_ceiling(), 4)
-    0.9775
-    """
-    n = ternary.count(n_digits=n_digits, p=p)
-    return tie_ceiling(
-        [n * math.comb(n_digits, h) * (p - 1) ** h // 2 for h in range(1, n_digits + 1)]
-    )
+    return dist_corr_quick_ceiling(tree) + 1.5 * tie_ceiling(tree.level_counts)
 
 
 def triplet_concordance(
-    distance: jax.Array, index: jax.Array, triplets: Triplets, *, strict: bool = True
+    distance: jax.Array,
+    index: jax.Array,
+    triplets: Triplets,
+    *,
+    tree: Tree,
+    strict: bool = True,
 ) -> jax.Array:
-    """Share of triplets whose anchor is nearer to the 3-adically nearer of the other two.
+    """Share of triplets whose anchor is nearer to the one of the others that is nearer in the tree.
 
     Args:
       distance: ``(m, m)``.
-      index: int ``(m,)`` operations.
+      index: int ``(m,)`` items.
       triplets: positions; those with two equal positions are left out.
-      strict: count only triplets with ``v(i - j) != v(i - k)``: chance 1/2, ceiling 1. False is the
-        original: a triplet with equal valuations counts as right when j is *not* nearer than k,
-        which tie-free distances do half of the time; see :func:`triplet_concordance_ceiling`.
+      tree: of the items.
+      strict: count only triplets with two different pair levels: chance 1/2, ceiling 1. False
+        counts a triplet with equal pair levels as right when j is *not* nearer than k, as the
+        reference system does: half of them at chance, which lowers the ceiling.
 
     Returns:
-      A scalar in [0, 1]; 1/2 where fewer than 100 triplets are left, as in the original.
+      A scalar in [0, 1]; 1/2 where fewer than 100 triplets are left.
     """
     i, j, k = triplets
-    valuation_ij = ternary.pair_valuation(index[i], index[j])
-    valuation_ik = ternary.pair_valuation(index[i], index[k])
+    level_ij = tree.pair_level(index[i], index[j])
+    level_ik = tree.pair_level(index[i], index[k])
     nearer = distance[i, j] < distance[i, k]
-    right = (valuation_ij > valuation_ik) == nearer
+    right = (level_ij > level_ik) == nearer
     counted = (i != j) & (i != k) & (j != k)
     if strict:
-        counted &= valuation_ij != valuation_ik
+        counted &= level_ij != level_ik
     n_counted = counted.sum()
     share = (right & counted).sum() / jnp.maximum(n_counted, 1)
     return jnp.where(n_counted < _LEAST_TRIPLETS, 0.5, share)
-
-
-def triplet_concordance_ceiling(*, n_digits: int = N_DIGITS, p: int = 3) -> float:
-    """Expected non-strict concordance of a perfect tree with tie-free distances: 3/4 for p = 3.
-
-    >>> round(triplet_concordance_ceiling(), 3)
-    0.75
-    """
-    others = ternary.level_counts(n_digits=n_digits, p=p)[:-1]
-    n = sum(others)
-    return 1 - 0.5 * sum(level * (level - 1) for level in others) / (n * (n - 1))
 
 
 def ultrametric_compliance(
@@ -193,16 +160,65 @@ def ultrametric_compliance(
       tolerance: largest difference, as a share of the longest side.
 
     Returns:
-      A scalar in [0, 1]; 1 for an ultrametric. It asks nothing about *which* tree, and points
-      drawn at random in many dimensions are nearly equidistant and score high: compare with
-      :func:`triplet_concordance`.
+      A scalar in [0, 1]; 1 for an ultrametric, of *whichever* tree. Points drawn at random in many
+      dimensions are nearly equidistant and score high: compare with :func:`triplet_concordance`.
     """
     i, j, k = triplets
     sides = jnp.sort(jnp.stack([distance[i, j], distance[i, k], distance[j, k]]), axis=0)
     return (sides[2] - sides[1] <= tolerance * sides[2]).mean()
 
 
-def _dist_corr(separation: jax.Array, sample: PairSample) -> jax.Array:
-    correlation = spearman_with_classes(separation, level_gap(sample), n_classes=_N_LEVELS)
+def _dist_corr(separation: jax.Array, sample: PairSample, tree: Tree) -> jax.Array:
+    gap = sample.level_gap(tree)
+    correlation = spearman_with_classes(separation, gap, n_classes=tree.n_levels)
     constant = (separation == separation[0]).all()
     return jnp.where(constant, 0.0, correlation)
+
+
+DEFINITIONS = {
+    "tree_fidelity": Entry(
+        "Spearman correlation of hyperbolic pair distance and distance in the tree",
+        PAIRS,
+        "higher",
+        tree_fidelity_ceiling,
+    ),
+    "dist_corr_quick": Entry(
+        "Spearman correlation of |r_i - r_j| (Euclidean norms) and |level_i - level_j|",
+        PAIRS,
+        "higher",
+        dist_corr_quick_ceiling,
+        "Of radii and levels, not of distances.",
+    ),
+    "dist_corr_comprehensive": Entry(
+        "Spearman correlation of the Euclidean distance in the ball and |level_i - level_j|",
+        PAIRS,
+        "higher",
+        dist_corr_quick_ceiling,
+        "A difference of levels is not a distance in the tree: an embedding of the tree does not "
+        "reach this ceiling.",
+    ),
+    "q_quick": Entry(
+        "dist_corr_quick + 1.5 |hierarchy|",
+        PAIRS,
+        "higher",
+        q_ceiling,
+        "An inverted hierarchy scores as well.",
+    ),
+    "q_comprehensive": Entry(
+        "dist_corr_comprehensive + 1.5 |hierarchy|", PAIRS, "higher", q_ceiling
+    ),
+    "triplet_concordance": Entry(
+        "share of triplets whose anchor is nearer to the one that is nearer in the tree",
+        "5,000 triplets of such points",
+        "higher",
+        1.0,
+        "Chance is 1/2.",
+    ),
+    "ultrametric_compliance": Entry(
+        "share of triangles whose two longest sides agree within a tenth",
+        "5,000 triangles of such points",
+        "higher",
+        1.0,
+        "Random points in many dimensions score high too: read with triplet_concordance.",
+    ),
+}

@@ -5,15 +5,14 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tvae.metrics import ranks
 from tvae.models.layers import Linear, layer_norm
 
 
 class StateNet(nn.Module):
     """v5.5's controller: nine training statistics to four corrections in (-1, 1).
 
-    The original never trains it (nothing it returns reaches a loss), so it acts as a fixed random
-    function; the task keeps it out of the optimizer.
+    The reference system never trains it (nothing it returns reaches a loss), so it acts as a fixed
+    random function; the task keeps it out of the optimizer.
     """
 
     @nn.compact
@@ -30,7 +29,7 @@ class StateNet(nn.Module):
 
 @flax.struct.dataclass
 class Control:
-    """What :class:`DifferentiableController` returns, each of the shape of one statistic.
+    """Output of :class:`DifferentiableController`, each of the shape of one statistic.
 
     Attributes:
       rho: permeability between the VAEs, in (0, 0.5).
@@ -69,7 +68,7 @@ class DifferentiableController(nn.Module):
 
         Args:
           statistics: [radius A, radius B, hierarchy A, hierarchy B, KL A, KL B, geodesic loss,
-            radial loss], see :func:`batch_statistics`.
+            radial loss].
 
         Returns:
           The control values, each ``(...)``.
@@ -85,46 +84,3 @@ class DifferentiableController(nn.Module):
             beta_b=nn.softplus(raw[..., 4]) + 0.5,
             tau=nn.sigmoid(raw[..., 5]),
         )
-
-
-def _mean_kl(mu: jax.Array, logvar: jax.Array) -> jax.Array:
-    """KL divergence from the standard normal in nats, summed over dimensions, mean over rows."""
-    return jnp.mean(-0.5 * jnp.sum(1.0 + logvar - mu**2 - jnp.exp(logvar), axis=-1))
-
-
-def batch_statistics(
-    posterior_a: tuple[jax.Array, jax.Array],
-    posterior_b: tuple[jax.Array, jax.Array],
-    radius_a: jax.Array,
-    radius_b: jax.Array,
-    *,
-    valuation: jax.Array,
-) -> jax.Array:
-    """The controller's inputs from one batch.
-
-    The hierarchies are Spearman correlations of valuation and radius, ranked on device and without
-    gradient; 0 where the batch has a single row or level.
-
-    Args:
-      posterior_a: ``(mu, logvar)`` of encoder A, each ``(n, latent_dim)``.
-      posterior_b: the same of encoder B.
-      radius_a: hyperbolic radii ``(n,)`` of A.
-      radius_b: hyperbolic radii ``(n,)`` of B.
-      valuation: integers ``(n,)``.
-
-    Returns:
-      ``(8,)``; the two loss entries are 0, as in the reference system.
-    """
-    zero = jnp.zeros((), radius_a.dtype)
-    return jnp.stack(
-        [
-            radius_a.mean(),
-            radius_b.mean(),
-            jnp.nan_to_num(ranks.spearman(valuation, radius_a)),
-            jnp.nan_to_num(ranks.spearman(valuation, radius_b)),
-            _mean_kl(*posterior_a),
-            _mean_kl(*posterior_b),
-            zero,
-            zero,
-        ]
-    )

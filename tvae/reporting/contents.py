@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from ml_collections import ConfigDict
 
 from tvae import config as config_lib
+from tvae.domains import registry
 from tvae.loading import load
-from tvae.metrics.definitions import Definition, definition
+from tvae.metrics.definitions import Definition
 from tvae.reporting import comparison, embedding, findings, targets
 from tvae.reporting.embedding import Embedding
 from tvae.reporting.findings import Finding
@@ -51,11 +52,8 @@ class Contents:
         return [(each, f"{kind[each.in_ball]} {each.name.upper()}") for each in self.embeddings]
 
     def about(self, key: str) -> Definition | None:
-        """What a metric means, or None where the table of metrics has no such key."""
-        try:
-            return definition(key, n_digits=self.run.n_digits)
-        except KeyError:
-            return None
+        """The definition of a metric, or None where the domain has none."""
+        return registry.get(self.config.task).define(key, self.config)
 
     def ceiling(self, key: str) -> float | None:
         """The best value that a metric can reach, or None."""

@@ -112,8 +112,8 @@ def sample_pairs(n_digits: int, per_valuation: int = PAIRS) -> tuple[np.ndarray,
 @functools.partial(jax.jit, static_argnums=1)
 def _measure(model: Model, which: str, i: jax.Array, j: jax.Array) -> dict[str, jax.Array]:
     """Radii, tangent vectors, distances and exactness of one embedding, in one program."""
-    index = jnp.arange(model.n_operations)
-    digit = ternary.digits(index, n_digits=model.n_digits)
+    index = jnp.arange(model.n_items)
+    digit = ternary.digits(index, n_digits=model.input_shape[0])
     space = "ball" if which in model.embeddings else "latent"
     if space == "ball":
         z, c = model.embed(index, which), model.curvature(which)
@@ -145,16 +145,16 @@ def measure(model: Model, which: str) -> Embedding:
     Returns:
       The embedding; distances are hyperbolic in a ball and Euclidean elsewhere.
     """
-    i, j = sample_pairs(model.n_digits)
+    i, j = sample_pairs(model.input_shape[0])
     found = jax.device_get(_measure(model, which, jnp.asarray(i), jnp.asarray(j)))
-    index = jnp.arange(model.n_operations)
+    index = jnp.arange(model.n_items)
     return Embedding(
         name=which,
         curvature=float(found["c"]) if "c" in found else None,
-        valuation=np.asarray(ternary.valuation(index, n_digits=model.n_digits)),
+        valuation=np.asarray(ternary.valuation(index, n_digits=model.input_shape[0])),
         radius=found["radius"],
         planes=principal_planes(found["tangent"].astype(float)),
-        pair_valuation=np.repeat(np.arange(model.n_digits), PAIRS),
+        pair_valuation=np.repeat(np.arange(model.input_shape[0]), PAIRS),
         pair_distance=found["distance"],
         exact=found.get("exact"),
     )

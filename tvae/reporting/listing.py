@@ -8,8 +8,10 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tvae.geometry.padic import N_DIGITS
-from tvae.metrics.definitions import Definition, definition
+from tvae.metrics.definitions import Definition
+
+Define = Callable[[str], Definition | None]
+"""Metric key -> its definition, or None where it has none."""
 
 COLUMNS = ("metric", "value", "ceiling", "published", "better", "definition", "measured_on", "note")
 _NOTE_WIDTH = 100  # characters of a line of notes below the table
@@ -19,23 +21,27 @@ def _number(value: float | None, absent: str = "-") -> str:
     return absent if value is None else f"{value:.6g}"
 
 
-def _rows(metrics: Mapping[str, Any], n_digits: int) -> list[tuple[str, Any, Definition]]:
-    return [(key, value, definition(key, n_digits=n_digits)) for key, value in metrics.items()]
+_UNDEFINED = Definition("no definition", "", "neither")
 
 
-def as_table(metrics: Mapping[str, Any], *, n_digits: int = N_DIGITS) -> str:
+def _rows(metrics: Mapping[str, Any], define: Define) -> list[tuple[str, Any, Definition]]:
+    return [(key, value, define(key) or _UNDEFINED) for key, value in metrics.items()]
+
+
+def as_table(metrics: Mapping[str, Any], define: Define) -> str:
     """Aligned columns: metric, value, ceiling, published value, definition; notes follow below.
 
     Vectors are shown as their length. A note stands once for all metrics that share it.
 
-    >>> print(as_table({"eval/rho": 0.1}))
-    metric    value  ceiling  published  definition
-    eval/rho    0.1        -          -  share of the other VAE's latent in the coupled pass
+    >>> share = Definition("share of draws", "1,000 draws", "higher", ceiling=1.0)
+    >>> print(as_table({"eval/share": 0.1}, {"eval/share": share}.get))
+    metric      value  ceiling  published  definition
+    eval/share    0.1        1          -  share of draws
     """
     header = ("metric", "value", "ceiling", "published")
     cells, sentences = [header], ["definition"]
     notes: dict[str, list[str]] = {}
-    for key, value, known in _rows(metrics, n_digits):
+    for key, value, known in _rows(metrics, define):
         shown = f"[{len(value)} values]" if isinstance(value, list) else _number(value)
         cells.append((key, shown, _number(known.ceiling), _number(known.published)))
         sentences.append(known.text)
@@ -52,13 +58,13 @@ def as_table(metrics: Mapping[str, Any], *, n_digits: int = N_DIGITS) -> str:
     return "\n".join(lines) + "\n"
 
 
-def as_json(metrics: Mapping[str, Any], *, n_digits: int = N_DIGITS) -> str:
+def as_json(metrics: Mapping[str, Any], define: Define) -> str:
     """One flat JSON object: metric key -> number, list for a vector, null for what is not finite.
 
-    >>> print(as_json({"eval/rho": 0.5, "eval/richness": math.nan}), end="")
+    >>> print(as_json({"eval/rho": 0.5, "eval/richness": math.nan}, {}.get), end="")
     {"eval/rho": 0.5, "eval/richness": null}
     """
-    del n_digits
+    del define
     finite = {key: _finite(value) for key, value in metrics.items()}
     return json.dumps(finite, allow_nan=False) + "\n"
 
@@ -70,16 +76,17 @@ def _finite(value: Any) -> Any:
     return value if math.isfinite(value) else None
 
 
-def as_csv(metrics: Mapping[str, Any], *, n_digits: int = N_DIGITS) -> str:
+def as_csv(metrics: Mapping[str, Any], define: Define) -> str:
     """One row a metric with the columns :data:`COLUMNS`; a vector has one row for each entry.
 
-    >>> as_csv({"eval/rho": 0.5}).splitlines()[1][:27]
-    'eval/rho,0.5,,,neither,shar'
+    >>> share = Definition("share of draws", "1,000 draws", "higher", ceiling=1.0)
+    >>> as_csv({"eval/share": 0.1}, {"eval/share": share}.get).splitlines()[1]
+    'eval/share,0.1,1.0,,higher,share of draws,"1,000 draws",'
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for key, value, known in _rows(metrics, n_digits):
+    for key, value, known in _rows(metrics, define):
         entries = (
             [(f"{key}[{i}]", entry) for i, entry in enumerate(value)]
             if isinstance(value, list)

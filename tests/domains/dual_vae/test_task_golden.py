@@ -63,7 +63,9 @@ def parity(golden):
     labels = optim.label_groups(params, task.group_of)
     settings = optim.OptimizerSettings(**config.optimizer.to_dict())
     tx = optim.make_optimizer(labels, task.groups, set(), settings)
-    train_step = step.make_train_step(task, tx, labels, grad_clip=config.optimizer.grad_clip)
+    train_step = step.make_train_step(
+        task, tx, labels, grad_clip=config.optimizer.grad_clip, max_nonfinite=10
+    )
     before = state_before(golden, tx)
     batch = Batch(jnp.asarray(golden["op_index"], jnp.int32), jnp.ones(64))
 
@@ -206,7 +208,7 @@ def test_schedules():
 def test_permeability_and_phase(balanced):
     with np.load(GOLDEN / "v5_5_schedules.npz") as file:
         golden = dict(file)
-    shape = dynamics.Permeability()
+    shape = dynamics.Permeability(**config_lib.default().coupling.to_dict())
 
     def one(phase, epoch):
         rho, phase = dynamics.permeability(epoch, phase, jnp.bool_(balanced), shape)

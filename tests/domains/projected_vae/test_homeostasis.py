@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support.production_cases import FAST_COMPILE, all_cases
+from tvae import config as config_lib
 from tvae.domains.projected_vae.homeostasis import update_homeostasis
 from tvae.domains.projected_vae.homeostasis_state import (
     CORRECTED,
@@ -59,6 +60,14 @@ def _run(measurements, config, *, corrections, window=5, dtype=jnp.float32):
     return jax.lax.scan(step, first, measurements)[1]
 
 
+def thresholds(**changes):
+    """The default thresholds, but where the reference system's are others."""
+    config = config_lib.default("projected_vae").homeostasis.to_dict()
+    given = config | {"hysteresis": 3, "annealing_step": 0.005} | changes
+    assert changes.keys() <= set(HomeostasisConfig._fields)
+    return HomeostasisConfig(**{name: given[name] for name in HomeostasisConfig._fields})
+
+
 def _measurements(case, dtype):
     n = case["in.epoch"].size
     columns = (case[f"in.{name}"] for name in ("coverage", "hierarchy_A", "hierarchy_B"))
@@ -96,7 +105,7 @@ def test_parity_mode_repeats_the_original(case, dtype):
     with jax.enable_x64(dtype == jnp.float64):
         states, gates = _run(
             _measurements(case, dtype),
-            HomeostasisConfig(**options),
+            thresholds(**options),
             corrections=PARITY,
             window=window,
             dtype=dtype,
@@ -121,7 +130,7 @@ def test_q_is_the_originals(reference):
     hierarchy = jnp.asarray(data["in.hierarchy"], jnp.float32)
     dist_corr = jnp.asarray(data["in.dist_corr"], jnp.float32)
     steps = _steps(n, hierarchy_a=hierarchy, hierarchy_b=hierarchy, dist_corr_a=dist_corr)
-    states, _ = _run(steps, HomeostasisConfig(), corrections=PARITY)
+    states, _ = _run(steps, thresholds(), corrections=PARITY)
     np.testing.assert_allclose(states.q[:, 0], data["out.Q"], rtol=1e-5, atol=1e-6)
 
 
@@ -131,7 +140,7 @@ def _case(name):
 
 def test_tightening_is_bounded():
     measurements = _measurements(_case("falling_Q_tightens"), jnp.float32)
-    config = HomeostasisConfig(hysteresis=0, warmup=0, annealing_step=0.004)
+    config = thresholds(hysteresis=0, warmup=0, annealing_step=0.004)
     unbounded, _ = _run(measurements, config, corrections=PARITY)
     assert unbounded.coverage_freeze.max() > 1  # frozen even at full coverage
     states, _ = _run(measurements, config, corrections=PARITY._replace(bounded=True))
@@ -142,14 +151,14 @@ def test_tightening_is_bounded():
 
 def test_relaxing_stops_at_the_floor():
     measurements = _measurements(_case("ratchet_to_floor"), jnp.float32)
-    config = HomeostasisConfig(hysteresis=0, warmup=0, annealing_step=0.012, coverage_floor=0.96)
+    config = thresholds(hysteresis=0, warmup=0, annealing_step=0.012, coverage_floor=0.96)
     states, _ = _run(measurements, config, corrections=CORRECTED)
     np.testing.assert_allclose(states.coverage_freeze.min(), 0.96, atol=1e-6)
 
 
 def test_rollback_when_coverage_falls_and_only_then():
     coverage = jnp.ones(30).at[20:22].set(0.9)
-    states, gates = _run(_steps(30, coverage=coverage), HomeostasisConfig(), corrections=CORRECTED)
+    states, gates = _run(_steps(30, coverage=coverage), thresholds(), corrections=CORRECTED)
     first = int(jnp.argmin(states.frozen[:, 0]))
     assert 5 <= first < 20, "encoder A stalls at full coverage and is unfrozen"
     np.testing.assert_array_equal(jnp.flatnonzero(gates.rollback), [20])
@@ -160,7 +169,7 @@ def test_rollback_when_coverage_falls_and_only_then():
 def test_epochs_between_evaluations_do_not_shorten_the_hysteresis():
     """An evaluation every tenth epoch: the original's hysteresis of three epochs is none."""
     steps = _steps(40, epoch=10 * jnp.arange(40), hierarchy_b=-0.5 + 0.1 * (jnp.arange(40) % 2))
-    config = HomeostasisConfig(plateau_patience=1, plateau_threshold=1.0, warmup=0, hysteresis=4)
+    config = thresholds(plateau_patience=1, plateau_threshold=1.0, warmup=0, hysteresis=4)
 
     def shortest_stay(corrections):
         _, gates = _run(steps, config, corrections=corrections)
@@ -172,7 +181,7 @@ def test_epochs_between_evaluations_do_not_shorten_the_hysteresis():
 
 def test_first_cycle_is_judged_by_its_own_start():
     """Q constant at 0.75: the original counts it as a gain over 0 and relaxes encoder B."""
-    config = HomeostasisConfig()
+    config = thresholds()
     original, _ = _run(_steps(20), config, corrections=PARITY)
     mended, _ = _run(_steps(20), config, corrections=CORRECTED)
     assert original.cycles[-1, 1] == mended.cycles[-1, 1] == 1
@@ -188,14 +197,14 @@ def test_coherent_q_belongs_to_its_component_and_has_a_sign():
         dist_corr_a=jnp.full(2, 0.1),
         dist_corr_b=jnp.full(2, 0.3),
     )
-    states, _ = _run(steps, HomeostasisConfig(), corrections=CORRECTED)
+    states, _ = _run(steps, thresholds(), corrections=CORRECTED)
     np.testing.assert_allclose(states.q[0], [0.85, 1.5, 1.175], rtol=1e-6)
     np.testing.assert_allclose(states.q[1], [-0.65, 1.5, 0.425], rtol=1e-6)
 
 
 def test_a_worsening_hierarchy_is_no_plateau():
     worse = _steps(12, hierarchy_b=-0.8 + 0.005 * jnp.arange(12))
-    config = HomeostasisConfig(degradation=1.0)
+    config = thresholds(degradation=1.0)
     _, original = _run(worse, config, corrections=PARITY)
     _, mended = _run(worse, config, corrections=CORRECTED)
     assert not original.encoder_b.all()
@@ -204,7 +213,7 @@ def test_a_worsening_hierarchy_is_no_plateau():
 
 def test_disabled_means_no_change():
     measurements = _measurements(_case("oscillating"), jnp.float32)
-    states, gates = _run(measurements, HomeostasisConfig(enabled=False), corrections=CORRECTED)
+    states, gates = _run(measurements, thresholds(enabled=False), corrections=CORRECTED)
     assert not gates.changed.any()
     np.testing.assert_array_equal(states.frozen[-1], [True, False, False])
 
@@ -243,7 +252,7 @@ def _digest(name, config):
 def test_every_threshold_is_honoured():
     """Each field of the config changes what happens in some recorded trajectory."""
     assert set(CHANGES) == set(HomeostasisConfig._fields)
-    base = HomeostasisConfig(warmup=0, hysteresis=1, coverage_freeze=0.97, coverage_unfreeze=0.98)
+    base = thresholds(warmup=0, hysteresis=1, coverage_freeze=0.97, coverage_unfreeze=0.98)
     names = ("oscillating", "ratchet_to_floor", "falling_Q_tightens")
     before = {name: _digest(name, base) for name in names}
     idle = [
@@ -262,7 +271,7 @@ def test_every_threshold_is_honoured():
 def test_a_population_is_one_program():
     measurements = _measurements(_case("oscillating"), jnp.float32)
     steps = jnp.asarray([0.0, 0.003, 0.01])
-    config = HomeostasisConfig(warmup=0, hysteresis=1)
+    config = thresholds(warmup=0, hysteresis=1)
 
     def run(step):
         return _run(measurements, config._replace(annealing_step=step), corrections=CORRECTED)[0]
@@ -276,8 +285,8 @@ def test_a_population_is_one_program():
 
 def test_state_keeps_its_types():
     """An aux tree whose dtypes drift would be compiled twice."""
-    state = init_homeostasis(HomeostasisConfig())
+    state = init_homeostasis(thresholds())
     measurement = Measurements(0, 1.0, -0.5, -0.5, 0.3)
-    after, _ = jax.jit(partial(update_homeostasis, config=HomeostasisConfig()))(state, measurement)
+    after, _ = jax.jit(partial(update_homeostasis, config=thresholds()))(state, measurement)
     types = [jax.tree.map(lambda x: (x.shape, x.dtype, x.weak_type), s) for s in (state, after)]
     assert types[0] == types[1]

@@ -6,11 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from tests.support.golden_modules import random_params, size
-from tvae.domains.projected_vae.module import PARTS, ProjectedVAE
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare
+from tvae.domains.projected_vae.module import PARTS, ProjectedVAE, batch_statistics
+from tvae.geometry import padic, poincare
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
 from tvae.models.projections import HyperbolicProjection
@@ -24,7 +24,7 @@ V5_11 = ProjectedVAE(projection=HyperbolicProjection(learnable_curvature=True), 
 PUBLISHED = ProjectedVAE(projection=PROJECTION, dual_projection=True)
 DOCUMENTED = ProjectedVAE(projection=PROJECTION, dual_projection=True, **IMPROVED)
 INDEX = jnp.arange(0, 19683, 1234)
-X, VALUATION = ternary.values(INDEX), ternary.valuation(INDEX)
+X, VALUATION = padic.values(INDEX), padic.valuation(INDEX)
 
 
 @functools.cache
@@ -175,3 +175,27 @@ def test_equal_settings_are_one_static_value():
     )
     assert again == PUBLISHED
     assert hash(again) == hash(PUBLISHED)
+
+
+def test_statistics_are_real_and_their_ranks_carry_no_gradient():
+    rng = np.random.default_rng(1)
+    mu, logvar = (jnp.asarray(a, jnp.float32) for a in rng.normal(size=(2, 6, 4)))
+    valuation = jnp.asarray([0, 0, 1, 1, 2, 3])
+    radius = jnp.asarray([3.0, 2.5, 2.0, 2.2, 1.0, 0.5])
+
+    def statistics(radius):
+        rising = jnp.flip(radius)
+        return batch_statistics((mu, logvar), (mu, logvar), radius, rising, valuation=valuation)
+
+    s = jax.jit(statistics)(radius)
+    rho = scipy.stats.spearmanr(valuation, radius).statistic
+    np.testing.assert_allclose(s[:2], radius.mean(), rtol=1e-6)
+    np.testing.assert_allclose(s[2], rho, rtol=1e-6)
+    assert s[3] > 0.9
+    # KL = -1/2 Σ_d (1 + logvar - mu² - e^logvar), mean over rows.
+    kl = np.mean(-0.5 * np.sum(1 + logvar - mu**2 - np.exp(logvar), axis=-1))
+    np.testing.assert_allclose(s[4:6], kl, rtol=1e-6)
+    np.testing.assert_array_equal(s[6:], 0.0)
+    jacobian = jax.jit(jax.jacrev(statistics))(radius)
+    np.testing.assert_allclose(jacobian[0], 1 / 6)
+    np.testing.assert_array_equal(jacobian[2], 0.0)

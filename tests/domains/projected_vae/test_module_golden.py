@@ -15,8 +15,8 @@ from tests.support.golden_modules import (
     size,
     weights,
 )
+from tests.support.torch_checkpoints import module_of
 from tvae.convert import names
-from tvae.convert.configuration import make_module
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file.reader import read_torch_file
 from tvae.domains.projected_vae.module import ProjectedVAE
@@ -159,7 +159,7 @@ def test_checkpoints(reference, name):
     """Means and samples of every fifth operation, to 1e-5 of each tensor's maximum."""
     imported = import_checkpoint(read_torch_file(reference / "v5_12" / f"{name}.pt"))
     golden = load(reference / "v5_12" / f"{name}.npz")
-    model = make_module(imported.metadata)
+    model = module_of(imported)
     x = ternary.values(jnp.asarray(golden["index"]))
     noise = (jnp.asarray(golden["eps_A"]), jnp.asarray(golden["eps_B"]))
     sampled = forward(model, imported.params, x, *noise)

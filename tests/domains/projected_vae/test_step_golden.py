@@ -9,13 +9,14 @@ import optax
 import pytest
 
 from tests.support.production_cases import FAST_COMPILE
+from tvae.domains.operations.tree import TREE
 from tvae.domains.projected_vae import zero_structure
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare
-from tvae.losses import geodesic, radial, rank, rich_hierarchy
+from tvae.geometry import padic, poincare
+from tvae.losses import distances, level_means, radial, ranking
 from tvae.losses.pairs import Pairs
 
-BOUNDS = {"inner": 0.08, "outer": 0.9}
+ENDS = {"inner": 0.08, "outer": 0.9}
+BOUNDS = {"tree": TREE, **ENDS}
 
 
 def _decoder(data, z):
@@ -36,7 +37,7 @@ def _decoder(data, z):
 
 def _side_terms(z, side, data, index):
     """The terms that both encoders have."""
-    valuation = ternary.valuation(index)
+    valuation = TREE.level(index)
     radius = poincare.hyperbolic_radius(z, c=1.0)
 
     def pairs(name):
@@ -44,12 +45,12 @@ def _side_terms(z, side, data, index):
 
     weight = radial.exponential_weight(valuation)
     return {
-        "radial": radial.radial_hierarchy(radius, valuation, weight=weight, **BOUNDS)
+        "radial": (weight * radial.radial_hierarchy(radius, valuation, **BOUNDS)).mean()
         + 0.5 * radial.radial_margin(radius, valuation, pairs=pairs("radial"), **BOUNDS),
-        "rank": rank.global_rank(radius, valuation, temperature=0.1, pairs=pairs("rank")),
-        "zero": 0.5 * zero_structure.zero_valuation_loss(radius, index, **BOUNDS)
+        "rank": ranking.global_rank(radius, valuation, temperature=0.1, pairs=pairs("rank")),
+        "zero": 0.5 * zero_structure.zero_valuation_loss(radius, index, **ENDS).mean()
         + 0.3 * zero_structure.zero_sparsity_loss(radius, index),
-        "geo": geodesic.padic_geodesic(z, index, c=1.0, pairs=pairs("geo")),
+        "geo": distances.tree_geodesic(z, index, tree=TREE, c=1.0, pairs=pairs("geo")),
     }
 
 
@@ -57,14 +58,14 @@ def _terms(z_a, z_b, data):
     index = jnp.asarray(data["batch_idx"], jnp.int32)
     radius = poincare.hyperbolic_radius(z_b, c=1.0)
     reference = jnp.asarray(data["original_radii"])[index]
-    rich = rich_hierarchy.rich_hierarchy(radius, ternary.valuation(index), reference, **BOUNDS)
+    rich = level_means.rich_hierarchy(radius, TREE.level(index), reference, **BOUNDS)
     logits = _decoder(data, poincare.log_map_origin(z_a, c=1.0))
     terms = {
         "hierarchy": rich.hierarchy,
         "richness": rich.richness,
         "separation": rich.separation,
         "coverage": optax.softmax_cross_entropy_with_integer_labels(
-            logits, ternary.digits(index)
+            logits, padic.digits(index)
         ).mean(),
     }
     for side, z in (("A", z_a), ("B", z_b)):

@@ -107,7 +107,7 @@ def parity(golden):
     begun = [task.begin_epoch(aux, jnp.int32(epoch)) for epoch in (0, 30)]
     phases = [both(params, aux) for aux in begun]
     state = dataclasses.replace(state, aux=begun[0])
-    train_step = step.make_train_step(task, tx, labels, grad_clip=1.0)
+    train_step = step.make_train_step(task, tx, labels, grad_clip=1.0, max_nonfinite=10)
     after, metrics = compiled(train_step)(state, index, jax.random.key(0))
     outputs = compiled(forward)(params, aux, index, jax.random.key(0))
     return {"phases": phases, "metrics": metrics, "after": after, "outputs": outputs}

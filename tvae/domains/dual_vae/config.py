@@ -94,6 +94,8 @@ FIELDS: dict[str, Field] = {
         "categorical prior samples per evaluation and VAE; 0 = none"),
     "evaluation.argmax_draws": Field(0, at_least(0),
         "argmax prior samples per evaluation and VAE; 0 = none"),
+    "evaluation.by_split": Field(True, BOOLEAN,
+        "also measure reconstruction on the split's parts; False for weights of another split"),
 }
 # fmt: on
 

@@ -4,23 +4,34 @@ from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
+from tvae.domains.dual_vae import evaluation
 from tvae.domains.dual_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.dual_vae.task import make_task
 from tvae.domains.dual_vae.views import make_views
-from tvae.domains.operations.reporting import CURVES, define
+from tvae.domains.operations.reporting import CURVES, define_with
+from tvae.domains.views import Views
 
 
 def aspects(config: ConfigDict) -> list[Aspect]:
     """Questions of a validation."""
-    del config
     coverage, test = "eval/coverage_mu", "eval/coverage_mu_test"
+    generalisation = Aspect("generalisation", (f"{test}_a", f"{test}_b"))
+    if not config.evaluation.by_split:
+        reason = "the weights were trained on another split of the operations"
+        generalisation = Aspect("generalisation", reason=reason)
     return [
         Aspect("coverage", (f"{coverage}_a", f"{coverage}_b")),
         Aspect("hierarchy", reason="the latent space is flat: no radius orders the levels"),
         *of_latents("ab"),
-        Aspect("generalisation", (f"{test}_a", f"{test}_b")),
+        generalisation,
     ]
+
+
+def views_of(config: ConfigDict) -> Views:
+    """Views of a configuration's module."""
+    split = make_split(config) if config.evaluation.by_split else None
+    return make_views(make_model(config), split)
 
 
 DOMAIN = Domain(
@@ -30,8 +41,8 @@ DOMAIN = Domain(
     validate=validate,
     tiny=TINY,
     make_task=make_task,
-    make_views=lambda config: make_views(make_model(config), make_split(config)),
-    define=define,
+    make_views=views_of,
+    define=define_with(evaluation.DEFINITIONS),
     aspects=aspects,
     curves=CURVES,
     held_out=tuple(

@@ -4,6 +4,7 @@ The headline is ``eval/coverage_mu_a`` and ``_b``: the share of operations that 
 decoder reproduces exactly from its own posterior mean, without the other VAE's leak.
 """
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -15,6 +16,8 @@ from tvae.domains.operations import coverage
 from tvae.domains.operations.data import Split
 from tvae.engine.task import Metrics, Params
 from tvae.geometry import padic
+from tvae.metrics import latent
+from tvae.metrics.definitions import Entry
 
 PRIOR_DRAWS = 195_000
 """Categorical prior samples of the final evaluation (v5.5's rule)."""
@@ -196,3 +199,65 @@ def measure(
     for part in parts:
         metrics |= jax.jit(part)(params)
     return metrics
+
+
+_MEANS = "posterior means of all operations"
+_SPLIT = "means of that part of the split"
+_VALIDATION = "means of the validation split, coupled; needs the state of training"
+
+DEFINITIONS = {
+    "eval/coverage_mu_train": Entry(
+        "share of the training split that decodes from the own mean", _SPLIT, "higher", 1.0
+    ),
+    "eval/coverage_mu_val": Entry(
+        "share of the validation split that decodes from the own mean", _SPLIT, "higher", 1.0
+    ),
+    "eval/coverage_mu_test": Entry(
+        "share of the test split, never trained on, that decodes from the own mean",
+        _SPLIT,
+        "higher",
+        1.0,
+        'The published "holdout 100 %" draws from all operations, four in five trained on.',
+    ),
+    "eval/coverage_coupled": Entry(
+        "share of operations reproduced by the forward pass that mixes both means by rho",
+        _MEANS,
+        "higher",
+        1.0,
+        "Each VAE can read the answer through the other's leak: compare coverage_mu.",
+    ),
+    "eval/worst_coverage": Entry(
+        "smaller over both VAEs of reconstruction coverage times argmax prior coverage",
+        "means and draws of the prior",
+        "higher",
+    ),
+    "eval/rho": Entry(
+        "share of the other VAE's latent in the coupled pass",
+        "state at the end of training, not a parameter",
+        "neither",
+    ),
+    "eval/latent_entropy": Entry(
+        "entropy of each latent dimension's histogram over [-3, 3], nats, mean of dimensions",
+        _MEANS,
+        "higher",
+        math.log(latent.HISTOGRAM_BINS),
+    ),
+    "eval/kl": Entry("KL divergence from the standard normal prior, nats", _MEANS, "neither"),
+    "eval/kl_per_dimension": Entry(
+        "KL divergence from the prior by latent dimension: a vector, nats", _MEANS, "neither"
+    ),
+    "eval/active_dimensions": Entry(
+        "latent dimensions whose mean has a variance above 0.01",
+        _MEANS,
+        "higher",
+        note="At most latent_dim.",
+    ),
+    "val/loss": Entry("weighted sum of the terms that are trained on", _VALIDATION, "lower"),
+    "val/cross_entropy": Entry("cross-entropy, nats per operation", _VALIDATION, "lower"),
+    "val/kl": Entry("KL divergence with free bits, nats", _VALIDATION, "neither"),
+    "val/output_entropy": Entry("entropy of the decoder's digits, nats", _VALIDATION, "neither"),
+    "val/repulsion": Entry("mean kernel of pairs of latents", _VALIDATION, "neither"),
+    "val/entropy_alignment": Entry(
+        "difference of both VAEs' histogram entropies, nats", _VALIDATION, "lower"
+    ),
+}

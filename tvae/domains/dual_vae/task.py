@@ -15,7 +15,7 @@ from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.operations import data
 from tvae.engine.task import Hparams, Metrics, Observation, Params, Task, section, weighted_sum
 from tvae.geometry import padic
-from tvae.losses import divergence, reconstruction, regularizers
+from tvae.losses import divergence, levels, likelihood, regularizers
 from tvae.metrics import latent
 
 
@@ -54,6 +54,7 @@ class DualVAETask(Task):
       statenet: let the (untrained) StateNet correct rate and loss weights once per epoch.
       prior_draws: categorical prior samples of the periodic evaluation.
       argmax_draws: argmax prior samples of the periodic evaluation.
+      by_split: measure the parts of the split apart at the end.
     """
 
     module: DualVAE
@@ -67,6 +68,7 @@ class DualVAETask(Task):
     statenet: bool
     prior_draws: int
     argmax_draws: int
+    by_split: bool
 
     @property
     def steps_per_epoch(self) -> int:  # type: ignore[override]
@@ -133,7 +135,7 @@ class DualVAETask(Task):
         """Unweighted loss terms."""
         vae, mask = outputs.vae, batch.mask
         digit = padic.digits(batch.index, n_digits=self.module.n_digits)
-        mean, cross_entropy = regularizers.masked_mean, reconstruction.cross_entropy
+        mean, cross_entropy = levels.masked_mean, likelihood.cross_entropy
         terms = {
             "cross_entropy_a": mean(cross_entropy(vae.logits_a, digit), mask),
             "cross_entropy_b": mean(cross_entropy(vae.logits_b, digit), mask),
@@ -275,7 +277,8 @@ class DualVAETask(Task):
         self, params: Params, aux: Dynamics, key: jax.Array, hparams: Hparams
     ) -> Metrics:
         """Everything that is worth reporting once."""
-        measured = evaluation.measure(self.module, params, key, rho=aux.rho, split=self.split)
+        split = self.split if self.by_split else None
+        measured = evaluation.measure(self.module, params, key, rho=aux.rho, split=split)
         return jax.jit(self.validation)(params, aux, hparams) | measured
 
 
@@ -299,4 +302,5 @@ def make_task(config: ConfigDict) -> DualVAETask:
         statenet=dynamics_.statenet,
         prior_draws=config.evaluation.prior_draws,
         argmax_draws=config.evaluation.argmax_draws,
+        by_split=config.evaluation.by_split,
     )

@@ -4,10 +4,11 @@ from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
+from tvae.domains.hyperbolic_vae import evaluation
 from tvae.domains.hyperbolic_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.hyperbolic_vae.task import make_task
 from tvae.domains.hyperbolic_vae.views import make_views
-from tvae.domains.operations.reporting import CURVES, define
+from tvae.domains.operations.reporting import CURVES, define_with
 
 
 def aspects(config: ConfigDict) -> list[Aspect]:
@@ -30,7 +31,7 @@ DOMAIN = Domain(
     tiny=TINY,
     make_task=make_task,
     make_views=make_views,
-    define=define,
+    define=define_with(evaluation.DEFINITIONS),
     aspects=aspects,
     curves=CURVES,
     held_out=(HeldOut("train/reconstruction", "eval/coverage_ball_held_out", rises=True),),

@@ -11,13 +11,13 @@ import numpy as np
 from tvae.domains import latent_use
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE
 from tvae.domains.operations import coverage
+from tvae.domains.operations.tree import TREE, embedding_metrics, tree_sample
 from tvae.domains.views import Gaussians
 from tvae.engine import compilation
 from tvae.engine.task import Metrics, Params
 from tvae.geometry import padic, poincare
 from tvae.metrics import hierarchy, tree
-from tvae.metrics.embedding import embedding_metrics
-from tvae.metrics.sample import tree_sample
+from tvae.metrics.definitions import BALL, Entry
 
 Scale = jax.Array | float
 
@@ -68,8 +68,8 @@ def score(metrics: Metrics) -> jax.Array:
     At most 1 for tie-free lengths. Richness is left out: it has no ceiling of its own, and the
     other three say whether it was bought too dearly.
     """
-    order = -metrics["eval/hierarchy"] / -hierarchy.hierarchy_ceiling()
-    fidelity = metrics["eval/tree_fidelity"] / tree.tree_fidelity_ceiling()
+    order = -metrics["eval/hierarchy"] / -hierarchy.hierarchy_ceiling(TREE)
+    fidelity = metrics["eval/tree_fidelity"] / tree.tree_fidelity_ceiling(TREE)
     return metrics["eval/coverage_ball"] * order * fidelity
 
 
@@ -81,16 +81,16 @@ def headline(
     A part of :func:`measure`, which takes three times as long to compile.
     """
     z, c = embed_all(model, params)
-    valuation = padic.valuation(jnp.arange(padic.count()))
+    valuation = TREE.level(jnp.arange(TREE.n_leaves))
     radius = poincare.hyperbolic_radius(z, c=c)
     # The sample that embedding_metrics draws from the same seed.
     sample = tree_sample(jax.random.split(jax.random.key(SAMPLE_SEED), 3)[0])
-    point = z[sample.operations]
+    point = z[sample.items]
     distance = poincare.pairwise_distance(point, point, c=c)
     metrics = reconstruction(model, params, key, learned=learned) | {
-        "eval/hierarchy": hierarchy.hierarchy(radius, valuation),
-        "eval/richness": hierarchy.richness(radius, valuation),
-        "eval/tree_fidelity": tree.tree_fidelity(distance, sample),
+        "eval/hierarchy": hierarchy.hierarchy(radius, valuation, tree=TREE),
+        "eval/richness": hierarchy.richness(radius, valuation, tree=TREE),
+        "eval/tree_fidelity": tree.tree_fidelity(distance, sample, tree=TREE),
     }
     return metrics | {"eval/score": score(metrics)}
 
@@ -139,3 +139,22 @@ def measure(
         return metrics | {"eval/score": score(metrics)} | use
 
     return full(params, key)
+
+
+DEFINITIONS = {
+    "eval/coverage_ball_held_out": Entry(
+        "share of operations held out of training that decode from the ball alone",
+        "points of the ball of the held-out operations",
+        "higher",
+        1.0,
+    ),
+    "eval/coverage_sampled": Entry(
+        "share of operations reproduced from one posterior sample each",
+        "one sample of the posterior of every operation",
+        "higher",
+        1.0,
+    ),
+    "eval/score": Entry(
+        "coverage_ball * hierarchy * tree_fidelity, each over its ceiling", BALL, "higher", 1.0
+    ),
+}

@@ -5,20 +5,15 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import numerics, poincare
+from tvae.geometry import poincare, wrapped_normal
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
 from tvae.models.projections import BallPoints, HyperbolicProjection
 
-# Of a sample, in units of the ball's radius: hyperbolic radius 14.5, as far as float32 goes. The
-# usual margin (radius 6.2) would hide the reach of wide posteriors from the KL, which then widen
-# until all samples lie on that sphere.
-_MAX_SAMPLE_NORM = 1.0 - 1e-6
-
 
 @flax.struct.dataclass
 class HyperbolicVAEOutputs:
-    """What a forward pass of :class:`HyperbolicVAE` returns.
+    """Outputs of a forward pass of :class:`HyperbolicVAE`.
 
     Attributes:
       ball: the embedding, centre of the posterior.
@@ -78,7 +73,7 @@ class HyperbolicVAE(nn.Module):
         """
         ball, logvar = self.embed(x)
         v = jnp.exp(0.5 * logvar) * noise
-        sample = wrap(ball.z, v, c=ball.c)
+        sample = wrapped_normal.wrap(ball.z, v, c=ball.c)
         return HyperbolicVAEOutputs(
             ball=ball,
             logvar=logvar,
@@ -86,28 +81,3 @@ class HyperbolicVAE(nn.Module):
             sample_radius=poincare.hyperbolic_radius(sample, c=ball.c),
             logits=self.decode(sample),
         )
-
-
-def wrap(z: jax.Array, v: jax.Array, *, c: jax.Array) -> jax.Array:
-    r"""Carry a tangent vector of the origin to a point and follow it.
-
-    :math:`\exp_z(P_{0 \to z} v) = z \oplus \exp_0(v / 2)`: in the ball's coordinates a vector at
-    the origin is half as long as its hyperbolic length.
-
-    Args:
-      z: points ``(..., d)``.
-      v: vectors in an orthonormal frame, hyperbolic length, ``(..., d)``.
-      c: curvature magnitude.
-
-    Returns:
-      Points ``(..., d)`` at hyperbolic distance ``‖v‖`` from ``z``, up to a hyperbolic radius of
-      14.5 (for c = 1).
-
-    >>> origin, v = jnp.zeros(2), jnp.asarray([0.0, 1.5])
-    >>> round(float(poincare.hyperbolic_radius(wrap(origin, v, c=1.0), c=1.0)), 4)
-    1.5
-    """
-    half = 0.5 * v
-    step = numerics.tanh_ratio(c * numerics.squared_norm(half, keepdims=True)) * half
-    point = poincare.mobius_add(z, step, c=c)
-    return poincare.project(point, c=c, max_norm=_MAX_SAMPLE_NORM / jnp.sqrt(c))

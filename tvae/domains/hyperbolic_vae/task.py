@@ -18,8 +18,8 @@ from tvae.domains.operations.data import Batch
 from tvae.engine.schedules import LearningRate, make_learning_rate
 from tvae.engine.task import Hparams, Metrics, Params, Task, section
 from tvae.geometry import padic, poincare, wrapped_normal
-from tvae.losses import intervals
-from tvae.losses.reconstruction import cross_entropy
+from tvae.losses import distances
+from tvae.losses.likelihood import cross_entropy
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
 from tvae.models.projections import HyperbolicProjection
@@ -192,7 +192,7 @@ class HyperbolicVAETask(Task):
         """Hyperbolic radii against their operations' intervals."""
         level, leading = (jnp.asarray(x)[batch.index] for x in (self.level, self.leading))
         table = bands.radius_intervals(level, leading, **section(hparams, "radius"))
-        rows = intervals.interval_penalty(outputs.vae.ball.hyperbolic_radius, table)
+        rows = distances.interval_penalty(outputs.vae.ball.hyperbolic_radius, table)
         return (self._row_weight(batch, hparams) * rows).sum()
 
     def _tree(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
@@ -202,7 +202,7 @@ class HyperbolicVAETask(Task):
         table = bands.tree_intervals(**section(hparams, "tree"), depth=depth)
         weight = self._pair_weight(self.pairs.by_valuation, batch)
         valuation = jnp.asarray(self.pairs.valuation)
-        return intervals.weighted_interval(outputs.distance, valuation, table, weight)
+        return distances.weighted_interval(outputs.distance, valuation, table, weight)
 
     def _chord(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
         """Euclidean distances against the intervals of the level gap, all pairs alike."""
@@ -210,7 +210,7 @@ class HyperbolicVAETask(Task):
         gap = jnp.abs(level[: self.anchors, None] - level[None, :])
         table = bands.chord_intervals(**section(hparams, "chord"))
         weight = self._pair_weight(self.pairs.uniform, batch)
-        return intervals.weighted_interval(outputs.chord, gap, table, weight)
+        return distances.weighted_interval(outputs.chord, gap, table, weight)
 
     def _pair_weight(self, weight: np.ndarray, batch: Batch) -> jax.Array:
         """Weights of a block's pairs, 0 where either end is held out."""

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from tvae.domains.hyperbolic_vae import evaluation
-from tvae.domains.hyperbolic_vae.module import HyperbolicVAE, wrap
+from tvae.domains.hyperbolic_vae.module import HyperbolicVAE
 from tvae.domains.hyperbolic_vae.task import learned_operations, make_model
 from tvae.domains.operations.items import operation_views
 from tvae.domains.views import BALL, Gaussians, Points, Posterior, Views, method_of
 from tvae.engine.task import Metrics, Params
-from tvae.geometry import padic
+from tvae.geometry import padic, wrapped_normal
 
 
 def make_views(config: ConfigDict) -> Views:
@@ -43,7 +43,7 @@ def make_views(config: ConfigDict) -> Views:
     def prior(params: Params, key: jax.Array, n: int) -> jax.Array:
         c = model.bind({"params": params}).projection.c()
         v = scale * jax.random.normal(key, (n, latent_dim))
-        return wrap(jnp.zeros_like(v), v, c=c)
+        return wrapped_normal.wrap(jnp.zeros_like(v), v, c=c)
 
     def measure(params: Params, key: jax.Array, recorded: Mapping[str, Any]) -> Metrics:
         del recorded

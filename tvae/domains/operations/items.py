@@ -10,6 +10,13 @@ import numpy as np
 from tvae.domains.operations import data
 from tvae.domains.views import Items
 from tvae.geometry import padic
+from tvae.geometry.tree import PadicTree
+
+_ABOUT = (
+    "An item is an operation: {n_digits} digits -1, 0, +1 (the entries of its truth table), least "
+    "significant first; digit k of index i is `i // 3**k % 3 - 1`. A decoder's outputs are logits "
+    "`(n, {n_digits}, 3)`: the most probable class of each row, minus 1, is the digit."
+)
 
 
 def make_items(n_digits: int) -> Items:
@@ -25,12 +32,13 @@ def make_items(n_digits: int) -> Items:
     Returns:
       The set.
     """
+    tree = PadicTree(3, n_digits)
     values = functools.partial(padic.values, n_digits=n_digits)
 
     def columns(index: jax.Array) -> dict[str, jax.Array]:
         return {
             "digits": values(index).astype(jnp.int8),
-            "valuation": padic.valuation(index, n_digits=n_digits).astype(jnp.int8),
+            "valuation": tree.level(index).astype(jnp.int8),
         }
 
     def labels(index: jax.Array) -> list[str]:
@@ -39,12 +47,13 @@ def make_items(n_digits: int) -> Items:
 
     return Items(
         name="operations",
-        count=padic.count(n_digits=n_digits),
+        count=tree.n_leaves,
         inputs=values,
         as_index=functools.partial(data.as_indices, n_digits=n_digits),
         read=lambda logits: padic.index_of(jnp.argmax(logits, -1)),
         columns=columns,
         labels=labels,
+        tree=tree,
     )
 
 
@@ -54,6 +63,7 @@ def operation_views(n_digits: int) -> dict[str, Any]:
     return {
         "input_shape": (n_digits,),
         "input_dtype": jnp.int8,
+        "about": _ABOUT.format(n_digits=n_digits),
         "as_input": functools.partial(data.as_values, n_digits=n_digits),
         "examples": lambda n: items.inputs(items.spread(n)),
         "items": items,

@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain
-from tvae.domains.operations.reporting import CURVES, define
+from tvae.domains.operations.reporting import CURVES, define_with
 from tvae.domains.projected_vae.base import make_model
 from tvae.domains.projected_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.projected_vae.task import make_task
@@ -29,7 +29,7 @@ DOMAIN = Domain(
     tiny=TINY,
     make_task=make_task,
     make_views=lambda config: make_views(make_model(config)),
-    define=define,
+    define=define_with(),
     aspects=aspects,
     curves=CURVES,
     headline=("eval/coverage_ball", "eval/hierarchy_b", "eval/richness_b", "eval/tree_fidelity_b"),

@@ -10,10 +10,10 @@ import jax.numpy as jnp
 
 from tvae.domains import latent_use
 from tvae.domains.operations import coverage
+from tvae.domains.operations.tree import embedding_metrics
 from tvae.domains.projected_vae.module import ProjectedVAE
 from tvae.engine.task import Metrics, Params
 from tvae.geometry import padic
-from tvae.metrics.embedding import embedding_metrics
 
 _SAMPLE_SEED = 0  # of the pairs that stand for the whole space: the same in every run
 
@@ -33,8 +33,9 @@ def measure(
         as the original does. None measures the means.
 
     Returns:
-      ``eval/coverage_mu_a``, ``eval/coverage_ball``, ``eval/curvature_a`` and ``_b``, and for every
-      measure of :func:`tvae.metrics.embedding.embedding_metrics` ``eval/<measure>_a`` and ``_b``.
+      ``eval/coverage_mu_a``, ``eval/coverage_ball``, ``eval/curvature_a`` and ``_b``, and
+      ``eval/<measure>_a`` and ``_b`` for every measure of
+      :func:`tvae.domains.operations.tree.embedding_metrics`.
     """
     index = jnp.arange(padic.count())
     digit = padic.digits(index)

@@ -184,9 +184,6 @@ def init_homeostasis(
 
     Returns:
       A :class:`HomeostasisState`.
-
-    >>> init_homeostasis(HomeostasisConfig()).frozen.tolist()
-    [True, False, False]
     """
     zeros = jnp.zeros(3, jnp.int32)
     first, best = (jnp.nan, -jnp.inf) if corrections.seeded_cycles else (0.0, 0.0)

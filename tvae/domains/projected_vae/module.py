@@ -9,12 +9,9 @@ import jax.numpy as jnp
 
 from tvae.domains.dual_vae.module import Latents
 from tvae.geometry import poincare
-from tvae.models.controllers import (
-    Control,
-    DifferentiableController,
-    batch_statistics,
-    constant_control,
-)
+from tvae.losses.divergence import gaussian_kl
+from tvae.metrics.rank_correlation import spearman
+from tvae.models.controllers import Control, DifferentiableController, constant_control
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
 from tvae.models.layers import Flag
@@ -219,3 +216,42 @@ def _checked(train: Mapping[str, Flag] | None) -> Mapping[str, Flag]:
 def _sample(mu: jax.Array, logvar: jax.Array, noise: jax.Array | None) -> jax.Array:
     """The mean, moved by the noise in units of the posterior's deviation where there is any."""
     return mu if noise is None else mu + jnp.exp(0.5 * logvar) * noise
+
+
+def batch_statistics(
+    posterior_a: tuple[jax.Array, jax.Array],
+    posterior_b: tuple[jax.Array, jax.Array],
+    radius_a: jax.Array,
+    radius_b: jax.Array,
+    *,
+    valuation: jax.Array,
+) -> jax.Array:
+    """The controller's inputs from one batch.
+
+    The hierarchies are Spearman correlations of valuation and radius, ranked on device and without
+    gradient; 0 where the batch has a single row or level.
+
+    Args:
+      posterior_a: ``(mu, logvar)`` of encoder A, each ``(n, latent_dim)``.
+      posterior_b: the same of encoder B.
+      radius_a: hyperbolic radii ``(n,)`` of A.
+      radius_b: hyperbolic radii ``(n,)`` of B.
+      valuation: integers ``(n,)``.
+
+    Returns:
+      ``(8,)``: mean radii, hierarchies and KL divergences of A and B; the two entries of losses
+      are 0, as in the reference system.
+    """
+    zero = jnp.zeros((), radius_a.dtype)
+    return jnp.stack(
+        [
+            radius_a.mean(),
+            radius_b.mean(),
+            jnp.nan_to_num(spearman(valuation, radius_a)),
+            jnp.nan_to_num(spearman(valuation, radius_b)),
+            gaussian_kl(*posterior_a).sum(-1).mean(),
+            gaussian_kl(*posterior_b).sum(-1).mean(),
+            zero,
+            zero,
+        ]
+    )

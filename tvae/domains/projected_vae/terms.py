@@ -7,11 +7,12 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from tvae.domains.projected_vae import zero_structure as zero
+from tvae.domains.operations.tree import TREE
+from tvae.domains.projected_vae import zero_structure
 from tvae.domains.projected_vae.module import ProjectedVAEOutputs
 from tvae.engine.task import Hparams, Metrics
 from tvae.geometry import padic, poincare
-from tvae.losses import geodesic, monotonic, radial, rank, reconstruction, rich_hierarchy
+from tvae.losses import distances, level_means, likelihood, radial, ranking
 from tvae.losses.levels import target_radius
 from tvae.losses.pairs import Pairs, sample_pairs
 from tvae.models.controllers import Control
@@ -137,13 +138,13 @@ class Objective:
         """
         if not self.spread_reference:
             return start.euclidean_norm if self.euclidean_reference else start.hyperbolic_radius
-        index = jnp.arange(padic.count())
-        valuation, bounds = padic.valuation(index), self.bounds(start.c, hparams)
-        spacing = (bounds["outer"] - bounds["inner"]) / padic.N_DIGITS
-        last_digit = index // 3**valuation % 3
+        index = jnp.arange(TREE.n_leaves)
+        valuation, bounds = TREE.level(index), self.bounds(start.c, hparams)
+        spacing = (bounds["outer"] - bounds["inner"]) / TREE.depth
+        last_digit = index // TREE.p**valuation % TREE.p
         side = (last_digit == 2).astype(jnp.float32) - (last_digit == 1)
         spread = hparams["loss.richness_spread"] * spacing * side
-        return target_radius(valuation, **bounds) + spread
+        return target_radius(valuation, tree=TREE, **bounds) + spread
 
     def terms(self, outputs: Outputs, index: jax.Array, hparams: Hparams) -> Metrics:
         """Unweighted terms; one whose configured weight is 0 is left out.
@@ -182,16 +183,17 @@ class Objective:
 
     def _coverage(self, outputs: Outputs, index: jax.Array) -> jax.Array:
         """A's cross-entropy, mean over rows and digits (nats per digit)."""
-        rows = reconstruction.cross_entropy(outputs.vae.logits_a, padic.digits(index))
+        rows = likelihood.cross_entropy(outputs.vae.logits_a, padic.digits(index))
         return rows.mean() / padic.N_DIGITS
 
-    def _rich(self, outputs: Outputs, hparams: Hparams) -> rich_hierarchy.RichHierarchyTerms:
+    def _rich(self, outputs: Outputs, hparams: Hparams) -> level_means.RichHierarchyTerms:
         """The three terms on B's level statistics."""
         ball = outputs.vae.ball_b
-        return rich_hierarchy.rich_hierarchy(
+        return level_means.rich_hierarchy(
             ball.hyperbolic_radius,
             outputs.valuation,
             outputs.reference_radius,
+            tree=TREE,
             **self.bounds(ball.c, hparams),
             min_richness_ratio=hparams["loss.min_richness_ratio"],
         )
@@ -204,9 +206,9 @@ class Objective:
         ball, pairs = outputs.side(encoder)
         radius, valuation = ball.hyperbolic_radius, outputs.valuation
         bounds = self.bounds(ball.c, hparams)
-        weight = radial.exponential_weight(valuation)
-        value = radial.radial_hierarchy(radius, valuation, weight=weight, **bounds)
-        margin = radial.radial_margin(radius, valuation, pairs=pairs.margin, **bounds)
+        rows = radial.radial_hierarchy(radius, valuation, tree=TREE, **bounds)
+        value = (radial.exponential_weight(valuation) * rows).mean()
+        margin = radial.radial_margin(radius, valuation, tree=TREE, pairs=pairs.margin, **bounds)
         value += hparams["loss.margin_weight"] * margin
         return value * outputs.control.weight_radial if self.controller else value
 
@@ -217,7 +219,7 @@ class Objective:
         del index
         ball, pairs = outputs.side(encoder)
         temperature = hparams["loss.rank_temperature"]
-        return rank.global_rank(
+        return ranking.global_rank(
             ball.hyperbolic_radius, outputs.valuation, temperature=temperature, pairs=pairs.rank
         )
 
@@ -226,13 +228,14 @@ class Objective:
     ) -> jax.Array:
         """Distances of pairs against the 3-adic ones; the controller's tau."""
         ball, pairs = outputs.side(encoder)
-        value = geodesic.padic_geodesic(
+        value = distances.tree_geodesic(
             ball.z,
             index,
+            tree=TREE,
             c=ball.c,
             pairs=pairs.geodesic,
             max_distance=hparams["loss.geodesic_max_distance"],
-            valuation_scale=hparams["loss.geodesic_scale"],
+            level_scale=hparams["loss.geodesic_scale"],
         )
         return value * outputs.control.tau if self.controller else value
 
@@ -242,10 +245,10 @@ class Objective:
         """Zero valuation and zero count against the radius."""
         ball = outputs.side(encoder)[0]
         radius, bounds = ball.hyperbolic_radius, self.bounds(ball.c, hparams)
-        valuation = zero.zero_valuation_loss(
+        valuation = zero_structure.zero_valuation_loss(
             radius, index, inner=bounds["inner"], outer=bounds["outer"]
-        )
-        sparsity = zero.zero_sparsity_loss(radius, index)
+        ).mean()
+        sparsity = zero_structure.zero_sparsity_loss(radius, index)
         return (
             hparams["loss.zero_valuation_weight"] * valuation
             + hparams["loss.zero_sparsity_weight"] * sparsity
@@ -258,7 +261,9 @@ class Objective:
         del index
         ball = outputs.side(encoder)[0]
         bounds = self.bounds(ball.c, hparams)
-        terms = monotonic.monotonic_radial(ball.hyperbolic_radius, outputs.valuation, **bounds)
+        terms = level_means.monotonic_radial(
+            ball.hyperbolic_radius, outputs.valuation, tree=TREE, **bounds
+        )
         return terms.order + 0.5 * terms.target
 
     def _stratification(
@@ -268,12 +273,14 @@ class Objective:
         del index
         ball = outputs.side(encoder)[0]
         bounds = self.bounds(ball.c, hparams)
-        return radial.radial_stratification(
+        rows = radial.radial_stratification(
             ball.hyperbolic_radius,
             outputs.valuation,
+            tree=TREE,
             inner=bounds["inner"],
             outer=bounds["outer"],
         )
+        return rows.mean()
 
     def _control_penalty(self, outputs: Outputs) -> jax.Array:
         """Keeps the controller from switching the geodesic term off (v5.11)."""

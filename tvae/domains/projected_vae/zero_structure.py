@@ -1,13 +1,9 @@
 """Losses on the zeros of an operation's truth table: kept for parity, off by default.
 
-The original pulls operations whose leading entries are *zero* (digit 1) inwards, while its
-hierarchy pulls those whose leading entries are *-1* (digit 0) inwards. No operation is both, the
-rank correlation of the two valuations is -0.48, and the published gap to the hierarchy's ceiling is
+They pull operations whose leading entries are *zero* (digit 1) inwards, while the hierarchy terms
+pull those whose leading entries are *-1* (digit 0) inwards. No operation is both, the rank
+correlation of the two valuations is -0.48, and the published gap to the hierarchy's ceiling is
 almost wholly due to this conflict. :func:`tvae.geometry.padic.valuation` is the one to train on.
-
-Parity of the weights: the original multiplies by its ``valuation_weight`` twice, so v5.12's terms,
-summed over both encoders, enter with 0.5 * 0.5 (valuation) and 0.5 * 0.3 (sparsity); v5.11's with
-1.5 * (1.0, 0.5).
 """
 
 import jax
@@ -15,10 +11,11 @@ import jax.numpy as jnp
 import optax
 from chex import Numeric
 
-from tvae.geometry import padic as ternary
+from tvae.domains.operations.tree import TREE
+from tvae.geometry import padic
 from tvae.losses.levels import target_radius
 
-# The original's guard against a constant number of zeros.
+# The reference system's guard against a constant number of zeros.
 _STD_FLOOR = 1e-8
 
 
@@ -35,7 +32,7 @@ def zero_valuation(index: jax.Array) -> jax.Array:
     >>> zero_valuation(jnp.asarray([9841, 0, 4])).tolist()
     [9, 0, 2]
     """
-    return ternary.valuation(index - (ternary.count() - 1) // 2)
+    return padic.valuation(index - (padic.count() - 1) // 2)
 
 
 def zero_count(index: jax.Array) -> jax.Array:
@@ -44,7 +41,7 @@ def zero_count(index: jax.Array) -> jax.Array:
     >>> zero_count(jnp.asarray([9841, 0, 4])).tolist()
     [9, 0, 2]
     """
-    return (ternary.digits(index) == 1).sum(-1, dtype=jnp.int32)
+    return (padic.digits(index) == 1).sum(-1, dtype=jnp.int32)
 
 
 def zero_valuation_loss(
@@ -55,7 +52,7 @@ def zero_valuation_loss(
     outer: Numeric,
     smooth: bool = True,
 ) -> jax.Array:
-    """Mean smooth L1 (or squared) distance of the radius from the target of :func:`zero_valuation`.
+    """Smooth L1 (or squared) distance of each radius from the target of :func:`zero_valuation`.
 
     Args:
       radius: ``(n,)`` hyperbolic.
@@ -65,18 +62,18 @@ def zero_valuation_loss(
       smooth: smooth L1 with its corner at 1, or the square when False (static).
 
     Returns:
-      A scalar.
+      ``(n,)``.
 
     Source: the reference system's ZeroValuationLoss.
 
     >>> r = jnp.asarray([0.9, 0.18])
     >>> loss = zero_valuation_loss(r, jnp.asarray([0, 9841]), inner=0.08, outer=0.9)
-    >>> round(float(loss), 6)
+    >>> round(float(loss.mean()), 6)
     0.0025
     """
-    target = target_radius(zero_valuation(index), inner=inner, outer=outer).astype(radius.dtype)
-    error = radius - target
-    return (optax.huber_loss(error) if smooth else jnp.square(error)).mean()
+    target = target_radius(zero_valuation(index), tree=TREE, inner=inner, outer=outer)
+    error = radius - target.astype(radius.dtype)
+    return optax.huber_loss(error) if smooth else jnp.square(error)
 
 
 def zero_sparsity_loss(
@@ -90,8 +87,8 @@ def zero_sparsity_loss(
       target_correlation: wanted value.
 
     Returns:
-      A scalar. The "correlation" is (n - 1)/n times Pearson's, as in the original (unbiased
-      deviations under a plain mean), and 0 where either side is constant.
+      A scalar. The "correlation" is (n - 1)/n times Pearson's (unbiased deviations under a plain
+      mean), and 0 where either side is constant.
 
     Source: the reference system's ZeroSparsityLoss.
 

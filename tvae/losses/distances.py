@@ -1,0 +1,121 @@
+"""Losses on lengths: pair distances that follow a tree, and lengths inside intervals."""
+
+import jax
+import jax.numpy as jnp
+import optax
+from chex import Numeric
+
+from tvae.geometry import poincare
+from tvae.geometry.tree import Tree
+from tvae.losses.levels import masked_mean
+from tvae.losses.pairs import Pairs, distinct, ends
+
+
+def target_distance(
+    pair_level: jax.Array, *, max_distance: Numeric = 3.0, level_scale: Numeric = 3.0
+) -> jax.Array:
+    r"""Hyperbolic distance wanted between two items, :math:`D e^{-l / s}`.
+
+    Args:
+      pair_level: integers, level of the deepest common ancestor, any shape.
+      max_distance: D, wanted where l = 0. With radii kept at 0.9 or less two points are at most
+        1.8 apart, so a D of 3 works against such radial targets.
+      level_scale: s, levels per factor e.
+
+    Returns:
+      Hyperbolic lengths of the same shape.
+
+    >>> target_distance(jnp.asarray([0, 3, 9])).tolist()
+    [3.0, 1.1036..., 0.1493...]
+    """
+    return max_distance * jnp.exp(-pair_level.astype(jnp.result_type(float)) / level_scale)
+
+
+def tree_geodesic(
+    z: jax.Array,
+    index: jax.Array,
+    *,
+    tree: Tree,
+    c: Numeric,
+    pairs: Pairs | None = None,
+    max_distance: Numeric = 3.0,
+    level_scale: Numeric = 3.0,
+    smooth: bool = True,
+) -> jax.Array:
+    r"""Mean smooth L1 (or squared) difference of hyperbolic and wanted distances of pairs.
+
+    Args:
+      z: ``(n, d)`` points of the Poincaré ball of curvature -c.
+      index: int ``(n,)`` items.
+      tree: of the items.
+      c: curvature magnitude.
+      pairs: sampled pairs, or None for all.
+      max_distance: see :func:`target_distance`.
+      level_scale: see :func:`target_distance`.
+      smooth: smooth L1 with its corner at 1, or the square when False (static).
+
+    Returns:
+      A scalar. Two rows that hold the same item are wanted at the distance of that item's level,
+      not at 0.
+
+    Source: the reference system's PAdicGeodesicLoss.
+
+    >>> from tvae.geometry.tree import PadicTree
+    >>> z, index = jnp.zeros((2, 3)), jnp.asarray([0, 1])
+    >>> float(tree_geodesic(z, index, tree=PadicTree(3, 9), c=1.0))  # |0 - 3| - 1/2
+    2.5
+    """
+    wanted = target_distance(
+        tree.pair_level(*ends(index, pairs)), max_distance=max_distance, level_scale=level_scale
+    )
+    if pairs is None:
+        actual = poincare.pairwise_distance(z, z, c=c)
+    else:
+        actual = poincare.distance(z[pairs.i], z[pairs.j], c=c)
+    error = actual - wanted.astype(actual.dtype)
+    penalty = optax.huber_loss(error) if smooth else jnp.square(error)
+    return masked_mean(penalty, distinct(z.shape[0], pairs))
+
+
+def interval_penalty(length: jax.Array, interval: jax.Array) -> jax.Array:
+    r"""Squared distance to an interval, :math:`[l - x]_+^2 + [x - h]_+^2`.
+
+    Args:
+      length: ``(...)``.
+      interval: ``(..., 2)``, low and high end in the unit of ``length``; ends may be infinite.
+
+    Returns:
+      ``(...)``, 0 with gradient 0 inside.
+
+    >>> interval = jnp.asarray([[1.0, 2.0]] * 3)
+    >>> interval_penalty(jnp.asarray([0.5, 1.5, 4.0]), interval).tolist()
+    [0.25, 0.0, 4.0]
+    """
+    below = jax.nn.relu(interval[..., 0] - length)
+    above = jax.nn.relu(length - interval[..., 1])
+    return below * below + above * above
+
+
+def weighted_interval(
+    length: jax.Array, group: jax.Array, table: jax.Array, weight: jax.Array
+) -> jax.Array:
+    """Weighted sum of the penalty, each length against the interval of its group.
+
+    Serves radii (a group is an item), tree distances (the pair level) and chords (the gap of two
+    levels). Weights of a mean sum to 1, and are 0 for rows or pairs that must not count.
+
+    Args:
+      length: ``(...)``.
+      group: integers ``(...)``, rows of ``table``.
+      table: intervals ``(n_groups, 2)``.
+      weight: ``(...)``.
+
+    Returns:
+      A scalar, the squared unit of ``length``.
+
+    >>> table = jnp.asarray([[0.0, 1.0], [2.0, jnp.inf]])
+    >>> length, group = jnp.asarray([1.5, 1.5]), jnp.asarray([0, 1])
+    >>> float(weighted_interval(length, group, table, jnp.asarray([0.5, 0.5])))
+    0.25
+    """
+    return (weight * interval_penalty(length, table[group])).sum()
