@@ -1,0 +1,50 @@
+"""Compiled functions of a configuration, with its traced fields filled in."""
+
+from typing import Any, NamedTuple
+
+from tvae import config as config_lib
+from tvae.domains import registry
+from tvae.engine import loop, step
+from tvae.engine.task import Task
+
+
+class BoundEngine(NamedTuple):
+    """An engine whose functions take no hparams."""
+
+    task: Task
+    hparams: dict[str, Any]
+    engine: step.Engine
+
+    def init(self, key):
+        return self.engine.init(key, self.hparams)
+
+    def step(self, state, batch, key):
+        return self.engine.step(state, batch, key, self.hparams)
+
+    def train_epoch(self, state, key):
+        return self.engine.train_epoch(state, key, self.hparams)
+
+    def evaluate(self, state, key):
+        return self.engine.evaluate(state, key, self.hparams)
+
+    def final_evaluate(self, state, key):
+        return self.engine.final_evaluate(state, key, self.hparams)
+
+
+def bound_engine(config, task=None):
+    """The engine of a configuration, or of a variant of its task."""
+    task = registry.make_task(config) if task is None else task
+    engine = step.make_engine(task, loop.optimizer_settings(config))
+    return BoundEngine(task, config_lib.hparams(config), engine)
+
+
+def train(config, workdir, task=None):
+    """Train a configuration, or a variant of its task; its final metrics."""
+    task = registry.make_task(config) if task is None else task
+    return loop.train(config, task, config_lib.hparams(config), workdir)
+
+
+def last_state(config, workdir):
+    """State of the newest intact checkpoint of a run."""
+    task = registry.make_task(config)
+    return loop.restore_latest(config, task, config_lib.hparams(config), workdir)
