@@ -21,10 +21,10 @@ from tvae.convert import folders, names
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file.reader import read_torch_file
 from tvae.domains import registry
-from tvae.engine import loop, optim, step, stopping
+from tvae.engine import optim, step, stopping
 from tvae.errors import UserError
 from tvae.geometry import padic, poincare
-from tvae.runs import checkpoint, workdir
+from tvae.runs import checkpoint, files, workdir
 from tvae.runs import params as parameters
 
 SHIPPED = ("v5_12_4", "v5_5", "v5_5_faithful", "v6")
@@ -44,7 +44,7 @@ def write_run(folder, config):
     shapes = jax.eval_shape(engine.init, jax.random.key(0))
     state = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5).astype(leaf.dtype), shapes)
     progress = dataclasses.asdict(stopping.Progress(epoch=1, best_score=0.0, best_epoch=1))
-    with contextlib.closing(checkpoint.RunCheckpoints(folder / loop.CHECKPOINTS)) as store:
+    with contextlib.closing(checkpoint.RunCheckpoints(folder / files.CHECKPOINTS)) as store:
         store.save(7, state, progress, score=0.0)
     return state.params
 
@@ -281,7 +281,7 @@ def test_damage_and_strangers_are_refused_in_one_line(tmp_path):
     listed = [info.name for info in tvae.list_checkpoints(tmp_path)]
     assert listed == ["new", "unfit"]
     (tmp_path / "new" / "metadata.json").write_text("{")
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match="not readable as JSON"):
         tvae.list_checkpoints(tmp_path)
 
 

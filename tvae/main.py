@@ -15,8 +15,7 @@ from tvae.convert import continuation
 from tvae.domains import registry
 from tvae.engine import loop
 from tvae.errors import UserError
-from tvae.runs import log as writers
-from tvae.runs import workdir
+from tvae.runs import text, workdir
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration, such as configs/v5_5.py.")
 _WORKDIR = flags.DEFINE_string(
@@ -70,9 +69,9 @@ def main(argv: Sequence[str]) -> None:
     if start is not None:
         continuation.write_start(start, steps_per_epoch=task.steps_per_epoch, workdir=folder)
     sys.stderr.write(f"training {name} in {folder}\n")
-    with process.control_process() as control:
+    with process.control_process(registry.get(config.task).headline) as control:
         final = loop.train(config, task, folder, control=control)
-    sys.stdout.write(f"{writers.table(final)}\nworkdir  {folder}\n")
+    sys.stdout.write(f"{text.metrics_table(final)}\nworkdir  {folder}\n")
     if config.report:
         _report(folder)
 

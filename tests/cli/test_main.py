@@ -121,7 +121,7 @@ def test_the_report_comes_by_itself_and_its_failure_costs_nothing(door, finished
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [([], "--workdir: needed"), (["--workdir=nowhere"], "config.json: no such file")],
+    [([], "--workdir: needed"), (["--workdir=nowhere"], "nowhere: no such folder")],
 )
 def test_reporting_mistakes_are_one_line(door, flags, expected):
     code, _, err = finish(door("report", *flags))

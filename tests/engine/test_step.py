@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import load_config
 from tvae.domains import registry
 from tvae.engine import optim, step
-from tvae.runs import log as writers
+from tvae.runs import files, log, text
 
 
 @pytest.fixture(scope="module")
@@ -96,14 +96,14 @@ def test_an_observation_may_roll_back_parameters_and_reset_the_moments():
 
 
 def test_rows_of_repeated_epochs_and_torn_lines_are_dropped(tmp_path):
-    path = tmp_path / writers.METRICS_FILE
+    path = tmp_path / files.METRICS_FILE
     rows = [json.dumps({"epoch": e, "x": e}) for e in range(4)]
     path.write_text("\n".join(rows) + '\n{"epoch": 4, "x"')
-    writers.keep_rows_before(path, 2)
+    log.keep_rows_before(path, 2)
     assert path.read_text() == "".join(row + "\n" for row in rows[:2])
 
 
 def test_the_table_shows_scalars_and_the_length_of_vectors():
-    table = writers.table({"eval/a": 0.123456789, "eval/kl": [1.0, 2.0]})
+    table = text.metrics_table({"eval/a": 0.123456789, "eval/kl": [1.0, 2.0]})
     assert "0.123457" in table
     assert "[2 values]" in table

@@ -15,12 +15,13 @@ from ml_collections import ConfigDict
 from tvae.convert.folders import read_folder
 from tvae.convert.importer import Imported
 from tvae.domains.dual_vae.dynamics import Dynamics
-from tvae.engine import loop, stopping
+from tvae.engine import stopping
 from tvae.engine.optim import OptimizerSettings
 from tvae.engine.step import TrainState, make_engine
 from tvae.engine.task import Task
 from tvae.errors import UserError
 from tvae.geometry import padic as ternary
+from tvae.runs import files
 from tvae.runs.checkpoint import RunCheckpoints
 
 
@@ -95,7 +96,7 @@ def write_start(state: TrainState, *, steps_per_epoch: int, workdir: pathlib.Pat
     # Any measured score is better than this one: the first evaluation replaces it.
     worst = -sys.float_info.max
     progress = stopping.Progress(epoch=epoch, best_score=worst, best_epoch=epoch)
-    with contextlib.closing(RunCheckpoints(workdir / loop.CHECKPOINTS)) as store:
+    with contextlib.closing(RunCheckpoints(workdir / files.CHECKPOINTS)) as store:
         store.save(int(state.step), state, dataclasses.asdict(progress), score=worst)
 
 
