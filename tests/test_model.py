@@ -19,7 +19,7 @@ from tests.support.torch_checkpoints import GOLDEN, PUBLISHED, weights
 from tvae import config as config_lib
 from tvae.convert import folders, names
 from tvae.convert.importer import import_checkpoint
-from tvae.convert.torch_file.reader import read_torch_file
+from tvae.convert.torch_file import read_torch_file
 from tvae.domains import registry
 from tvae.engine import optim, step, stopping
 from tvae.errors import UserError

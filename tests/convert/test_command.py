@@ -24,7 +24,7 @@ from tvae.convert import folders, names, verification
 from tvae.convert.continuation import adopt_moments, continue_dual_vae
 from tvae.convert.exporter import export_checkpoint
 from tvae.convert.importer import import_checkpoint
-from tvae.convert.torch_file.reader import read_torch_file
+from tvae.convert.torch_file import read_torch_file
 from tvae.domains import registry
 from tvae.domains.dual_vae import schedules as dual_vae_schedules
 from tvae.domains.dual_vae import setup as dual_vae_model
