@@ -7,9 +7,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.conftest import REPOSITORY, load_config
+from tests.support.engines import train
 from tvae import config as config_lib
 from tvae.domains import registry
-from tvae.engine import loop
 from tvae.engine.config import FIELDS
 from tvae.errors import UserError
 
@@ -194,7 +194,7 @@ def test_every_field_is_read_by_training(tmp_path):
     config.epochs = 1
     seen = set()
     recorder = Recorder(config, seen)
-    loop.train(recorder, registry.make_task(recorder), tmp_path)
+    train(recorder, tmp_path)
     leaves = {path for path, _ in config_lib.leaves(config)}
     other = set().union(*RATE_FIELDS.values()) - RATE_FIELDS[config.learning_rate.kind]
     unread = {f"learning_rate.{name}" for name in other} | {"report"}
@@ -210,7 +210,7 @@ def test_every_field_of_the_hyperbolic_vae_is_read_by_training(tmp_path):
     config.epochs, config.learning_rate.warmup_epochs = 1, 0.1
     seen = set()
     recorder = Recorder(config, seen)
-    loop.train(recorder, registry.make_task(recorder), tmp_path)
+    train(recorder, tmp_path)
     of_other_kinds = ("boundaries", "rates", "cycle_epochs", "cycle_growth")
     unread = {f"learning_rate.{name}" for name in of_other_kinds} | {"report"}
     # Targets are for the report; tests/reporting/test_findings.py reads them all.

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.support.config_strategies import changed, fields, tiny
+from tests.support.engines import bound_engine
 from tests.support.production_cases import FAST_COMPILE
 from tvae import config as config_lib
 from tvae.domains import registry
-from tvae.engine import optim, step
+from tvae.engine import step
 from tvae.errors import UserError
 
 ONCE = (Phase.explicit, Phase.generate)  # to shrink a failure would compile dozens of times
@@ -52,12 +53,12 @@ def test_a_value_is_accepted_or_its_field_is_named(task):
 def train_two_steps(config):
     """Parameters after two steps and the metrics of both, or why there is no such run."""
     task = registry.make_task(config)
-    engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+    engine = bound_engine(config, task)
 
     def run(key):
         state = engine.init(key)
         batches = task.batches(jnp.int32(0), step.purpose_key(key, step.Purpose.BATCHES))
-        aux = task.begin_epoch(state.aux, jnp.int32(0))
+        aux = task.begin_epoch(state.aux, jnp.int32(0), engine.hparams)
         return jax.lax.scan(
             lambda state, batch: engine.step(state, batch, key),
             state.replace(aux=aux),

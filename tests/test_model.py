@@ -14,17 +14,17 @@ import pytest
 import tvae
 from tests.conftest import REPOSITORY, load_config
 from tests.domains.projected_vae.test_task import small
+from tests.support.engines import bound_engine
 from tests.support.production_cases import FAST_COMPILE
 from tests.support.torch_checkpoints import GOLDEN, PUBLISHED, weights
 from tvae import config as config_lib
 from tvae.convert import folders, names
 from tvae.convert.importer import import_checkpoint
-from tvae.convert.torch_file.reader import read_torch_file
-from tvae.domains import registry
-from tvae.engine import loop, optim, step, stopping
+from tvae.convert.torch_file import read_torch_file
+from tvae.engine import stopping
 from tvae.errors import UserError
 from tvae.geometry import padic, poincare
-from tvae.runs import checkpoint, workdir
+from tvae.runs import checkpoint, files, workdir
 from tvae.runs import params as parameters
 
 SHIPPED = ("v5_12_4", "v5_5", "v5_5_faithful", "v6")
@@ -39,12 +39,10 @@ def shipped():
 def write_run(folder, config):
     """A working directory as a run leaves it that is killed after its first checkpoint."""
     workdir.prepare(folder, config, resume=False)
-    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-    engine = step.make_engine(registry.make_task(config), settings)
-    shapes = jax.eval_shape(engine.init, jax.random.key(0))
+    shapes = bound_engine(config).shapes()
     state = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5).astype(leaf.dtype), shapes)
     progress = dataclasses.asdict(stopping.Progress(epoch=1, best_score=0.0, best_epoch=1))
-    with contextlib.closing(checkpoint.RunCheckpoints(folder / loop.CHECKPOINTS)) as store:
+    with contextlib.closing(checkpoint.RunCheckpoints(folder / files.CHECKPOINTS)) as store:
         store.save(7, state, progress, score=0.0)
     return state.params
 
@@ -281,7 +279,7 @@ def test_damage_and_strangers_are_refused_in_one_line(tmp_path):
     listed = [info.name for info in tvae.list_checkpoints(tmp_path)]
     assert listed == ["new", "unfit"]
     (tmp_path / "new" / "metadata.json").write_text("{")
-    with pytest.raises(UserError, match="is damaged"):
+    with pytest.raises(UserError, match="not readable as JSON"):
         tvae.list_checkpoints(tmp_path)
 
 

@@ -14,7 +14,7 @@ from absl import flags
 from tvae.cli import command as door
 from tvae.convert import folders, verification
 from tvae.convert.importer import import_checkpoint
-from tvae.convert.torch_file.reader import read_torch_file
+from tvae.convert.torch_file import read_torch_file
 from tvae.errors import UserError
 from tvae.runs import files
 

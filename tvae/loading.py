@@ -1,6 +1,5 @@
 """Checkpoints as models: what ships, what a run left, what was converted from PyTorch."""
 
-import json
 import os
 import pathlib
 from typing import Any, NamedTuple
@@ -16,9 +15,9 @@ from tvae.domains import registry
 from tvae.engine import loop
 from tvae.errors import UserError
 from tvae.model import Description, Model
-from tvae.runs import log as writers
+from tvae.runs import files
 from tvae.runs import params as parameters
-from tvae.runs import workdir
+from tvae.runs.run import Run
 
 SHIPPED = pathlib.Path(__file__).parent.parent / "checkpoints"
 """Where the weights lie that ship with the repository (an editable install)."""
@@ -57,8 +56,8 @@ def load(checkpoint: str | os.PathLike[str]) -> Model:
     folder = pathlib.Path(checkpoint).expanduser().absolute()
     if not folder.is_dir():
         raise UserError(f"checkpoint {folder}: no such folder")
-    if (folder / workdir.CONFIG_FILE).exists():
-        return _from_workdir(folder)
+    if (folder / files.CONFIG_FILE).exists():
+        return load_run(Run.open(folder))
     return _from_parameters(folder)
 
 
@@ -79,12 +78,9 @@ def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[Check
         raise UserError(f"checkpoints {home}: no such folder")
     found = []
     for path in sorted(home.iterdir()):
-        if not (path / parameters.METADATA_FILE).is_file():
+        if not (path / files.METADATA_FILE).is_file():
             continue
-        try:
-            metadata = json.loads((path / parameters.METADATA_FILE).read_text())
-        except ValueError:
-            raise UserError(f"checkpoint {path}: metadata.json is damaged") from None
+        metadata = files.read_json(path / files.METADATA_FILE, follow_links=True)
         task = metadata.get("config", {}).get("task")
         if task not in registry.names():
             continue
@@ -94,28 +90,31 @@ def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[Check
     return found
 
 
-def _from_workdir(folder: pathlib.Path) -> Model:
-    """The newest checkpoint of a run, with the card that ``python -m tvae ship`` writes."""
-    stored = workdir.read_config(folder).to_dict()
+def load_run(run: Run) -> Model:
+    """The newest checkpoint of a run, with the card that ``python -m tvae ship`` writes.
+
+    Raises:
+      UserError: if it has no intact checkpoint of a known model.
+    """
+    stored = run.config.to_dict()
     config = config_lib.complete(stored)
     # The checkpoint holds what came from the base, whose folder may be gone by now.
     baseless = config.copy_and_resolve_references()
     if "base_checkpoint" in baseless:
         baseless.base_checkpoint = ""
     params = loop.restore_latest(
-        baseless, registry.make_task(baseless), config_lib.hparams(baseless), folder
+        baseless, registry.make_task(baseless), config_lib.hparams(baseless), run.folder
     ).params
-    run = workdir.read_provenance(folder)
+    about = dict(run.provenance)
     # A card repeats the command without the folder of one machine.
-    arguments = [a for a in run.pop("command")[1:] if not a.startswith("--workdir")]
-    final = folder / writers.FINAL_FILE
+    arguments = [a for a in about.pop("command")[1:] if not a.startswith("--workdir")]
     card = {
         "command": " ".join(["python -m tvae.main", *arguments]),
         "config": stored,
-        "run": run,
-        "metrics": json.loads(final.read_text()) if final.exists() else {},
+        "run": about,
+        "metrics": run.final if run.finished else {},
     }
-    return _model(folder, params, card, config)
+    return _model(run.folder, params, card, config)
 
 
 def _from_parameters(folder: pathlib.Path) -> Model:
@@ -125,7 +124,7 @@ def _from_parameters(folder: pathlib.Path) -> Model:
     if "config" in metadata:
         return _model(folder, params, metadata, config_lib.complete(metadata["config"]))
     raise UserError(
-        f"checkpoint {folder}: {parameters.METADATA_FILE} has neither a configuration nor what a "
+        f"checkpoint {folder}: {files.METADATA_FILE} has neither a configuration nor what a "
         "conversion from PyTorch leaves there, so its model is unknown"
     )
 

@@ -15,8 +15,7 @@ from tvae.convert import continuation
 from tvae.domains import registry
 from tvae.engine import loop
 from tvae.errors import UserError
-from tvae.runs import log as writers
-from tvae.runs import workdir
+from tvae.runs import text, workdir
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Configuration, such as configs/v5_5.py.")
 _WORKDIR = flags.DEFINE_string(
@@ -65,14 +64,15 @@ def main(argv: Sequence[str]) -> None:
     task = registry.make_task(config)
     start = None
     if _START_FROM.value and not _RESUME.value:
-        start = continuation.read_start(config, task, pathlib.Path(_START_FROM.value))
+        source = pathlib.Path(_START_FROM.value)
+        start = continuation.read_start(config, task, config_lib.hparams(config), source)
     workdir.prepare(folder, config, resume=_RESUME.value)
     if start is not None:
         continuation.write_start(start, steps_per_epoch=task.steps_per_epoch, workdir=folder)
     sys.stderr.write(f"training {name} in {folder}\n")
-    with process.control_process() as control:
+    with process.control_process(registry.get(config.task).headline) as control:
         final = loop.train(config, task, config_lib.hparams(config), folder, control=control)
-    sys.stdout.write(f"{writers.table(final)}\nworkdir  {folder}\n")
+    sys.stdout.write(f"{text.metrics_table(final)}\nworkdir  {folder}\n")
     if config.report:
         _report(folder)
 

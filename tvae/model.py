@@ -26,7 +26,7 @@ from tvae.engine import step
 from tvae.engine.task import Params
 from tvae.errors import UserError
 from tvae.metrics import neighbourhood
-from tvae.runs import log
+from tvae.runs import files
 
 _QUERIES_AT_ONCE = 64  # of nearest(): 64 x 19,683 distances are 5 MB
 
@@ -283,7 +283,7 @@ class Model:
         """
         key = step.purpose_key(jax.random.key(self.config.seed), step.Purpose.FINAL_EVALUATE)
         measured = self.views.measure(self.params, key, self.card.get("metrics", {}))
-        return log.to_plain(jax.device_get(measured))
+        return files.to_plain(jax.device_get(measured))
 
 
 def _choose(choices: Mapping[str, Any], name: str, kind: str, model: Model) -> Any:

@@ -13,17 +13,12 @@ from jax.experimental.compilation_cache import compilation_cache
 
 import tvae
 from tests.conftest import load_config
-from tvae.artifacts import checks as validation
-from tvae.artifacts import latency, names
-from tvae.artifacts import promote as production
-from tvae.artifacts import register as raw
-from tvae.artifacts import validate as validated
+from tests.support.engines import bound_engine
+from tvae.artifacts import checks, latency, names, promote, register, validate
 from tvae.artifacts.repository import Repository
 from tvae.cli import command as door
-from tvae.domains import registry
-from tvae.engine import loop, optim, step
-from tvae.runs import checkpoint, workdir
-from tvae.runs import log as writers
+from tvae.runs import checkpoint, files, workdir
+from tvae.runs.run import Run
 
 FIRST, SECOND, THIRD = map(names.parse_name, ("tiny/1.0", "tiny/2.0", "tiny/3.0"))
 
@@ -41,17 +36,16 @@ def write_run(folder: pathlib.Path) -> pathlib.Path:
     config = load_config("fast")
     config.data.n_digits, config.data.batch_size = 3, 9
     config.targets.at_least = TARGETS
-    task = registry.make_task(config)
-    engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+    engine = bound_engine(config)
     key = jax.random.key(config.seed)
     state = engine.init(key)
     workdir.prepare(folder, config, resume=False)
-    with contextlib.closing(checkpoint.RunCheckpoints(folder / loop.CHECKPOINTS)) as store:
+    with contextlib.closing(checkpoint.RunCheckpoints(folder / files.CHECKPOINTS)) as store:
         store.save(0, state, {"epoch": 0, "best_score": 0.0, "best_epoch": 0}, score=0.0)
-    final = writers.to_plain(jax.device_get(engine.final_evaluate(state, key)))
-    (folder / writers.FINAL_FILE).write_text(json.dumps(final))
+    final = files.to_plain(jax.device_get(engine.final_evaluate(state, key)))
+    (folder / files.FINAL_FILE).write_text(json.dumps(final))
     rows = [{"epoch": i, "train/loss": 3.0 - i, "eval/coverage_mu_a": i / 3} for i in range(2)]
-    (folder / writers.METRICS_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / files.METRICS_FILE).write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
 
@@ -91,11 +85,11 @@ def life(tmp_path_factory):
     ):
         patch.setattr(latency, "_SECONDS", 0.0)
         run = write_run(tmp_path_factory.mktemp("runs") / "tiny")
-        raw.register(repository, FIRST, run, note="The first one.")
-        examined = validated.validate(repository, FIRST)
+        register.register(repository, FIRST, Run.open(run), note="The first one.")
+        examined = validate.validate(repository, FIRST)
         assert examined.failed == []
-        production.promote(repository, FIRST, note="Good enough.")
-        return Life(run, repository, validation.measure(tvae.load(run)))
+        promote.promote(repository, FIRST, note="Good enough.")
+        return Life(run, repository, checks.measure(tvae.load(run)))
 
 
 @pytest.fixture(scope="session")
@@ -127,6 +121,6 @@ def quickly(monkeypatch, life):
         shutil.copytree(known / "export", target, copy_function=shutil.copyfile)
         target.chmod(0o755)
 
-    monkeypatch.setattr(validation, "measure", lambda model: dict(life.figures))
-    monkeypatch.setattr(production, "export_model", export)
+    monkeypatch.setattr(checks, "measure", lambda model: dict(life.figures))
+    monkeypatch.setattr(promote, "export_model", export)
     monkeypatch.setattr(latency, "profile", lambda *_, **__: profile)

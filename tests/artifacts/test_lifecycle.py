@@ -13,15 +13,12 @@ import yaml
 
 import tvae
 from tests.artifacts.conftest import FIRST, SECOND, THIRD
-from tvae.artifacts import checks as validation
-from tvae.artifacts import manifest
-from tvae.artifacts import promote as production
-from tvae.artifacts import register as raw
-from tvae.artifacts import validate as validated
+from tvae.artifacts import checks, manifest, promote, register, validate
 from tvae.artifacts.repository import Repository
 from tvae.errors import UserError
 from tvae.runs import files, table
 from tvae.runs import find as runs
+from tvae.runs.run import Run
 
 
 def files_of(folder):
@@ -40,7 +37,7 @@ def test_every_stage_holds_what_the_layout_says(first, run):
         "metrics/loss_history.json",
     }
     shipped = files_of(first.folder("validated", FIRST))
-    reports = {"test_results", *validated.REPORTS.values()}
+    reports = {"test_results", *validate.REPORTS.values()}
     assert shipped >= {f"validation/{report}.json" for report in reports} | {
         "config.yaml",
         "metadata.json",
@@ -76,7 +73,9 @@ def test_curves_and_configuration_are_those_of_the_run(first, run):
     assert history == [{"epoch": i, "eval/coverage_mu_a": i / 3} for i in range(2)]
     losses = json.loads((folder / "metrics" / "loss_history.json").read_text())
     assert [row["train/loss"] for row in losses] == [3.0, 2.0]
-    assert (folder / "training.log").read_text().startswith("epoch 0  loss 3.0000, cov_a 0.0000\n")
+    assert (folder / "training.log").read_text().splitlines()[0] == (
+        "epoch 0  loss 3.0000, coverage_mu_a 0.0000"
+    )
     # YAML says the same as JSON, numbers such as 1e-05 included.
     stored = json.loads((run / "config.json").read_text())
     assert yaml.safe_load((folder / "config.yaml").read_text()) == stored
@@ -153,8 +152,8 @@ def next_version(repository, run, name, **changes):
     shutil.copytree(run, folder)
     for file, content in changes.items():
         (folder / f"{file}.json").write_text(json.dumps(content))
-    raw.register(repository, name, folder)
-    return validated.validate(repository, name)
+    register.register(repository, name, Run.open(folder))
+    return validate.validate(repository, name)
 
 
 def test_a_failing_model_cannot_be_promoted(repository, run, quickly):
@@ -165,20 +164,18 @@ def test_a_failing_model_cannot_be_promoted(repository, run, quickly):
     assert repository.recorded("validated", SECOND) is None
     assert not (repository.root / "validated" / "tiny" / "2.0").exists()
     with pytest.raises(UserError, match=r"validated tiny/2.0: no such artifact; there are: tiny/1"):
-        production.promote(repository, SECOND)
+        promote.promote(repository, SECOND)
     assert repository.current("tiny") == "1.0"
     with pytest.raises(UserError, match="exists already; artifacts never change"):
-        production.promote(repository, FIRST)
+        promote.promote(repository, FIRST)
 
 
 def test_promotion_measures_again(repository, run, quickly, monkeypatch):
     assert next_version(repository, run, SECOND).failed == []
-    real = validation.measure
-    monkeypatch.setattr(
-        validation, "measure", lambda model: real(model) | {"eval/coverage_mu_a": 0.0}
-    )
+    real = checks.measure
+    monkeypatch.setattr(checks, "measure", lambda model: real(model) | {"eval/coverage_mu_a": 0.0})
     with pytest.raises(UserError, match=r"refused: eval/coverage_mu_a = 0, target >= 0.01"):
-        production.promote(repository, SECOND)
+        promote.promote(repository, SECOND)
     assert repository.current("tiny") == "1.0"
     assert not (repository.root / ".staging").exists()
 
@@ -190,9 +187,9 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(repository, run, quickly, mo
         (target / "programs").mkdir(parents=True)
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(production, "export_model", full)
+    monkeypatch.setattr(promote, "export_model", full)
     with pytest.raises(UserError, match="No space left on device"):
-        production.promote(repository, SECOND)
+        promote.promote(repository, SECOND)
     assert not (repository.root / ".staging").exists()
     assert not (repository.root / "production" / "tiny" / "2.0").exists()
     assert repository.current("tiny") == "1.0"
@@ -206,13 +203,13 @@ def test_figures_that_are_not_the_weights_are_refused(repository, run, quickly):
 
 
 def test_a_model_that_is_not_deterministic_is_refused(repository, run, quickly, monkeypatch):
-    real, calls = validation.measure, []
+    real, calls = checks.measure, []
 
     def noisy(model):
         calls.append(1)
         return real(model) | {"eval/coverage_mu_b": 1e-9 * len(calls)}
 
-    monkeypatch.setattr(validation, "measure", noisy)
+    monkeypatch.setattr(checks, "measure", noisy)
     assert "determinism" in next_version(repository, run, SECOND).failed
 
 
@@ -225,33 +222,33 @@ def test_a_changed_artifact_goes_no_further(repository, quickly):
         repository_of_raw
     )
     with pytest.raises(UserError, match=r"raw tiny/1.0: not what was recorded: changed: metrics"):
-        validated.validate(repository, FIRST)
+        validate.validate(repository, FIRST)
 
 
 def test_three_versions_and_back(repository, run, quickly):
     for name in (SECOND, THIRD):
         assert next_version(repository, run, name).failed == []
-        production.promote(repository, name, note=f"Note of {name.version}.")
+        promote.promote(repository, name, note=f"Note of {name.version}.")
     log = (repository.folder("production", THIRD) / "CHANGELOG.md").read_text()
     places_in_log = [log.index(f"## {name.version} (") for name in (THIRD, SECOND, FIRST)]
     assert places_in_log == sorted(places_in_log)
     assert "Figures that differ from 2.0" in log
-    assert production.rollback(repository, "tiny", note="3.0 is slow") == ("3.0", "2.0")
-    assert production.rollback(repository, "tiny") == ("2.0", "1.0")
+    assert promote.rollback(repository, "tiny", note="3.0 is slow") == ("3.0", "2.0")
+    assert promote.rollback(repository, "tiny") == ("2.0", "1.0")
     with pytest.raises(UserError, match=r"no version of tiny came before 1.0"):
-        production.rollback(repository, "tiny")
-    assert production.rollback(repository, "tiny/3.0") == ("1.0", "3.0")
+        promote.rollback(repository, "tiny")
+    assert promote.rollback(repository, "tiny/3.0") == ("1.0", "3.0")
     with pytest.raises(UserError, match=r"tiny/3.0 is current already"):
-        production.rollback(repository, "tiny/3.0")
+        promote.rollback(repository, "tiny/3.0")
     with pytest.raises(UserError, match=r"no version of other is in production"):
-        production.rollback(repository, "other")
+        promote.rollback(repository, "other")
     with pytest.raises(UserError, match="name: expected"):
-        production.rollback(repository, "../etc")
+        promote.rollback(repository, "../etc")
     damaged = repository.folder("production", SECOND) / "README.md"
     damaged.chmod(0o644)
     damaged.write_text("")
     with pytest.raises(UserError, match=r"production tiny/2.0: not what was recorded"):
-        production.rollback(repository, "tiny/2.0")
+        promote.rollback(repository, "tiny/2.0")
     assert repository.current("tiny") == "3.0"
 
 
@@ -259,14 +256,14 @@ def test_a_damaged_predecessor_does_not_stop_its_successor(repository, run, quic
     (repository.folder("production", FIRST) / "CHANGELOG.md").chmod(0o644)
     (repository.folder("production", FIRST) / "CHANGELOG.md").write_text("forged history")
     assert next_version(repository, run, SECOND).failed == []
-    production.promote(repository, SECOND)
+    promote.promote(repository, SECOND)
     log = (repository.folder("production", SECOND) / "CHANGELOG.md").read_text()
     assert "1.0 is damaged: changed: CHANGELOG.md" in log
     assert "forged" not in log
 
 
 def test_the_record_lists_every_stage(first, run):
-    found = runs.find_artifacts(first)
+    found = runs.collect(first.rows())
     assert found.damaged == []
     assert [row["stage"] for row in found.rows] == ["raw", "validated", "production"]
     assert found.rows[-1]["state"] == "current"
@@ -287,7 +284,7 @@ def test_runs_that_cannot_be_kept_are_refused(tmp_path, run):
         shutil.copytree(run, folder)
         change(folder)
         with pytest.raises(UserError) as caught:
-            raw.register(repository, FIRST, folder)
+            register.register(repository, FIRST, Run.open(folder))
         return str(caught.value)
 
     assert "no such folder" in refusal(shutil.rmtree)

@@ -9,8 +9,7 @@ import pytest
 
 from tests.conftest import load_config
 from tvae import config as config_lib
-from tvae.artifacts import cards, latency
-from tvae.artifacts import checks as validation
+from tvae.artifacts import cards, checks, latency
 from tvae.artifacts.checks import FAILED, NOT_APPLICABLE, PASSED
 from tvae.artifacts.ledger import Event
 
@@ -69,8 +68,7 @@ def just_met(task):
 
 
 def statuses(metrics, config):
-    checks = validation.hold_against_targets(metrics, config)
-    return {check.aspect: check.status for check in checks}
+    return {c.aspect: c.status for c in checks.check_targets(metrics, config)}
 
 
 @pytest.mark.parametrize("task", GOOD)
@@ -103,8 +101,8 @@ def test_each_missed_bound_fails_its_aspect_alone(task):
 
 def test_an_aspect_without_a_target_has_failed():
     config = config_lib.default("projected_vae")
-    checks = validation.hold_against_targets(just_met("projected_vae"), config)
-    failed = {check.aspect: check.reasons[0] for check in checks if check.status == FAILED}
+    found = checks.check_targets(just_met("projected_vae"), config)
+    failed = {check.aspect: check.reasons[0] for check in found if check.status == FAILED}
     assert set(failed) == {
         "coverage",
         "hierarchy",
@@ -122,12 +120,12 @@ def test_an_aspect_without_a_target_has_failed():
 def test_what_a_model_does_not_have_is_said():
     config = with_targets("projected_vae")
     config.model.posterior_noise = 0.0
-    checks = {c.aspect: c for c in validation.hold_against_targets({}, config)}
-    assert checks["posterior collapse"].status == NOT_APPLICABLE
-    assert "trained on means" in checks["posterior collapse"].reasons[0]
+    found = {c.aspect: c for c in checks.check_targets({}, config)}
+    assert found["posterior collapse"].status == NOT_APPLICABLE
+    assert "trained on means" in found["posterior collapse"].reasons[0]
     config = config_lib.default("hyperbolic_vae")
-    checks = {c.aspect: c for c in validation.hold_against_targets({}, config)}
-    assert checks["generalisation"].reasons == ["config.data.held_out_share is 0"]
+    found = {c.aspect: c for c in checks.check_targets({}, config)}
+    assert found["generalisation"].reasons == ["config.data.held_out_share is 0"]
 
 
 def test_every_other_target_counts_too():
@@ -150,7 +148,7 @@ def test_a_target_on_what_does_not_apply_still_counts():
 
 def test_recorded_figures_must_be_those_of_the_weights():
     def status(new, old):
-        return validation._against_recorded(new, old).status
+        return checks._check_recorded(new, old).status
 
     assert status({"a": 1.0, "b": [1.0, 2.0]}, {"a": 1.0 + 9e-7, "b": [1.0, 2.0]}) == PASSED
     assert status({"a": 1.0}, {"a": 1.0 + 2e-6}) == FAILED
@@ -171,17 +169,17 @@ def test_recorded_figures_must_be_those_of_the_weights():
 
 def test_same_bits():
     tree = {"w": np.float32([0.0, 1.0])}
-    assert validation._same_bits(tree, {"w": np.float32([0.0, 1.0])})
-    assert not validation._same_bits(tree, {"w": np.float32([-0.0, 1.0])})
-    assert not validation._same_bits(tree, {"w": np.float64([0.0, 1.0])})
-    assert not validation._same_bits(tree, {"v": np.float32([0.0, 1.0])})
+    assert checks._same_bits(tree, {"w": np.float32([0.0, 1.0])})
+    assert not checks._same_bits(tree, {"w": np.float32([-0.0, 1.0])})
+    assert not checks._same_bits(tree, {"w": np.float64([0.0, 1.0])})
+    assert not checks._same_bits(tree, {"v": np.float32([0.0, 1.0])})
 
 
 @pytest.mark.parametrize("name", ["v6", "v5_12_4", "v5_12_published", "v5_5_base", "fast"])
 def test_recipes_bound_every_aspect_that_they_have(name):
     config = load_config(name)
-    checks = validation.hold_against_targets({}, config)
-    unbounded = [c.aspect for c in checks if c.reasons[0].startswith("no target")]
+    found = checks.check_targets({}, config)
+    unbounded = [c.aspect for c in found if c.reasons[0].startswith("no target")]
     assert unbounded == []
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import load_config
-from tvae.domains import registry
-from tvae.engine import loop
+from tests.support.engines import last_state
 from tvae.runs import params as parameters
 
 CONFIG = "--config=configs/fast.py"
@@ -26,7 +25,7 @@ def finish(process, timeout=300):
 
 def last_params(workdir, config):
     """Parameters of the newest checkpoint of a run."""
-    return loop.restore_latest(config, registry.make_task(config), workdir).params
+    return last_state(config, workdir).params
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +120,7 @@ def test_the_report_comes_by_itself_and_its_failure_costs_nothing(door, finished
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [([], "--workdir: needed"), (["--workdir=nowhere"], "config.json: no such file")],
+    [([], "--workdir: needed"), (["--workdir=nowhere"], "nowhere: no such folder")],
 )
 def test_reporting_mistakes_are_one_line(door, flags, expected):
     code, _, err = finish(door("report", *flags))

@@ -16,6 +16,7 @@ from absl.testing import flagsaver
 
 from tests.conftest import REPOSITORY
 from tests.support import toy_task
+from tests.support.engines import bound_engine
 from tests.support.torch_checkpoints import GOLDEN, GOLDEN_FILE, PUBLISHED, weights
 from tests.support.torch_files import Call, hostile, same, save
 from tvae import config as config_lib
@@ -24,13 +25,8 @@ from tvae.convert import folders, names, verification
 from tvae.convert.continuation import adopt_moments, continue_dual_vae
 from tvae.convert.exporter import export_checkpoint
 from tvae.convert.importer import import_checkpoint
-from tvae.convert.torch_file.reader import read_torch_file
-from tvae.domains import registry
-from tvae.domains.dual_vae import schedules as dual_vae_schedules
-from tvae.domains.dual_vae import setup as dual_vae_model
-from tvae.domains.dual_vae import task as dual_vae
-from tvae.domains.operations import data
-from tvae.engine import optim, step
+from tvae.convert.torch_file import read_torch_file
+from tvae.engine import loop, optim
 from tvae.errors import UserError
 from tvae.runs import params as parameters
 
@@ -265,8 +261,9 @@ def test_verify_measures_files_that_record_nothing() -> None:
 def test_adopted_moments_give_adams_next_step() -> None:
     params = {"a": jnp.array([1.0, -2.0]), "b": jnp.array([[0.5]]), "c": jnp.ones(1)}
     labels = {"a": "vae", "b": "vae", "c": optim.FROZEN}
-    settings = toy_task.optimizer_settings(weight_decay=0.01, grad_clip=1e9)
-    tx = optim.make_optimizer(labels, {"vae": 1.0}, set(), settings)
+    settings = loop.optimizer_settings(toy_task.make_config())
+    hparams = {"optimizer.weight_decay": jnp.float32(0.01)}
+    tx = optim.make_optimizer(labels, {"vae": 1.0}, set(), settings, hparams)
     moments = {
         "exp_avg": {"a": np.array([0.1, 0.2]), "b": np.array([[0.3]]), "c": np.zeros(1)},
         "exp_avg_sq": {"a": np.array([0.01, 0.04]), "b": np.array([[0.1]]), "c": np.zeros(1)},
@@ -289,25 +286,16 @@ def test_training_goes_on_from_v5_5s_own_checkpoint(reference) -> None:
         read_torch_file(reference / "v5_5" / "latest.pt"), include_optimizer=True
     )
     config = config_lib.default()
-    task = registry.make_task(config)
-    params, aux = jax.eval_shape(task.init, jax.random.key(0))
-    labels = optim.label_groups(params, task.group_of)
-    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-    tx = optim.make_optimizer(labels, task.groups, set(), settings)
-    opt_state = jax.eval_shape(tx.init, params)
-    fresh = step.TrainState(jax.ShapeDtypeStruct((), jnp.int32), params, opt_state, aux)
+    engine = bound_engine(config)
+    task, hparams, fresh = engine.task, engine.hparams, engine.shapes()
     state = continue_dual_vae(found, fresh, steps_per_epoch=task.steps_per_epoch)
     alike = jax.tree.map(lambda x, y: (x.shape, x.dtype) == (y.shape, y.dtype), state, fresh)
     assert jax.tree.all(alike)
     assert int(state.step) == 106 * 247
-    split = data.split(jax.random.key(42), n_digits=9, train_fraction=0.8, val_fraction=0.1)
-    domain = dual_vae.DualVAETask(
-        config, dual_vae_model.make_model(config), split, dual_vae_schedules.make_schedules(config)
-    )
     # The original's validation loss after this epoch, on another random tenth of the operations.
-    loss = jax.jit(domain.validation)(state.params, state.aux)["val/loss"]
+    loss = jax.jit(task.validation)(state.params, state.aux, hparams)["val/loss"]
     assert float(loss) == pytest.approx(4.6812, rel=0.01)
-    begun = task.begin_epoch(state.aux, jnp.int32(106))
+    begun = task.begin_epoch(state.aux, jnp.int32(106), hparams)
     assert float(begun.rho) == pytest.approx(0.1 + (106 - 40) / 80 * 0.2)
     adam = state.opt_state.inner_states["vae_b"].inner_state[0]
     kernel = adam.mu["decoder_b"]["logits"]

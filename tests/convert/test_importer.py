@@ -26,7 +26,7 @@ from tvae.convert import names
 from tvae.convert.exporter import export_checkpoint
 from tvae.convert.importer import Imported, import_checkpoint, model_slots
 from tvae.convert.recognition import canonical_name
-from tvae.convert.torch_file.reader import read_torch_file
+from tvae.convert.torch_file import read_torch_file
 from tvae.errors import UserError
 from tvae.geometry import padic as ternary
 

@@ -18,7 +18,7 @@ import pytest
 
 from tests.support import torch_files
 from tests.support.torch_files import Call, Raw, Tensor, archive, hostile, pickle, same, save
-from tvae.convert.torch_file.reader import read_torch_file
+from tvae.convert.torch_file import read_torch_file
 from tvae.errors import UserError
 
 STORAGES = {

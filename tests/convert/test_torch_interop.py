@@ -9,7 +9,7 @@ from tests.support.torch_files import same
 from tvae.convert import folders
 from tvae.convert.exporter import export_checkpoint, write_torch_file
 from tvae.convert.importer import import_checkpoint
-from tvae.convert.torch_file.reader import read_torch_file
+from tvae.convert.torch_file import read_torch_file
 from tvae.errors import UserError
 
 torch = pytest.importorskip("torch", reason="needs PyTorch, the optional extra 'torch'")

@@ -1,6 +1,5 @@
 """The engine on a whole task: one trace, keys by step, and the loop's parts around it."""
 
-import dataclasses
 import json
 
 import jax
@@ -9,16 +8,15 @@ import numpy as np
 import pytest
 
 from tests.conftest import load_config
-from tvae.domains import registry
-from tvae.engine import optim, step
-from tvae.runs import log as writers
+from tests.support import toy_task
+from tests.support.engines import bound_engine
+from tvae.engine.task import Gradients, Observation
+from tvae.runs import files, log, text
 
 
 @pytest.fixture(scope="module")
 def engine():
-    config = load_config("fast")
-    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-    return step.make_engine(registry.make_task(config), settings)
+    return bound_engine(load_config("fast"))
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +33,8 @@ def trained(engine):
 
 def test_schedules_and_dynamics_recompile_nothing(engine, trained):
     assert len(trained) == 3
-    assert engine.train_epoch._cache_size() == 1
-    assert engine.observe._cache_size() == 1
+    assert engine.engine.train_epoch._cache_size() == 1
+    assert engine.engine.observe._cache_size() == 1
 
 
 def test_the_state_has_no_weak_types(engine):
@@ -64,46 +62,89 @@ def test_statenet_never_moves(engine, trained):
 
 
 def test_loss_is_the_weighted_sum_of_its_terms(engine):
-    config = load_config("fast")
-    task = registry.make_task(config)
-    key = jax.random.key(0)
+    task, key = engine.task, jax.random.key(0)
     state = engine.init(key)
     batch = jax.tree.map(lambda x: x[0], task.batches(jnp.int32(0), key))
-    weights = jax.device_get(task.weights(state.aux))  # the step donates its state
+    weights = jax.device_get(task.weights(state.aux, engine.hparams))  # the step donates its state
     _, metrics = engine.step(state, batch, key)
-    total = sum(weights[name] * metrics[name] for name in task.terms)
+    total = sum(weights[name] * metrics[name] for name in weights)
     assert metrics["loss"] == pytest.approx(float(total), rel=1e-5)
 
 
+class RolledBackTask(toy_task.LineTask):
+    """A task whose evaluation zeroes the parameters and resets the moments."""
+
+    def observe(self, aux, params, metrics, hparams):
+        return Observation(aux, jax.tree.map(jnp.zeros_like, params), jnp.bool_(True))
+
+
 def test_an_observation_may_roll_back_parameters_and_reset_the_moments():
-    config = load_config("fast")
-    task = registry.make_task(config)
-
-    def observe(aux, params, metrics):
-        del metrics
-        return aux, jax.tree.map(jnp.zeros_like, params), jnp.bool_(True)
-
-    engine = step.make_engine(
-        dataclasses.replace(task, observe=observe, evaluate=lambda *_: {}),
-        optim.OptimizerSettings(**config.optimizer.to_dict()),
-    )
+    engine, hparams = toy_task.make_engine(RolledBackTask(), toy_task.make_config())
     key = jax.random.key(0)
-    state, _ = engine.train_epoch(engine.init(key), key)
+    state, _ = engine.train_epoch(engine.init(key, hparams), key, hparams)
     assert max(float(jnp.abs(x).max()) for x in jax.tree.leaves(state.opt_state)) > 0
-    state, _ = engine.evaluate(state, key)
+    state, _ = engine.evaluate(state, key, hparams)
     for leaf in jax.tree.leaves((state.params, state.opt_state)):
         assert (leaf == 0).all()
 
 
+class AverageTask(toy_task.LineTask):
+    """A task whose aux follows the parameters of the step that was just taken."""
+
+    def init(self, key, hparams):
+        params, _ = super().init(key, hparams)
+        return params, {"ema": jnp.float32(0.0), "new": params["w"], "moved": jnp.float32(0.0)}
+
+    def after_step(self, aux, old, new, outputs, metrics, hparams):
+        moved = jnp.abs(new["w"] - old["w"]).max()
+        return aux | {"new": new["w"], "moved": moved}
+
+
+def test_after_a_step_the_task_sees_the_new_parameters():
+    engine, hparams = toy_task.make_engine(AverageTask(), toy_task.make_config())
+    key = jax.random.key(0)
+    state, _ = engine.train_epoch(engine.init(key, hparams), key, hparams)
+    np.testing.assert_array_equal(state.aux["new"], state.params["w"])
+    assert state.aux["moved"] > 0
+
+
+class LargestTermTask(toy_task.LineTask):
+    """Two terms, of which only the one with the larger gradient is followed."""
+
+    def terms(self, outputs, batch, hparams):
+        return {"error": jnp.mean(outputs**2), "size": jnp.mean(jnp.abs(outputs))}
+
+    def combine(self, objective, params, weights):
+        terms, pull, outputs = jax.vjp(objective, params, has_aux=True)
+        zeros = jax.tree.map(jnp.zeros_like, terms)
+        grads = [pull(zeros | {name: jnp.float32(1.0)})[0]["w"] for name in terms]
+        stacked = jnp.stack(grads)
+        largest = jnp.argmax(jnp.linalg.norm(stacked, axis=1))
+        return Gradients(
+            jnp.stack([*terms.values()])[largest], {"w": stacked[largest]}, terms, outputs
+        )
+
+
+def test_combine_makes_the_gradient_of_the_terms():
+    config = toy_task.make_config(**{"optimizer.grad_clip": 1e9})
+    engine, hparams = toy_task.make_engine(LargestTermTask(), config)
+    key = jax.random.key(0)
+    state = engine.init(key, hparams)
+    batch = jnp.ones((8, 4))
+    _, metrics = engine.step(state, batch, key, hparams)
+    # The squared error is far from 0 at the start, so that its gradient is the larger one.
+    assert metrics["loss"] == metrics["error"] > metrics["size"]
+
+
 def test_rows_of_repeated_epochs_and_torn_lines_are_dropped(tmp_path):
-    path = tmp_path / writers.METRICS_FILE
+    path = tmp_path / files.METRICS_FILE
     rows = [json.dumps({"epoch": e, "x": e}) for e in range(4)]
     path.write_text("\n".join(rows) + '\n{"epoch": 4, "x"')
-    writers.keep_rows_before(path, 2)
+    log.keep_rows_before(path, 2)
     assert path.read_text() == "".join(row + "\n" for row in rows[:2])
 
 
 def test_the_table_shows_scalars_and_the_length_of_vectors():
-    table = writers.table({"eval/a": 0.123456789, "eval/kl": [1.0, 2.0]})
+    table = text.metrics_table({"eval/a": 0.123456789, "eval/kl": [1.0, 2.0]})
     assert "0.123457" in table
     assert "[2 values]" in table

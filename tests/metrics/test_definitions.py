@@ -8,14 +8,10 @@ import pytest
 
 from tests.conftest import REPOSITORY, load_config
 from tests.domains.projected_vae.test_task import small
+from tests.support.engines import bound_engine
 from tvae.config import default
 from tvae.domains import latent_use, registry
-from tvae.domains.dual_vae import task as dual_vae
-from tvae.domains.hyperbolic_vae import evaluation as hyperbolic_vae_evaluation
-from tvae.domains.hyperbolic_vae import task as hyperbolic_vae
 from tvae.domains.operations.tree import TREE
-from tvae.domains.projected_vae import evaluation as projected_vae_evaluation
-from tvae.domains.projected_vae import task as projected_vae
 from tvae.geometry.tree import PadicTree
 from tvae.metrics import hierarchy, tree
 from tvae.metrics.definitions import Entry, define
@@ -28,40 +24,33 @@ def defined(key, domain="projected_vae", **data):
     return registry.get(domain).define(key, config)
 
 
+def keys_of(config):
+    """Shapes of both evaluations' metrics."""
+    engine = bound_engine(config)
+    task, hparams = engine.task, engine.hparams
+
+    def everything(key):
+        params, aux = task.init(key, hparams)
+        periodic = task.evaluate(params, aux, key, hparams)
+        return periodic | task.final_evaluate(params, aux, key, hparams)
+
+    return config.task, jax.eval_shape(everything, jax.random.key(0))
+
+
 def dual_keys():
     config = load_config("fast")
     config.loss.repulsion_weight = config.loss.entropy_weight = 0.1
-    domain = dual_vae.make_domain(config)
-
-    def everything(key):
-        init_key, key, final_key = jax.random.split(key, 3)
-        params, aux = domain.init(init_key)
-        return domain.evaluate(params, aux, key) | domain.final_evaluate(params, aux, final_key)
-
-    return "dual_vae", jax.eval_shape(everything, jax.random.key(0))
+    return keys_of(config)
 
 
 def projected_keys():
-    domain = projected_vae.make_domain(small())
-
-    def everything(key):
-        return projected_vae_evaluation.measure(domain.model, domain.init(key)[0], noise=None)
-
-    return "projected_vae", jax.eval_shape(everything, jax.random.key(0))
+    return keys_of(small())
 
 
 def hyperbolic_keys():
     config = load_config("v6")
     config.data.held_out_share = 0.1
-    domain = hyperbolic_vae.make_domain(config)
-
-    def everything(key):
-        init_key, key = jax.random.split(key)
-        params, _ = domain.init(init_key)
-        learned = domain.tables.learned
-        return hyperbolic_vae_evaluation.full(domain.model, params, key, learned=learned)
-
-    return "hyperbolic_vae", jax.eval_shape(everything, jax.random.key(0))
+    return keys_of(config)
 
 
 @pytest.mark.parametrize("emitted", [dual_keys, projected_keys, hyperbolic_keys])

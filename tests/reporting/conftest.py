@@ -9,11 +9,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.conftest import load_config
+from tests.support.engines import bound_engine
 from tvae.config import default
-from tvae.domains import registry
-from tvae.engine import loop, optim, step
-from tvae.runs import checkpoint, workdir
-from tvae.runs import log as writers
+from tvae.runs import checkpoint, files, workdir
 
 
 def small_configs():
@@ -48,23 +46,20 @@ def history(task, epochs=40):
 def make_run(folder, config):
     """A finished run of random parameters."""
     workdir.prepare(folder, config, resume=False)
-    engine = step.make_engine(
-        registry.make_task(config), optim.OptimizerSettings(**config.optimizer.to_dict())
-    )
     # Any parameters do, and drawing them here compiles nothing.
     draw = np.random.default_rng(0)
     state = jax.tree.map(
         lambda leaf: (0.2 * draw.normal(size=leaf.shape)).astype(leaf.dtype),
-        jax.eval_shape(engine.init, jax.random.key(0)),
+        bound_engine(config).shapes(),
     )
-    with contextlib.closing(checkpoint.RunCheckpoints(folder / loop.CHECKPOINTS)) as store:
+    with contextlib.closing(checkpoint.RunCheckpoints(folder / files.CHECKPOINTS)) as store:
         store.save(7, state, {"epoch": 40}, score=0.0)
     rows = history(config.task)
     lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / writers.METRICS_FILE).write_text(lines)
+    (folder / files.METRICS_FILE).write_text(lines)
     final = {key: value for row in rows for key, value in row.items() if key.startswith("eval/")}
     final |= {"eval/kl_per_dimension_a": [0.1, 0.2], "train/epochs": 40, "train/best_epoch": 35}
-    (folder / writers.FINAL_FILE).write_text(json.dumps(final))
+    (folder / files.FINAL_FILE).write_text(json.dumps(final))
     return folder
 
 

@@ -1,6 +1,5 @@
 """Diagnostics over a whole record, panels over its metrics, and its targets."""
 
-import dataclasses
 import pathlib
 
 import numpy as np
@@ -9,22 +8,25 @@ from ml_collections import ConfigDict
 
 from tests.conftest import REPOSITORY, load_config
 from tvae.config import default, leaves
-from tvae.domains import registry
-from tvae.reporting import comparison, findings, targets
+from tvae.domains import aspects, registry
+from tvae.reporting import comparison, findings
 from tvae.reporting.figures import curves, schedules
-from tvae.runs.record import Record
+from tvae.runs.run import Run
 
 EPOCHS = 100
 
 
-def record(series, *, config=None, epochs=EPOCHS):
+def record(series, *, config=None, epochs=EPOCHS, folder="runs/one", final=None):
     """A finished run with the given metrics at every epoch."""
     config = default() if config is None else config
     rows = [
         {"epoch": epoch} | {key: float(values[epoch]) for key, values in series.items()}
         for epoch in range(epochs)
     ]
-    return Record(pathlib.Path("runs/one"), config, rows, {"train/best_epoch": 80}, True, {})
+    run = Run(pathlib.Path(folder))
+    final = {"train/best_epoch": 80} if final is None else final
+    vars(run).update(config=config, rows=rows, final=final, finished=True, provenance={})
+    return run
 
 
 def fired(series, **early_stop):
@@ -127,7 +129,8 @@ def test_only_schedules_that_move_get_a_panel():
 
 def test_runs_are_told_apart_by_the_end_of_their_path():
     one = record({"train/loss": LEARNED, "eval/score": TIME})
-    other = dataclasses.replace(one, folder=pathlib.Path("sweep/one"), final={"eval/score": 0.5})
+    series = {"train/loss": LEARNED, "eval/score": TIME}
+    other = record(series, folder="sweep/one", final={"eval/score": 0.5})
     labelled = comparison.label([one, other])
     assert list(labelled) == ["runs/one", "sweep/one"]
     drawn = comparison.panels(labelled)
@@ -143,7 +146,7 @@ CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))
 def test_every_target_is_of_a_known_metric_and_can_be_reached(name):
     config = load_config(name)
     given = [path for path, _ in leaves(config) if path.startswith("targets.")]
-    judged = targets.judge(config, {})
+    judged = aspects.judge(config, {})
     assert len(judged) == len(given)
     for verdict in judged:
         about = registry.get(config.task).define(verdict.metric, config)
@@ -156,13 +159,13 @@ def test_every_target_is_of_a_known_metric_and_can_be_reached(name):
 
 def test_the_shipped_recipes_have_targets():
     for name in ("v6", "v5_12_4", "v5_12_published", "v5_5_base"):
-        assert len(targets.judge(load_config(name), {})) >= 3
+        assert len(aspects.judge(load_config(name), {})) >= 3
 
 
 def test_a_bound_is_reached_on_its_side():
     config = ConfigDict({"targets": {"at_least": {"a/x": 1.0}, "at_most": {"a/y": 1.0}}})
     for x, y, expected in ((1.0, 1.0, [True, True]), (0.9, 1.1, [False, False])):
-        verdicts = targets.judge(config, {"a/x": x, "a/y": y})
+        verdicts = aspects.judge(config, {"a/x": x, "a/y": y})
         assert [verdict.reached for verdict in verdicts] == expected
-    assert not any(verdict.reached for verdict in targets.judge(config, {"a/x": [1.0, 2.0]}))
-    assert not targets.judge(ConfigDict({}), {})
+    assert not any(verdict.reached for verdict in aspects.judge(config, {"a/x": [1.0, 2.0]}))
+    assert not aspects.judge(ConfigDict({}), {})

@@ -112,7 +112,7 @@ def test_an_unfinished_run_is_reported_as_such(runs, tmp_path):
     ("name", "text", "expected"),
     [
         ("config.json", None, "no such file"),
-        ("metrics.jsonl", None, "cannot be read"),
+        ("metrics.jsonl", None, "no such file"),
         ("metrics.jsonl", "", "no metrics yet"),
         ("metrics.json", "{", "not readable as JSON"),
     ],

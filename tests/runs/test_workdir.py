@@ -7,6 +7,7 @@ import pytest
 from tests.support import toy_task
 from tvae.errors import UserError
 from tvae.runs import files, workdir
+from tvae.runs.run import Run
 
 CONFIG = toy_task.make_config()
 
@@ -23,8 +24,8 @@ def test_a_run_goes_on_with_its_own_config_alone(tmp_path, capsys):
 
 def test_another_commit_is_a_warning(tmp_path, capsys):
     workdir.prepare(tmp_path, CONFIG, resume=False)
-    run = json.loads((tmp_path / workdir.RUN_FILE).read_text())
-    (tmp_path / workdir.RUN_FILE).write_text(json.dumps(run | {"git_commit": "abc"}))
+    run = json.loads((tmp_path / files.PROVENANCE_FILE).read_text())
+    (tmp_path / files.PROVENANCE_FILE).write_text(json.dumps(run | {"git_commit": "abc"}))
     workdir.prepare(tmp_path, CONFIG, resume=True)
     warning = capsys.readouterr().err
     assert warning.startswith("warning: the run began at commit abc, and goes on at ")
@@ -32,11 +33,12 @@ def test_another_commit_is_a_warning(tmp_path, capsys):
 
 
 def test_a_start_that_was_killed_is_begun_again(tmp_path):
-    for name in (workdir.RUN_FILE, f"{workdir.RUN_FILE}.tmp", files.LOCK_FILE):
+    for name in (files.PROVENANCE_FILE, f"{files.PROVENANCE_FILE}.tmp", files.LOCK_FILE):
         (tmp_path / name).write_text("half of it")
     workdir.prepare(tmp_path, CONFIG, resume=True)
-    assert workdir.read_config(tmp_path).epochs == 8
-    assert "git_commit" in workdir.read_provenance(tmp_path)
+    run = Run.open(tmp_path)
+    assert run.config.epochs == 8
+    assert "git_commit" in run.provenance
 
 
 def test_a_folder_with_other_things_or_in_use_is_refused(tmp_path):

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple
 
+import jax
+
 from tvae import config as config_lib
 from tvae.domains import registry
 from tvae.engine import loop, step
@@ -14,6 +16,10 @@ class BoundEngine(NamedTuple):
     task: Task
     hparams: dict[str, Any]
     engine: step.Engine
+
+    def shapes(self):
+        """Shapes of the initial state."""
+        return jax.eval_shape(self.engine.init, jax.random.key(0), self.hparams)
 
     def init(self, key):
         return self.engine.init(key, self.hparams)

@@ -7,14 +7,14 @@ import jax
 import numpy as np
 
 from tests.conftest import load_config
-from tvae.domains.dual_vae import task as dual_vae
+from tests.support.engines import bound_engine
 from tvae.runs import params as parameters
 
 
 def write_untrained(folder: pathlib.Path) -> pathlib.Path:
     """Write a dual VAE of five digits with random weights, as it would ship."""
     config = load_config("fast")
-    shapes, _ = jax.eval_shape(dual_vae.make_domain(config).init, jax.random.key(0))
+    shapes = bound_engine(config).shapes().params
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda s: (0.1 * rng.normal(size=s.shape)).astype(s.dtype), shapes)
     metadata = {"config": json.loads(config.to_json()), "metrics": {"eval/rho": 0.5}}

@@ -27,18 +27,18 @@ from tvae.cli import command as door
 from tvae.cli import process
 from tvae.engine import step
 from tvae.errors import StoppedError, UserError
-from tvae.runs import log as writers
+from tvae.runs import log
 
 
 def pace(seconds):
     """Take a while for each epoch."""
-    write = writers.Writers.write
+    write = log.Log.write
 
     def slowly(self, epoch, metrics):
         write(self, epoch, metrics)
         time.sleep(seconds)
 
-    writers.Writers.write = slowly
+    log.Log.write = slowly
 
 
 def die_at(call):

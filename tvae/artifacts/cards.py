@@ -1,17 +1,25 @@
-"""Model cards: what a model is, how it was made, what it measures; and the changelog."""
+"""Model cards: origin, metrics, checks and latencies of a model; and the changelog."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
+
 from tvae.artifacts.checks import Check
 from tvae.artifacts.ledger import Event
-from tvae.runs import log as writers
+from tvae.runs import text
 
+CONFIG_FILE, README = "config.yaml", "README.md"
 _HEADLINE_CHANGES = 12
 """Metrics that a changelog entry compares at most: those that moved most."""
 
 
-def text(name: str, metadata: Mapping[str, Any], *, shipped_by: str) -> str:
+def as_yaml(config: Mapping[str, Any]) -> str:
+    """A configuration as YAML: plain values, no Python objects, numbers as they were."""
+    return yaml.safe_dump(dict(config), sort_keys=False)
+
+
+def model_card(name: str, metadata: Mapping[str, Any], *, shipped_by: str) -> str:
     """The model card.
 
     Args:
@@ -31,12 +39,12 @@ def text(name: str, metadata: Mapping[str, Any], *, shipped_by: str) -> str:
         f"    {metadata['command']}\n\n"
         f"and shipped with `{shipped_by}`. Parameters only, Orbax format, in `params/`; the "
         "whole configuration is in `metadata.json`.\n\n"
-        f"Metrics at the end of the run:\n\n```\n{writers.table(metrics)}\n```\n"
+        f"Metrics at the end of the run:\n\n```\n{text.metrics_table(metrics)}\n```\n"
     )
 
 
 def validation_section(checks: Sequence[Check]) -> str:
-    """What was checked, as a section of a card."""
+    """The results of the checks, as a section of a card."""
     lines = ["", "## Validation", "", "| aspect | status | figures |", "|---|---|---|"]
     lines += [f"| {c.aspect} | {c.status} | {'; '.join(c.reasons)} |" for c in checks]
     return "\n".join(lines) + "\n"

@@ -1,7 +1,7 @@
-"""Validation: what the weights themselves say, against the targets of their configuration.
+"""Checks of a run's weights: recomputed metrics against targets and recorded metrics.
 
 Nothing is taken on trust. Every figure is computed from the restored parameters; the recorded
-metrics are only compared with them. An aspect that a task does not have is reported as not
+metrics are only compared with them. An aspect that a domain does not have is reported as not
 applicable with the reason; one that it has but for which no target is set has failed.
 """
 
@@ -15,11 +15,11 @@ from ml_collections import ConfigDict
 
 from tvae import config as config_lib
 from tvae import loading
-from tvae.domains import registry
-from tvae.domains.aspects import Aspect
+from tvae.domains import aspects, registry
+from tvae.domains.aspects import Aspect, Verdict
 from tvae.model import Model
-from tvae.runs import archive
-from tvae.runs import params as parameters
+from tvae.runs import archive, params
+from tvae.runs.run import Run
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
 RECORDED_TOLERANCE = 1e-6
@@ -27,7 +27,7 @@ RECORDED_TOLERANCE = 1e-6
 
 
 class Check(NamedTuple):
-    """What one aspect came to.
+    """The result for one aspect.
 
     Attributes:
       aspect: such as ``coverage``.
@@ -43,7 +43,7 @@ class Check(NamedTuple):
 
 
 class Examination(NamedTuple):
-    """A model and what was found.
+    """A model, its figures and their checks.
 
     Attributes:
       model: as read from the run.
@@ -61,74 +61,56 @@ class Examination(NamedTuple):
         return [check.aspect for check in self.checks if check.status == FAILED]
 
 
-def _bound(
-    key: str, bound: float, metrics: Mapping[str, Any], *, at_least: bool
-) -> tuple[bool, str]:
-    """Whether a target is met, and the line that says so."""
-    sign = ">=" if at_least else "<="
-    value = metrics.get(key)
-    if value is None:
-        return False, f"{key} is not told by the weights, target {sign} {bound:g}"
-    met = value >= bound if at_least else value <= bound
-    return bool(met), f"{key} = {value:.6g}, target {sign} {bound:g}"
+def _status(passed: bool) -> str:
+    return PASSED if passed else FAILED
 
 
-def judge(aspect: Aspect, metrics: Mapping[str, Any], targets: ConfigDict) -> Check:
-    """Hold an aspect's figures against the targets.
+def _reason(verdict: Verdict) -> str:
+    target = f"target {'>=' if verdict.at_least else '<='} {verdict.bound:g}"
+    if verdict.value is None:
+        return f"{verdict.metric} does not follow from the weights, {target}"
+    return f"{verdict.metric} = {verdict.value:.6g}, {target}"
 
-    Args:
-      aspect: the question.
-      metrics: computed figures.
-      targets: ``at_least`` and ``at_most``: metric key -> bound.
 
-    Returns:
-      The check; failed where the aspect applies and no target bounds it.
-    """
-    sides = (("at_least", aspect.at_least), ("at_most", aspect.at_most))
+def _check_bounds(name: str, verdicts: list[Verdict], figures: dict[str, Any]) -> Check:
+    reached = all(verdict.reached for verdict in verdicts)
+    return Check(name, _status(reached), [_reason(verdict) for verdict in verdicts], figures)
+
+
+def _bounded_by(aspect: Aspect, verdict: Verdict) -> bool:
+    return verdict.metric in (aspect.at_least if verdict.at_least else aspect.at_most)
+
+
+def _check_aspect(aspect: Aspect, metrics: Mapping[str, Any], verdicts: list[Verdict]) -> Check:
+    """An aspect's figures against its targets; failed where it applies and has none."""
     keys = (*aspect.at_least, *aspect.at_most, *aspect.also)
     figures = {key: metrics[key] for key in keys if key in metrics}
     if aspect.reason:
         return Check(aspect.name, NOT_APPLICABLE, [aspect.reason], figures)
-    bounds = [
-        _bound(key, targets[side][key], metrics, at_least=side == "at_least")
-        for side, keys in sides
-        for key in keys
-        if key in targets[side]
-    ]
-    if not bounds:
-        wanted = " or ".join(f"config.targets.{side}['{k}']" for side, keys in sides for k in keys)
-        return Check(aspect.name, FAILED, [f"no target: give {wanted}"], figures)
-    met = all(holds for holds, _ in bounds)
-    return Check(aspect.name, PASSED if met else FAILED, [line for _, line in bounds], figures)
+    own = [verdict for verdict in verdicts if _bounded_by(aspect, verdict)]
+    if own:
+        return _check_bounds(aspect.name, own, figures)
+    sides = (("at_least", aspect.at_least), ("at_most", aspect.at_most))
+    wanted = " or ".join(f"config.targets.{side}['{k}']" for side, keys in sides for k in keys)
+    return Check(aspect.name, FAILED, [f"no target: give {wanted}"], figures)
 
 
-def _other_targets(
-    aspects: list[Aspect], metrics: Mapping[str, Any], targets: ConfigDict
-) -> list[Check]:
-    """The targets that no aspect has looked at, as one check, if there are any."""
-    asked = [aspect for aspect in aspects if not aspect.reason]
-    judged = {(side, key) for a in asked for side in targets for key in getattr(a, side)}
-    left = [(side, key) for side in targets for key in targets[side] if (side, key) not in judged]
-    if not left:
-        return []
-    bounds = [
-        _bound(key, targets[side][key], metrics, at_least=side == "at_least") for side, key in left
-    ]
-    status = PASSED if all(holds for holds, _ in bounds) else FAILED
-    figures = {key: metrics[key] for _, key in left if key in metrics}
-    return [Check("other targets", status, [line for _, line in bounds], figures)]
-
-
-def hold_against_targets(metrics: Mapping[str, Any], config: ConfigDict) -> list[Check]:
-    """All aspects of a task, and every other target.
+def check_targets(metrics: Mapping[str, Any], config: ConfigDict) -> list[Check]:
+    """All aspects of a domain, and as one more check every other target.
 
     Args:
       metrics: computed figures.
       config: of the run, complete.
     """
-    aspects = registry.get(config.task).aspects(config)
-    checks = [judge(aspect, metrics, config.targets) for aspect in aspects]
-    return checks + _other_targets(aspects, metrics, config.targets)
+    asked = registry.get(config.task).aspects(config)
+    verdicts = aspects.judge(config, metrics)
+    checks = [_check_aspect(aspect, metrics, verdicts) for aspect in asked]
+    applicable = [aspect for aspect in asked if not aspect.reason]
+    left = [v for v in verdicts if not any(_bounded_by(aspect, v) for aspect in applicable)]
+    if left:
+        figures = {v.metric: metrics[v.metric] for v in left if v.metric in metrics}
+        checks.append(_check_bounds("other targets", left, figures))
+    return checks
 
 
 def _same_bits(x: Any, y: Any) -> bool:
@@ -136,13 +118,13 @@ def _same_bits(x: Any, y: Any) -> bool:
     return archive.digest(x) == archive.digest(y)
 
 
-def _exact(aspect: str, same: bool, what: str) -> Check:
+def _check_exact(aspect: str, same: bool, compared: str) -> Check:
     verdict = "bit-equal" if same else "not bit-equal"
-    return Check(aspect, PASSED if same else FAILED, [f"{what}: {verdict}"], {})
+    return Check(aspect, _status(same), [f"{compared}: {verdict}"], {})
 
 
-def _against_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -> Check:
-    """Every recorded figure that the weights tell, recomputed."""
+def _check_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -> Check:
+    """Every recorded figure that follows from the weights, against the recomputed one."""
     keys = [key for key in recorded if key in metrics]
     apart = []
     for key in keys:
@@ -157,10 +139,9 @@ def _against_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -
         gap[(new == old) | (np.isnan(new) & np.isnan(old))] = 0.0
         apart.append((float(gap.max(initial=0.0)), key))
     worst, where = max(apart, default=(math.inf, "no figure in common"))
-    good = worst <= RECORDED_TOLERANCE
     at = f" ({where})" if worst else ""
     line = f"{len(keys)} figures recomputed, largest difference {worst:.3g}{at}"
-    return Check("recorded metrics", PASSED if good else FAILED, [line], {})
+    return Check("recorded metrics", _status(worst <= RECORDED_TOLERANCE), [line], {})
 
 
 def measure(model: Model) -> dict[str, Any]:
@@ -176,21 +157,22 @@ def examine(run: pathlib.Path, copy: pathlib.Path) -> Examination:
       copy: must not exist; gets the parameters and their card, as ``checkpoints/`` ships them.
 
     Returns:
-      What was found; two evaluations, one of the original and one of what ``copy`` holds.
+      Model, figures and checks; of two evaluations, one of the run and one of the copy.
 
     Raises:
       UserError: if the run cannot be read.
     """
-    model = loading.load(run)
+    model = loading.load_run(Run.open(run))
     metrics = measure(model)
     recorded = dict(model.card["metrics"])
     card = dict(model.card) | {"metrics": recorded | metrics}
-    parameters.save_params(copy, model.params, card)
+    params.save_params(copy, model.params, card)
     again = loading.load(copy)
-    checks = hold_against_targets(metrics, config_lib.complete(model.card["config"]))
+    checks = check_targets(metrics, config_lib.complete(model.card["config"]))
+    same_params, same_figures = _same_bits(model.params, again.params), measure(again)
     checks += [
-        _exact("reload", _same_bits(model.params, again.params), "parameters after save and load"),
-        _exact("determinism", _same_bits(metrics, measure(again)), "two evaluations"),
-        _against_recorded(metrics, recorded),
+        _check_exact("reload", same_params, "parameters after save and load"),
+        _check_exact("determinism", _same_bits(metrics, same_figures), "two evaluations"),
+        _check_recorded(metrics, recorded),
     ]
     return Examination(model, metrics, checks)

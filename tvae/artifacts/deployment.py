@@ -8,24 +8,25 @@ from typing import Any
 
 from tvae.artifacts.names import Name
 from tvae.exports import run_exported
+from tvae.runs import files
 
 EXPORT = "export"
 """Folder of the exported model inside a production artifact."""
 REQUIREMENTS = ("jax", "jaxlib", "numpy", "flatbuffers")
 _PYTHON = "3.12"
 _USER = 65534
-"""Nobody: the image runs without any right that it does not need."""
+"""The user "nobody": the image runs without any right that it does not need."""
 _CPU, _MEMORY = "1", "1Gi"
 """Of the job; the largest model takes some 400 MiB with a batch of the whole space."""
 
 
 def command() -> list[str]:
-    """What the image runs, in the folder of the exported model."""
+    """The command of the image, in the folder of the exported model."""
     return ["python", run_exported.__name__.rpartition(".")[2] + ".py"]
 
 
 def arguments() -> list[str]:
-    """What it is asked by default: nothing, which makes it check itself.
+    """The default arguments: none, with which the program checks itself.
 
     ``--index 0 5 7`` decodes operations; the tables in the image hold all of them.
     """
@@ -33,7 +34,7 @@ def arguments() -> list[str]:
 
 
 def dockerfile() -> str:
-    """The image's recipe; its context is the production artifact's folder."""
+    """The Dockerfile; its context is the production artifact's folder."""
     pinned = " ".join(f"{name}=={metadata.version(name)}" for name in REQUIREMENTS)
     return (
         "# docker build --file deployment/docker/Dockerfile --tag IMAGE .\n"
@@ -103,31 +104,24 @@ def job(name: Name) -> dict[str, Any]:
     }
 
 
-def write(folder: pathlib.Path, name: Name) -> None:
+def write_deployment(folder: pathlib.Path, name: Name) -> None:
     """Write ``deployment/`` of a production artifact.
 
     Args:
       folder: of the artifact; the exported model lies in ``export/``.
       name: of the artifact.
     """
-    deployment = folder / "deployment"
-    texts = {
-        "docker/Dockerfile": dockerfile(),
-        # JSON is YAML.
-        "kubernetes/job.yaml": json.dumps(job(name), indent=2) + "\n",
-        "config.json": json.dumps(
-            {
-                "model": name.model,
-                "version": name.version,
-                "image": image(name),
-                "command": [*command(), *arguments()],
-                "python": _PYTHON,
-                "requirements": {package: metadata.version(package) for package in REQUIREMENTS},
-            },
-            indent=2,
-        )
-        + "\n",
+    config = {
+        "model": name.model,
+        "version": name.version,
+        "image": image(name),
+        "command": [*command(), *arguments()],
+        "python": _PYTHON,
+        "requirements": {package: metadata.version(package) for package in REQUIREMENTS},
     }
-    for path, text in texts.items():
-        (deployment / path).parent.mkdir(parents=True, exist_ok=True)
-        (deployment / path).write_text(text)
+    deployment = folder / "deployment"
+    files.write_json(deployment / "config.json", config)
+    # JSON is YAML.
+    files.write_json(deployment / "kubernetes" / "job.yaml", job(name))
+    (deployment / "docker").mkdir()
+    (deployment / "docker" / "Dockerfile").write_text(dockerfile())

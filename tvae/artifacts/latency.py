@@ -1,8 +1,7 @@
-"""How long an exported model takes, by program and batch size; and what it takes of memory."""
+"""Latency of exported programs by batch size, and memory of a model."""
 
 import functools
 import pathlib
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -48,7 +47,7 @@ def _row(name: str, batch: int, call: Callable[[], Any]) -> dict[str, Any]:
 
 
 def profile(export: pathlib.Path, *, whole: int | None) -> dict[str, Any]:
-    """Measure the exported programs on the default device: what is deployed, not what made it.
+    """Measure the exported programs on the default device.
 
     Args:
       export: folder of ``<program>.jax_export`` files, each of one array with a leading batch axis.
@@ -71,12 +70,20 @@ def profile(export: pathlib.Path, *, whole: int | None) -> dict[str, Any]:
 
 
 def resources(model: Model) -> dict[str, Any]:
-    """What a model takes: numbers, bytes, and the peak of the process that measured it."""
+    """Numbers and bytes of a model, and the peak memory of this process where it is known."""
     leaves = jax.tree.leaves(model.params)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {
         "parameters": sum(leaf.size for leaf in leaves),
         "parameter_bytes": sum(leaf.nbytes for leaf in leaves),
-        # macOS counts bytes, Linux kibibytes.
-        "peak_resident_bytes": peak if sys.platform == "darwin" else peak * 1024,
+        "peak_resident_bytes": _peak_resident_bytes(),
     }
+
+
+def _peak_resident_bytes() -> int | None:
+    try:
+        import resource  # absent on Windows
+    except ImportError:
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # macOS counts bytes, Linux kibibytes.
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,13 +1,12 @@
-"""Production artifacts: a validated model, exported, measured and ready to deploy.
+"""Promote a validated artifact to production: exported, measured and ready to deploy.
 
-    params/ metadata.json README.md config.yaml validation/   the validated model
-    export/                                                   what runs without tvae
-    performance/{benchmarks,latency_profile,resource_usage}.json
-    deployment/{config.json,docker/,kubernetes/}              how to run the export
-    CHANGELOG.md                                              against the versions before
+params/ metadata.json README.md config.yaml validation/   the validated model
+export/                                                   runs without tvae
+performance/{benchmarks,latency_profile,resource_usage}.json
+deployment/{config.json,docker/,kubernetes/}              how to run the export
+CHANGELOG.md                                              against the versions before
 
-Promotion takes no one's word either: the figures are computed once more from the validated weights
-and held against the targets.
+The figures are computed once more from the validated weights and held against the targets.
 """
 
 import pathlib
@@ -16,10 +15,7 @@ from typing import Any
 
 from tvae import config as config_lib
 from tvae import loading
-from tvae.artifacts import cards, deployment, latency, ledger, names
-from tvae.artifacts import checks as validation
-from tvae.artifacts import register as raw
-from tvae.artifacts import validate as validated
+from tvae.artifacts import cards, checks, deployment, latency, ledger, manifest, names, validate
 from tvae.artifacts.ledger import Event
 from tvae.artifacts.names import Name
 from tvae.artifacts.repository import Repository
@@ -27,7 +23,6 @@ from tvae.errors import UserError
 from tvae.exports.folder import export_model
 from tvae.model import Model
 from tvae.runs import files
-from tvae.runs import params as parameters
 
 CHANGELOG = "CHANGELOG.md"
 
@@ -47,15 +42,24 @@ def promote(repository: Repository, name: Name, *, note: str = "") -> pathlib.Pa
       UserError: if there is no such validated artifact, it changed, or it fails now.
     """
     with repository.lock():
-        source = repository.require("validated", name)
+        validated = repository.require("validated", name)
         repository.require_new("production", name)
-        model = loading.load(source)
-        benchmarks = _measure(model, name)
+        model = loading.load(validated)
+        metrics = _measure(model, name)
 
         def build(folder: pathlib.Path) -> Mapping[str, Any]:
-            files.copy_tree(source, folder)
-            (folder / "manifest.json").unlink()
-            return _complete(folder, repository, name, model, benchmarks, note)
+            files.copy_tree(validated, folder)
+            (folder / manifest.MANIFEST_FILE).unlink()
+            source = repository.origin("validated", name)
+            profile = _write_export(folder, model, name, metrics)
+            results = validate.read_checks(folder)
+            card = validate.make_metadata(model.card, name, source, results)
+            files.write_json(folder / files.METADATA_FILE, card)
+            text = cards.model_card(str(name), card, shipped_by="python -m tvae artifacts promote")
+            text += cards.validation_section(results) + cards.latency_section(profile)
+            (folder / cards.README).write_text(text)
+            (folder / CHANGELOG).write_text(_changelog(repository, name, metrics, note))
+            return {"source": source}
 
         return repository.add("promote", name, build, note=note)
 
@@ -100,60 +104,42 @@ def _measure(model: Model, name: Name) -> dict[str, Any]:
     Raises:
       UserError: if they miss a target.
     """
-    metrics = validation.measure(model)
-    config = config_lib.complete(model.card["config"])
-    failed = [
-        check
-        for check in validation.hold_against_targets(metrics, config)
-        if check.status == validation.FAILED
-    ]
-    if failed:
-        reasons = "; ".join(line for check in failed for line in check.reasons)
-        raise UserError(f"promote {name}: refused: {reasons}")
+    metrics = checks.measure(model)
+    results = checks.check_targets(metrics, config_lib.complete(model.card["config"]))
+    reasons = [line for check in results if check.status == checks.FAILED for line in check.reasons]
+    if reasons:
+        raise UserError(f"promote {name}: refused: {'; '.join(reasons)}")
     return metrics
 
 
-def _complete(
-    folder: pathlib.Path,
-    repository: Repository,
-    name: Name,
-    model: Model,
-    metrics: dict[str, Any],
-    note: str,
-) -> Mapping[str, Any]:
-    """Make a production artifact of a copy of a validated one."""
-    source = validated.origin(repository, "validated", name)
-    checks = validated.read_checks(folder)
-    card = validated.metadata(model.card, name, source, checks)
-    raw.write_json(folder / parameters.METADATA_FILE, card)
-    export = folder / deployment.EXPORT
+def _write_export(
+    folder: pathlib.Path, model: Model, name: Name, metrics: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Write ``export/``, ``deployment/`` and ``performance/``; returns the latency profile."""
+    export, performance = folder / deployment.EXPORT, folder / "performance"
     export_model(model, export)
-    deployment.write(folder, name)
+    deployment.write_deployment(folder, name)
     items = model.views.items
     profile = latency.profile(export / "programs", whole=items.count if items else None)
-    performance = folder / "performance"
-    raw.write_json(performance / "benchmarks.json", {"created": ledger.now(), "metrics": metrics})
-    raw.write_json(performance / "latency_profile.json", profile)
-    raw.write_json(performance / "resource_usage.json", latency.resources(model))
-    text = cards.text(str(name), card, shipped_by="python -m tvae artifacts promote")
-    text += cards.validation_section(checks) + cards.latency_section(profile)
-    (folder / raw.README).write_text(text)
-    (folder / CHANGELOG).write_text(_changelog(repository, name, metrics, note))
-    return {"source": source}
+    benchmarks = {"created": ledger.now(), "metrics": metrics}
+    files.write_json(performance / "benchmarks.json", benchmarks)
+    files.write_json(performance / "latency_profile.json", profile)
+    files.write_json(performance / "resource_usage.json", latency.resources(model))
+    return profile
 
 
 def _changelog(repository: Repository, name: Name, metrics: Mapping[str, Any], note: str) -> str:
-    """What changes with this version, before the history of the one that it replaces."""
+    """The changes of this version, before the history of the one that it replaces."""
     previous = repository.current(name.model)
     entry = Event(ledger.now(), "promote", "production", str(name), "", previous, note)
     if previous is None:
         return cards.changelog(entry, metrics, None, "")
     old = Name(name.model, previous)
     if damage := repository.verify("production", old):
-        # A damaged version must not stand in the way of the one that replaces it.
+        # A damaged previous version must not block a promotion.
         entry = entry._replace(note=f"{note} {previous} is damaged: {damage[0]}".strip())
         return cards.changelog(entry, metrics, {}, "")
     before = repository.folder("production", old)
-    card = files.read_json(before / parameters.METADATA_FILE)
+    card = files.read_json(before / files.METADATA_FILE)
     history = files.read_bytes(before / CHANGELOG).decode()
     return cards.changelog(entry, metrics, card["metrics"], history)

@@ -1,62 +1,31 @@
-"""Raw artifacts: all that a finished run left, its curves by subject, and a summary.
+"""Register a finished run as a raw artifact.
 
 config.json run.json metrics.json metrics.jsonl checkpoints/ ...   the run's own files
 config.yaml README.md training.log                                 the same to read
 metrics/{training_metrics,coverage_history,loss_history}.json      the log by subject
 """
 
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from tvae import config as config_lib
+from tvae.artifacts import cards
 from tvae.artifacts.names import Name
 from tvae.artifacts.repository import Repository
-from tvae.engine import loop
+from tvae.domains import registry
 from tvae.errors import UserError
-from tvae.runs import files, workdir
-from tvae.runs import log as writers
-
-CONFIG_FILE, README = "config.yaml", "README.md"
+from tvae.runs import files, text
+from tvae.runs.run import Run
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Write JSON, and make the folder that it lies in."""
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def as_yaml(config: Mapping[str, Any]) -> str:
-    """A configuration as YAML: plain values, no Python objects, numbers as they were."""
-    return yaml.safe_dump(dict(config), sort_keys=False)
-
-
-def newest_step(run: pathlib.Path) -> int:
-    """Step of the newest checkpoint of a run.
-
-    Raises:
-      UserError: if it holds none.
-    """
-    folder = run / loop.CHECKPOINTS
-    words = [entry.name for entry in folder.iterdir()] if folder.is_dir() else []
-    steps = [int(word) for word in words if word.isdecimal()]
-    if not steps:
-        raise UserError(f"workdir {run}: holds no checkpoint")
-    return max(steps)
-
-
-def register(
-    repository: Repository, name: Name, run: pathlib.Path, *, note: str = ""
-) -> pathlib.Path:
+def register(repository: Repository, name: Name, run: Run, *, note: str = "") -> pathlib.Path:
     """Keep a finished run for good.
 
     Args:
       repository: where to.
       name: of the new raw artifact.
-      run: its working directory; copied, not touched.
+      run: copied, not touched.
       note: the user's words.
 
     Returns:
@@ -65,56 +34,47 @@ def register(
     Raises:
       UserError: if the run is unfinished or damaged, or the name is taken.
     """
-    run = run.absolute()
-    if not run.is_dir():
-        raise UserError(f"workdir {run}: no such folder")
-    config_lib.complete(files.read_json(run / workdir.CONFIG_FILE))
-    if not (run / writers.FINAL_FILE).exists():
-        raise UserError(f"workdir {run}: {writers.FINAL_FILE} is missing; the run has not finished")
-    header = {"source": {"workdir": run.name}, "checkpoint": {"step": newest_step(run)}}
+    where = f"workdir {run.folder}"
+    config = config_lib.complete(run.config.to_dict())
+    if not run.finished:
+        raise UserError(f"{where}: {files.FINAL_FILE} is missing; the run has not finished")
+    if not run.checkpoint_steps:
+        raise UserError(f"{where}: holds no checkpoint")
+    source = {"workdir": run.folder.name}
+    header = {"source": source, "checkpoint": {"step": run.checkpoint_steps[-1]}}
+    headline = registry.get(config.task).headline
 
     def build(folder: pathlib.Path) -> Mapping[str, Any]:
-        files.copy_tree(run, folder)
+        files.copy_tree(run.folder, folder)
         try:
-            _write_readable(folder, name, note)
+            for path, content in _derive(Run.open(folder), name, note, headline).items():
+                (folder / path).parent.mkdir(exist_ok=True)
+                with (folder / path).open("x") as file:
+                    file.write(content)
         except FileExistsError as error:
             taken = pathlib.Path(error.filename).name
-            raise UserError(f"workdir {run}: holds a {taken} of its own, in the way") from error
+            raise UserError(f"{where}: holds a {taken} of its own, in the way") from error
         return header
 
     with repository.lock():
         return repository.add("register", name, build, note=note)
 
 
-def _write_new(path: pathlib.Path, text: str) -> None:
-    """Write a file that the run must not have brought along."""
-    with path.open("x") as file:
-        file.write(text)
-
-
-def _write_readable(folder: pathlib.Path, name: Name, note: str) -> None:
-    """What the run's own files say, by subject and to read."""
-    final = files.read_json(folder / writers.FINAL_FILE)
-    about = files.read_json(folder / workdir.RUN_FILE)
-    rows = _read_log(folder / writers.METRICS_FILE)
-    (folder / "metrics").mkdir()
-    write_json(folder / "metrics" / "training_metrics.json", final)
+def _derive(run: Run, name: Name, note: str, headline: tuple[str, ...]) -> dict[str, str]:
+    """Path -> content of the files that present the run's own by subject and to read."""
+    table = f"```\n{text.metrics_table(run.final)}\n```\n"
+    commit = run.provenance.get("git_commit")
+    story = f"{note or 'A finished run.'} Trained at commit `{commit}`."
+    log = (f"epoch {row.get('epoch')}  {text.summarise(row, headline)}\n" for row in run.rows)
+    derived = {
+        cards.CONFIG_FILE: cards.as_yaml(run.config.to_dict()),
+        cards.README: f"# {name}, raw\n\n{story}\n\n{table}",
+        "training.log": "".join(log),
+        "metrics/training_metrics.json": files.as_json(run.final),
+    }
     for subject in ("coverage", "loss"):
-        write_json(folder / "metrics" / f"{subject}_history.json", _history(rows, subject))
-    _write_new(folder / CONFIG_FILE, as_yaml(files.read_json(folder / workdir.CONFIG_FILE)))
-    log = (f"epoch {row.get('epoch')}  {writers.describe(row)}\n" for row in rows)
-    _write_new(folder / "training.log", "".join(log))
-    story = f"{note or 'A finished run.'} Trained at commit `{about.get('git_commit')}`."
-    table = f"```\n{writers.table(final)}\n```\n"
-    _write_new(folder / README, f"# {name}, raw\n\n{story}\n\n{table}")
-
-
-def _read_log(log: pathlib.Path) -> list[dict[str, Any]]:
-    lines = files.read_bytes(log).splitlines()
-    return [files.parse_json(line, f"{log}:{i}") for i, line in enumerate(lines, start=1)]
-
-
-def _history(rows: list[dict[str, Any]], subject: str) -> list[dict[str, Any]]:
-    """The metrics of one subject by epoch, without epochs that did not measure it."""
-    kept = ({k: v for k, v in row.items() if k == "epoch" or subject in k} for row in rows)
-    return [row for row in kept if len(row) > 1]
+        kept = ({k: v for k, v in row.items() if k == "epoch" or subject in k} for row in run.rows)
+        # Epochs that did not measure the subject are left out.
+        history = [row for row in kept if len(row) > 1]
+        derived[f"metrics/{subject}_history.json"] = files.as_json(history)
+    return derived

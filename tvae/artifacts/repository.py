@@ -96,6 +96,28 @@ class Repository:
         """The event that added an artifact, or None."""
         return _added(self.events()).get((stage, str(name)))
 
+    def rows(self) -> Iterator[tuple[pathlib.Path, dict[str, str]]]:
+        """Folder of each recorded artifact and its columns for :func:`tvae.runs.find.collect`.
+
+        Raises:
+          UserError: if the ledger is damaged.
+        """
+        events = self.events()
+        current = current_versions(events)
+        for event in _added(events).values():
+            stage, name = event.stage, names.parse_name(event.name)
+            in_use = stage == "production" and current[name.model] == name.version
+            about = {"stage": stage, "name": event.name, "created": event.time}
+            about |= {"state": "current" if in_use else stage, "note": event.note}
+            yield self.root / stage / name.model / name.version, about
+
+    def origin(self, stage: str, name: Name) -> dict[str, Any]:
+        """Stage, name and digest of a recorded artifact, for one that is made from it."""
+        event = self.recorded(stage, name)
+        if event is None:
+            raise UserError(f"{stage} {name}: no such artifact")
+        return {"stage": stage, "name": str(name), "manifest_sha256": event.manifest_sha256}
+
     def artifacts(
         self, *, stage: str | None = None, name: Name | None = None
     ) -> list[tuple[str, Name]]:

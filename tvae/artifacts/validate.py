@@ -1,26 +1,23 @@
-"""Validated artifacts: parameters alone, and every figure computed from them.
+"""Validate a raw artifact: parameters alone, and every figure computed from them.
 
 params/ metadata.json README.md    as ``checkpoints/`` ships a model; ``tvae.load`` reads it
 config.yaml                        the configuration to read
 validation/*.json                  one report for each aspect, all of them in test_results
 
-There is no way to hand in a verdict: the checks are run here, on what the raw artifact holds.
+A verdict cannot be handed in: the checks are run here, on the raw artifact.
 """
 
-import json
 import pathlib
 import tempfile
 from collections.abc import Mapping
 from typing import Any
 
-from tvae.artifacts import cards, ledger
-from tvae.artifacts import checks as validation
-from tvae.artifacts import register as raw
+from tvae.artifacts import cards, checks, ledger
+from tvae.artifacts.checks import Check, Examination
 from tvae.artifacts.names import Name
 from tvae.artifacts.repository import Repository
-from tvae.errors import UserError
 from tvae.runs import files
-from tvae.runs import params as parameters
+from tvae.runs.run import Run
 
 REPORTS = {
     "coverage": "coverage_report",
@@ -31,11 +28,11 @@ REPORTS = {
     "generalisation": "generalization_report",
 }
 """Aspect -> its file in ``validation/``."""
-ALL_CHECKS = "test_results"
+_FOLDER, _ALL_CHECKS = "validation", "test_results.json"
 
 
-def validate(repository: Repository, name: Name, *, note: str = "") -> validation.Examination:
-    """Compute from a raw artifact's weights whether it is what it should be.
+def validate(repository: Repository, name: Name, *, note: str = "") -> Examination:
+    """Check the weights of a raw artifact; add a validated one if no check fails.
 
     Args:
       repository: where it lies.
@@ -43,90 +40,66 @@ def validate(repository: Repository, name: Name, *, note: str = "") -> validatio
       note: the user's words.
 
     Returns:
-      What was found. Only if nothing failed is there a validated artifact.
+      Figures and checks.
 
     Raises:
       UserError: if there is no such artifact, or it changed since it was registered.
     """
     with repository.lock(), tempfile.TemporaryDirectory() as scratch:
-        source = repository.require("raw", name)
+        raw = repository.require("raw", name)
         repository.require_new("validated", name)
         copy = pathlib.Path(scratch) / "copy"
-        examined = validation.examine(source, copy)
+        examined = checks.examine(raw, copy)
 
         def build(folder: pathlib.Path) -> Mapping[str, Any]:
             files.copy_tree(copy, folder)
-            return _write(folder, repository, name, examined)
+            source = repository.origin("raw", name)
+            card = files.read_json(folder / files.METADATA_FILE)
+            card = make_metadata(card, name, source, examined.checks)
+            card["checkpoint"] = {"step": Run.open(raw).checkpoint_steps[-1]}
+            files.write_json(folder / files.METADATA_FILE, card)
+            (folder / cards.CONFIG_FILE).write_text(cards.as_yaml(card["config"]))
+            text = cards.model_card(str(name), card, shipped_by="python -m tvae artifacts validate")
+            (folder / cards.README).write_text(text + cards.validation_section(examined.checks))
+            _write_reports(folder / _FOLDER, examined.checks)
+            return {"source": source}
 
         if not examined.failed:
             repository.add("validate", name, build, note=note)
     return examined
 
 
-def metadata(
-    card: Mapping[str, Any], name: Name, source: Mapping[str, Any], checks: list[validation.Check]
+def make_metadata(
+    card: Mapping[str, Any], name: Name, source: Mapping[str, Any], results: list[Check]
 ) -> dict[str, Any]:
-    """The machine's model card: the shipped card, and what became of the model since.
+    """The shipped card with the origin of the artifact and the results of its checks.
 
     Args:
       card: ``command``, ``config``, ``run``, ``metrics``, ``sha256``.
       name: of the artifact.
       source: stage and digest of the artifact that it was made from.
-      checks: their results.
+      results: of the checks.
     """
-    task = card["config"]["task"]
+    config = card["config"]
     return dict(card) | {
         "model_id": str(name),
         "created": ledger.now(),
         "source": source,
-        "validation_status": validation.PASSED,
-        "validation_results": {check.aspect: check.status for check in checks},
-        "tags": [task, f"seed {card['config']['seed']}"],
+        "validation_status": checks.PASSED,
+        "validation_results": {check.aspect: check.status for check in results},
+        "tags": [config["task"], f"seed {config['seed']}"],
     }
 
 
-def origin(repository: Repository, stage: str, name: Name) -> dict[str, Any]:
-    """What an artifact was made from, by digest.
-
-    Raises:
-      UserError: if there is no such artifact.
-    """
-    event = repository.recorded(stage, name)
-    if event is None:
-        raise UserError(f"{stage} {name}: no such artifact")
-    return {"stage": stage, "name": str(name), "manifest_sha256": event.manifest_sha256}
-
-
-def _write(
-    folder: pathlib.Path, repository: Repository, name: Name, examined: validation.Examination
-) -> Mapping[str, Any]:
-    """Complete the shipped parameters to an artifact."""
-    source = origin(repository, "raw", name)
-    card = metadata(
-        files.read_json(folder / parameters.METADATA_FILE), name, source, examined.checks
-    )
-    card["checkpoint"] = {"step": raw.newest_step(repository.folder("raw", name))}
-    raw.write_json(folder / parameters.METADATA_FILE, card)
-    (folder / raw.CONFIG_FILE).write_text(raw.as_yaml(card["config"]))
-    text = cards.text(str(name), card, shipped_by="python -m tvae artifacts validate")
-    (folder / raw.README).write_text(text + cards.validation_section(examined.checks))
-    write_reports(folder / "validation", examined.checks)
-    return {"source": source}
-
-
-def write_reports(folder: pathlib.Path, checks: list[validation.Check]) -> None:
+def _write_reports(folder: pathlib.Path, results: list[Check]) -> None:
     """One file for each aspect, and one for all."""
-    raw.write_json(folder / f"{ALL_CHECKS}.json", {"checks": [c._asdict() for c in checks]})
-    for check in checks:
+    files.write_json(folder / _ALL_CHECKS, {"checks": [check._asdict() for check in results]})
+    for check in results:
         if check.aspect in REPORTS:
-            raw.write_json(folder / f"{REPORTS[check.aspect]}.json", check._asdict())
+            files.write_json(folder / f"{REPORTS[check.aspect]}.json", check._asdict())
 
 
-def read_checks(folder: pathlib.Path) -> list[validation.Check]:
-    """The checks that an artifact carries.
-
-    Args:
-      folder: of a validated or production artifact.
-    """
-    stored = json.loads(files.read_bytes(folder / "validation" / f"{ALL_CHECKS}.json"))
-    return [validation.Check(**check) for check in stored["checks"]]
+def read_checks(folder: pathlib.Path) -> list[Check]:
+    """The checks that a validated or production artifact carries."""
+    stored = files.read_json(folder / _FOLDER / _ALL_CHECKS)
+    return [Check(**check) for check in stored["checks"]]

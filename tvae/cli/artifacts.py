@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
-from tvae.artifacts import ledger, names
-from tvae.artifacts import promote as production
-from tvae.artifacts import register as raw
-from tvae.artifacts import validate as validated
+from tvae.artifacts import cards, ledger, names, promote, register, validate
 from tvae.artifacts.checks import FAILED, Check
 from tvae.artifacts.repository import STAGES, Repository
+from tvae.domains import registry
 from tvae.errors import UserError
-from tvae.runs import files, table
-from tvae.runs import find as runs
+from tvae.runs import files, find, table, text
+from tvae.runs.run import Run
 
 _ROOT = flags.DEFINE_string("root", "artifacts", "Folder of the artifacts.")
 _NAME = flags.DEFINE_string("name", None, "<model>/<version>; rollback takes <model> alone too.")
@@ -38,21 +36,22 @@ def _repository() -> Repository:
 
 
 def _print_checks(checks: Sequence[Check]) -> None:
-    for check in checks:
-        sys.stdout.write(f"{check.aspect:<20}{check.status:<16}{'; '.join(check.reasons)}\n")
+    rows = ((check.aspect, check.status, "; ".join(check.reasons)) for check in checks)
+    sys.stdout.write(text.table(rows) + "\n")
 
 
 def _register() -> None:
     if not _WORKDIR.value:
         raise UserError("register: needs --workdir, the folder of a finished run")
     name = names.parse_name(_NAME.value)
-    folder = raw.register(_repository(), name, pathlib.Path(_WORKDIR.value), note=_NOTE.value)
+    run = Run.open(pathlib.Path(_WORKDIR.value).absolute())
+    folder = register.register(_repository(), name, run, note=_NOTE.value)
     sys.stdout.write(f"raw  {folder}\n")
 
 
 def _validate() -> None:
     name, repository = names.parse_name(_NAME.value), _repository()
-    examined = validated.validate(repository, name, note=_NOTE.value)
+    examined = validate.validate(repository, name, note=_NOTE.value)
     _print_checks(examined.checks)
     if examined.failed:
         raise UserError(f"validate {name}: refused: {', '.join(examined.failed)} {FAILED}")
@@ -61,12 +60,12 @@ def _validate() -> None:
 
 def _promote() -> None:
     name = names.parse_name(_NAME.value)
-    folder = production.promote(_repository(), name, note=_NOTE.value)
+    folder = promote.promote(_repository(), name, note=_NOTE.value)
     sys.stdout.write(f"production  {folder}\n")
 
 
 def _rollback() -> None:
-    left, current = production.rollback(_repository(), _NAME.value, note=_NOTE.value)
+    left, current = promote.rollback(_repository(), _NAME.value, note=_NOTE.value)
     sys.stdout.write(f"current  {current}; before {left}\n")
 
 
@@ -74,12 +73,17 @@ def _list() -> None:
     known = ("run", *STAGES)
     if _STAGE.value not in (None, *known):
         raise UserError(f"--stage: expected one of {', '.join(known)}; got {_STAGE.value!r}")
-    found = [runs.find_artifacts(_repository()), runs.find_runs(pathlib.Path(_RUNS.value))]
+    found = [find.collect(_repository().rows()), find.find_runs(pathlib.Path(_RUNS.value))]
     for line in (line for part in found for line in part.damaged):
-        sys.stderr.write(f"skipped: {table.printable(line)}\n")
+        sys.stderr.write(f"skipped: {text.printable(line)}\n")
     rows = [row for part in found for row in part.rows if _STAGE.value in (None, row["stage"])]
     chosen = table.select(
-        rows, columns=_COLUMNS.value, where=_WHERE.value, sort=_SORT.value, limit=_LIMIT.value
+        rows,
+        columns=_COLUMNS.value,
+        headline={name: registry.get(name).headline for name in registry.names()},
+        where=_WHERE.value,
+        sort=_SORT.value,
+        limit=_LIMIT.value,
     )
     sys.stdout.write(table.render(chosen, _FORMAT.value))
 
@@ -93,9 +97,8 @@ def _show() -> None:
     if _FORMAT.value == "json":
         sys.stdout.write(json.dumps([e._asdict() for e in events], indent=2) + "\n")
         return
-    for event in events:
-        sys.stdout.write(f"{event.time}  {event.action:<9}{event.manifest_sha256}  {event.note}\n")
-    sys.stdout.write(f"{folder}\n\n{files.read_bytes(folder / raw.README).decode()}")
+    history = text.table((e.time, e.action, e.manifest_sha256, e.note) for e in events)
+    sys.stdout.write(f"{history}\n{folder}\n\n{files.read_bytes(folder / cards.README).decode()}")
 
 
 def _verify() -> None:
@@ -108,7 +111,7 @@ def _verify() -> None:
     if wanted is not None and not found:
         raise UserError(f"{_STAGE.value or 'artifact'} {wanted}: no such artifact")
     for (stage, name), lines in found.items():
-        sys.stdout.write(table.printable(f"{stage} {name}: {'; '.join(lines) or 'intact'}") + "\n")
+        sys.stdout.write(text.printable(f"{stage} {name}: {'; '.join(lines) or 'intact'}") + "\n")
     if seals:
         sys.stdout.write(f"ledger: {len(seals)} lines, seal {seals[-1]}\n")
     if damaged := sum(map(bool, found.values())):

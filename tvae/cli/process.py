@@ -2,23 +2,26 @@
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tqdm import tqdm
 
 from tvae.cli import memory, signals
 from tvae.engine.loop import Control, Phase
-from tvae.runs import log
+from tvae.runs import text
 
 
 @contextlib.contextmanager
-def control_process() -> Iterator[Control]:
+def control_process(headline: Sequence[str] = ()) -> Iterator[Control]:
     """Hand the process to one training run, until the end of the block.
 
     From the start to the last epoch SIGTERM and SIGINT ask the run to save and stop. Freed memory
     goes back to the system between epochs, compiled programs are dropped after initialisation, and
     a bar on standard error shows the epochs.
+
+    Args:
+      headline: metrics that the bar shows beside the training loss.
 
     Yields:
       What :func:`tvae.engine.loop.train` takes.
@@ -42,7 +45,7 @@ def control_process() -> Iterator[Control]:
             if not bars:
                 bars.append(epochs.enter_context(contextlib.closing(_bar(done, total))))
             if metrics:
-                bars[0].set_postfix_str(log.describe(metrics), refresh=False)
+                bars[0].set_postfix_str(text.summarise(metrics, headline), refresh=False)
             bars[0].update(done - bars[0].n)
 
         yield Control(lambda: watch[0].received if watch else None, between, progress)

@@ -12,7 +12,7 @@ from absl import flags
 from tvae import loading
 from tvae.artifacts import cards
 from tvae.errors import UserError
-from tvae.runs import log as writers
+from tvae.runs import files
 from tvae.runs import params as parameters
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run.")
@@ -26,12 +26,12 @@ def main(argv: Sequence[str]) -> None:
         raise UserError("--workdir and --output are needed")
     source = pathlib.Path(_WORKDIR.value).absolute()
     target = pathlib.Path(_OUTPUT.value).absolute()
-    final = source / writers.FINAL_FILE
+    final = source / files.FINAL_FILE
     if not final.exists():
         raise UserError(f"workdir {source}: {final.name} is missing; the run has not finished")
     model = loading.load(source)
     metadata = dict(model.card)
     parameters.save_params(target, model.params, metadata)
-    card = cards.text(target.name, metadata, shipped_by="python -m tvae ship")
+    card = cards.model_card(target.name, metadata, shipped_by="python -m tvae ship")
     (target / "README.md").write_text(card)
     sys.stdout.write(f"{source} -> {target}\n")

@@ -16,11 +16,11 @@ from tvae.convert.folders import read_folder
 from tvae.convert.importer import Imported
 from tvae.domains.dual_vae.dynamics import Dynamics
 from tvae.engine import loop, stopping
-from tvae.engine.optim import OptimizerSettings
 from tvae.engine.step import TrainState, make_engine
-from tvae.engine.task import Task
+from tvae.engine.task import Hparams, Task
 from tvae.errors import UserError
 from tvae.geometry import padic as ternary
+from tvae.runs import files
 from tvae.runs.checkpoint import RunCheckpoints
 
 
@@ -56,12 +56,15 @@ def adopt_moments(opt_state: Any, moments: Mapping[str, Any], *, updates: int) -
     )
 
 
-def read_start(config: ConfigDict, task: Task, source: pathlib.Path) -> TrainState:
+def read_start(
+    config: ConfigDict, task: Task, hparams: Hparams, source: pathlib.Path
+) -> TrainState:
     """The state from which a run goes on where an imported checkpoint stopped.
 
     Args:
       config: of the dual VAE, with the shapes of the original's model.
       task: of that configuration.
+      hparams: of that configuration.
       source: folder of a converted v5.5 checkpoint with its optimizer.
 
     Returns:
@@ -73,8 +76,8 @@ def read_start(config: ConfigDict, task: Task, source: pathlib.Path) -> TrainSta
     if config.task != "dual_vae":
         raise UserError(f"--start_from: expected config.task 'dual_vae', got '{config.task}'")
     imported = read_folder(source)
-    engine = make_engine(task, OptimizerSettings(**config.optimizer.to_dict()))
-    fresh = jax.eval_shape(engine.init, jax.random.key(0))
+    engine = make_engine(task, loop.optimizer_settings(config))
+    fresh = jax.eval_shape(engine.init, jax.random.key(0), hparams)
     wanted, given = (
         jax.tree.map(lambda leaf: leaf.shape, params) for params in (fresh.params, imported.params)
     )
@@ -95,7 +98,7 @@ def write_start(state: TrainState, *, steps_per_epoch: int, workdir: pathlib.Pat
     # Any measured score is better than this one: the first evaluation replaces it.
     worst = -sys.float_info.max
     progress = stopping.Progress(epoch=epoch, best_score=worst, best_epoch=epoch)
-    with contextlib.closing(RunCheckpoints(workdir / loop.CHECKPOINTS)) as store:
+    with contextlib.closing(RunCheckpoints(workdir / files.CHECKPOINTS)) as store:
         store.save(int(state.step), state, dataclasses.asdict(progress), score=worst)
 
 

@@ -1,24 +1,29 @@
-"""The original's tensor names, and where each tensor lies in this library's parameter tree."""
+"""Tensor names of the reference system, and the place of each tensor in a parameter tree.
+
+The names are data of its checkpoints: widths are those that its modules have in every version.
+"""
 
 import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tvae.geometry.padic import N_DIGITS
+
 Path = tuple[str, ...]
 Shape = tuple[int, ...]
 
-ENCODER_WIDTHS = (256, 128, 64)
+ENCODER_WIDTHS = (N_DIGITS, 256, 128, 64)
 DECODER_WIDTHS = (32, 64)
 RESIDUAL_WIDTH = 128
-N_DIGITS = 9
+LOGITS = 3 * N_DIGITS
 
 
 class Slot(NamedTuple):
     """One tensor of a checkpoint.
 
     Attributes:
-      name: the original's name.
-      shape: the original's shape; a matrix is ``(outputs, inputs)``, the transpose of a kernel.
+      name: in the checkpoint.
+      shape: in the checkpoint; a matrix is ``(outputs, inputs)``, the transpose of a kernel.
       path: where it lies in the parameter tree; empty for a buffer, which goes to the metadata.
     """
 
@@ -64,11 +69,11 @@ def _stack(
 def encoder(letter: str, latent_dim: int, *, improved: bool = False) -> list[Slot]:
     """Slots of encoder A or B; the improved one has layer norm, SiLU and dropout."""
     name, path = f"encoder_{letter}", (f"encoder_{letter.lower()}",)
-    widths = (N_DIGITS, *ENCODER_WIDTHS)
+    stride, inputs = 4 if improved else 2, ENCODER_WIDTHS[-1]
     return [
-        *_stack(f"{name}.encoder", path, widths, stride=4 if improved else 2, normalize=improved),
-        *_linear(f"{name}.fc_mu", (*path, "mu"), widths[-1], latent_dim),
-        *_linear(f"{name}.fc_logvar", (*path, "logvar"), widths[-1], latent_dim),
+        *_stack(f"{name}.encoder", path, ENCODER_WIDTHS, stride=stride, normalize=improved),
+        *_linear(f"{name}.fc_mu", (*path, "mu"), inputs, latent_dim),
+        *_linear(f"{name}.fc_logvar", (*path, "logvar"), inputs, latent_dim),
     ]
 
 
@@ -79,7 +84,7 @@ def decoder_a(latent_dim: int, *, improved: bool = False) -> list[Slot]:
     last = stride * len(DECODER_WIDTHS)
     return [
         *_stack("decoder_A.decoder", ("decoder_a",), widths, stride=stride, normalize=improved),
-        *_linear(f"decoder_A.decoder.{last}", ("decoder_a", "logits"), widths[-1], 3 * N_DIGITS),
+        *_linear(f"decoder_A.decoder.{last}", ("decoder_a", "logits"), widths[-1], LOGITS),
     ]
 
 
@@ -91,7 +96,7 @@ def decoder_b(latent_dim: int) -> list[Slot]:
         name, path = f"decoder_B.residual{i + 1}.block", ("decoder_b", f"block_{i}")
         slots += _linear(f"{name}.0", (*path, "hidden"), width, width)
         slots += _linear(f"{name}.2", (*path, "output"), width, width)
-    return slots + _linear("decoder_B.fc_out", ("decoder_b", "logits"), width, 3 * N_DIGITS)
+    return slots + _linear("decoder_B.fc_out", ("decoder_b", "logits"), width, LOGITS)
 
 
 def state_net(n_inputs: int) -> list[Slot]:
@@ -150,7 +155,7 @@ def controller() -> list[Slot]:
 
 
 def dual_vae(latent_dim: int, *, state_net_inputs: int) -> list[Slot]:
-    """Every tensor of v5.5, in the original's order.
+    """Every tensor of v5.5, in the order of its state dict.
 
     >>> import math
     >>> slots = dual_vae(16, state_net_inputs=9)
@@ -183,7 +188,7 @@ def projected_vae(
     dropout: bool,
     use_controller: bool,
 ) -> list[Slot]:
-    """Every tensor of v5.11 and v5.12, in the original's order.
+    """Every tensor of v5.11 and v5.12, in the order of the state dict.
 
     >>> import math
     >>> published = projected_vae(
@@ -207,11 +212,11 @@ def projected_vae(
         *encoder("B", latent_dim, improved=improved_encoder),
         *decoder_a(latent_dim, improved=improved_decoder),
     ]
-    places = {"projection": "projection_a"}
+    names = {"projection": "projection_a"}
     if dual_projection:
-        places = {"projection.proj_A": "projection_a", "projection.proj_B": "projection_b"}
-    for name, path in places.items():
+        names = {"projection.proj_A": "projection_a", "projection.proj_B": "projection_b"}
+    for name, part in names.items():
         slots += projection(
-            name, (path,), latent_dim, width=width, n_layers=n_layers, dropout=dropout
+            name, (part,), latent_dim, width=width, n_layers=n_layers, dropout=dropout
         )
     return slots + (controller() if use_controller else [])

@@ -1,9 +1,10 @@
-"""Named tensors of the original to parameter trees, checked, and back."""
+"""Named tensors of the reference system to parameter trees, checked, and back."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from tvae.convert.names import Slot
 from tvae.convert.torch_file.zip_archive import printable
@@ -16,7 +17,7 @@ def place(weights: Mapping[str, np.ndarray], slots: list[Slot]) -> Named:
     """Check every tensor against its slot.
 
     Returns:
-      Name to array in float32 with the original's shape, in the order of the slots.
+      Name to array in float32 with the shape of its slot, in the order of the slots.
 
     Raises:
       UserError: one line with all missing, unexpected, misshapen, mistyped and non-finite tensors.
@@ -43,28 +44,20 @@ def place(weights: Mapping[str, np.ndarray], slots: list[Slot]) -> Named:
             placed[slot.name] = to_float32(array)
             if not np.isfinite(placed[slot.name]).all():
                 faults["not finite"].append(slot.name)
-    lines = [f"{fault}: {', '.join(listed)}" for fault, listed in faults.items() if listed]
-    if lines:
+    if lines := [f"{fault}: {', '.join(listed)}" for fault, listed in faults.items() if listed]:
         raise UserError("does not fit; " + "; ".join(lines))
     return placed
 
 
 def to_float32(array: np.ndarray) -> np.ndarray:
-    """Cast; what float32 cannot hold becomes infinite."""
+    """Cast; numbers beyond float32 become infinite."""
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
 
 
 def to_tree(named: Mapping[str, np.ndarray], slots: list[Slot]) -> dict[str, Any]:
     """Nest arrays by the paths of their slots; matrices are transposed, buffers left out."""
-    tree: dict[str, Any] = {}
-    for slot in slots:
-        if slot.path:
-            branch = tree
-            for part in slot.path[:-1]:
-                branch = branch.setdefault(part, {})
-            branch[slot.path[-1]] = named[slot.name].T.copy(order="C")
-    return tree
+    return unflatten_dict({s.path: named[s.name].T.copy(order="C") for s in slots if s.path})
 
 
 def from_tree(tree: Mapping[str, Any], slots: list[Slot]) -> Named:
@@ -73,16 +66,14 @@ def from_tree(tree: Mapping[str, Any], slots: list[Slot]) -> Named:
     Raises:
       UserError: if the tree lacks one of the slots.
     """
+    leaves = flatten_dict(tree)
     named: Named = {}
     for slot in slots:
         if not slot.path:
             continue
-        leaf: Any = tree
-        for part in slot.path:
-            if not isinstance(leaf, Mapping) or part not in leaf:
-                raise UserError(f"the parameters lack {'/'.join(slot.path)}")
-            leaf = leaf[part]
-        array = np.asarray(leaf).T.copy(order="C")
+        if slot.path not in leaves:
+            raise UserError(f"the parameters lack {'/'.join(slot.path)}")
+        array = np.asarray(leaves[slot.path]).T.copy(order="C")
         if array.shape != slot.shape:
             raise UserError(f"{'/'.join(slot.path)} has shape {array.T.shape}")
         named[slot.name] = array

@@ -15,6 +15,7 @@ from tvae.engine import step
 from tvae.engine.task import Metrics
 from tvae.errors import UserError
 from tvae.geometry import padic
+from tvae.runs import text
 
 SAMPLED = ("hierarchy", "richness")
 """Measures of posterior samples that v5.12 records."""
@@ -78,9 +79,7 @@ def comparison_table(measured: Mapping[str, float], said: Mapping[str, float]) -
     eval/rho         0.1       0.1
     eval/x             1         -
     """
-    width = max(map(len, measured))
-    rows = [f"{'metric':<{width}}  recomputed  recorded"]
-    for name, value in measured.items():
-        beside = f"{said[name]:.6g}" if name in said else "-"
-        rows.append(f"{name:<{width}}  {value:>10.6g}  {beside:>8}")
-    return "\n".join(rows)
+    rows = (
+        (name, text.number(value), text.number(said.get(name))) for name, value in measured.items()
+    )
+    return text.table(rows, ("metric", "recomputed", "recorded"), right=2)

@@ -1,6 +1,9 @@
-"""Questions that the validation of an artifact asks of every model of a domain."""
+"""Aspects and targets: what is asked of a model of a domain, and whether its metrics meet it."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
 
 
 class Aspect(NamedTuple):
@@ -40,3 +43,56 @@ def of_latents(encoders: str, *, deterministic: bool = False) -> list[Aspect]:
         Aspect("active dimensions", keys("active_dimensions")),
         Aspect("entropy", keys("entropy")),
     ]
+
+
+class Verdict(NamedTuple):
+    """A metric against its target.
+
+    Attributes:
+      metric: key.
+      value: reached; None where there is no such metric, or it is not a number.
+      bound: the target.
+      at_least: whether the bound is a lower one.
+    """
+
+    metric: str
+    value: float | None
+    bound: float
+    at_least: bool
+
+    @property
+    def reached(self) -> bool:
+        """Whether the target is met; a missing metric and NaN meet none."""
+        if self.value is None:
+            return False
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+    @property
+    def target(self) -> str:
+        """The target in words, such as "≥ 0.83"."""
+        return f"{'≥' if self.at_least else '≤'} {self.bound:.6g}"
+
+
+def judge(config: ConfigDict, metrics: Mapping[str, Any]) -> list[Verdict]:
+    """Each target of a configuration against metrics, in the order of the keys.
+
+    Args:
+      config: with ``targets.at_least`` and ``targets.at_most``, as far as there are any.
+      metrics: key -> number or list.
+
+    >>> config = ConfigDict({"targets": {"at_least": {"eval/x": 0.5}, "at_most": {"eval/y": 1}}})
+    >>> [(v.metric, v.target, v.reached) for v in judge(config, {"eval/x": 0.7, "eval/y": 2.0})]
+    [('eval/x', '≥ 0.5', True), ('eval/y', '≤ 1', False)]
+    """
+    targets = config.get("targets", {})  # absent from runs older than targets
+
+    def reached(metric: str) -> float | None:
+        value = metrics.get(metric)
+        return value if isinstance(value, float | int) else None
+
+    verdicts = [
+        Verdict(metric, reached(metric), bound, side == "at_least")
+        for side in ("at_least", "at_most")
+        for metric, bound in targets.get(side, {}).items()
+    ]
+    return sorted(verdicts, key=lambda verdict: verdict.metric)

@@ -15,11 +15,7 @@ from ml_collections import ConfigDict
 from tvae.engine import optim, step, stopping
 from tvae.engine.task import Hparams, Task
 from tvae.errors import DivergedError, StoppedError, UserError
-from tvae.runs import checkpoint, files
-from tvae.runs import log as writers
-
-CHECKPOINTS = "checkpoints"
-"""Folder of a working directory."""
+from tvae.runs import checkpoint, files, log
 
 # A constant radius has no rank correlation: finite weights may give metrics that are not.
 _LOST = "training has diverged or collapsed"
@@ -142,7 +138,7 @@ def restore_latest(
     """
     engine = step.make_engine(task, optimizer_settings(config))
     shapes = jax.eval_shape(engine.init, jax.random.key(0), hparams)
-    with checkpoint.RunCheckpoints(workdir / CHECKPOINTS, read_only=True) as store:
+    with checkpoint.RunCheckpoints(workdir / files.CHECKPOINTS, read_only=True) as store:
         found = store.restore_newest(shapes)
     if found is None:
         raise UserError(f"workdir {workdir}: holds no checkpoint")
@@ -197,15 +193,15 @@ def train(
         run_key = jax.random.key(config.seed)
         state, progress = _epochs(config, task, hparams, engine, run_key, workdir, control)
         control.between(Phase.FINAL)
-        final = writers.to_plain(jax.device_get(engine.final_evaluate(state, run_key, hparams)))
+        final = files.to_plain(jax.device_get(engine.final_evaluate(state, run_key, hparams)))
         bad = _not_finite(final)
         if bad:
             raise DivergedError(
                 f"{bad} in the final evaluation: {_LOST}; lower the learning rate. "
-                f"Its parameters are in {workdir / CHECKPOINTS}"
+                f"Its parameters are in {workdir / files.CHECKPOINTS}"
             )
         final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
-        writers.write_final(workdir, final)
+        log.write_final(workdir, final)
     return final
 
 
@@ -219,10 +215,10 @@ def _epochs(
     control: Control,
 ) -> tuple[step.TrainState, stopping.Progress]:
     """All epochs that are left, with their rows and checkpoints."""
-    with checkpoint.RunCheckpoints(workdir / CHECKPOINTS) as store:
+    with checkpoint.RunCheckpoints(workdir / files.CHECKPOINTS) as store:
         state, progress = _start(engine, hparams, run_key, store)
         control.between(Phase.INITIALISED)
-        with writers.open_writers(workdir, first_epoch=progress.epoch) as out:
+        with log.open_log(workdir, first_epoch=progress.epoch) as out:
             control.progress(progress.epoch, config.epochs, {})
             while not stopping.is_finished(config, progress):
                 store.check()

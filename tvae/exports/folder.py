@@ -13,7 +13,7 @@ import tvae
 from tvae.domains.views import BALL
 from tvae.exports import programs, run_exported, tables
 from tvae.model import Model
-from tvae.runs import files, log
+from tvae.runs import files, text
 
 MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "params.safetensors"
@@ -138,7 +138,7 @@ def _readme(model: Model) -> str:
         example="\n".join(example),
         arguments="--index 0 5 7" if items else "--items FILE",
         tables=_TABLES.format(items=items.name, count=items.count) if items else "",
-        metrics=log.table(model.card.get("metrics", {})) or "none recorded",
+        metrics=text.metrics_table(model.card.get("metrics", {})) or "none recorded",
     )
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from tvae.errors import UserError
 from tvae.reporting.figures import curves
 from tvae.reporting.figures.panels import Panel
-from tvae.runs.record import Record
+from tvae.runs.run import Run
 
 _MOST_PANELS = 12
 
 
-def label(records: Sequence[Record]) -> dict[str, Record]:
+def label(records: Sequence[Run]) -> dict[str, Run]:
     """Runs by the shortest end of their path that tells them apart.
 
     Raises:
@@ -27,7 +27,7 @@ def label(records: Sequence[Record]) -> dict[str, Record]:
     return dict(zip(names, records, strict=True))
 
 
-def panels(records: Mapping[str, Record], first: Sequence[str] = ()) -> list[Panel]:
+def panels(records: Mapping[str, Run], first: Sequence[str] = ()) -> list[Panel]:
     """Overlaid curves of what at least two runs have: what has a target first.
 
     Args:
@@ -42,7 +42,7 @@ def panels(records: Mapping[str, Record], first: Sequence[str] = ()) -> list[Pan
     return curves.overlaid(records, chosen[:_MOST_PANELS])
 
 
-def table(records: Mapping[str, Record]) -> list[tuple[str, list[float | None]]]:
+def table(records: Mapping[str, Run]) -> list[tuple[str, list[float | None]]]:
     """Final scalar metrics of every run: ``(metric, value of each run or None)``."""
     keys = dict.fromkeys(key for record in records.values() for key in record.final)
     rows = []

@@ -8,15 +8,15 @@ from collections.abc import Mapping, Sequence
 from ml_collections import ConfigDict
 
 from tvae import config as config_lib
-from tvae.domains import registry
-from tvae.loading import load
+from tvae.domains import aspects, registry
+from tvae.domains.aspects import Verdict
+from tvae.loading import load_run
 from tvae.metrics.definitions import Definition
-from tvae.reporting import comparison, embedding, findings, targets
+from tvae.reporting import comparison, embedding, findings
 from tvae.reporting.embedding import Embedding
 from tvae.reporting.findings import Finding
-from tvae.reporting.targets import Verdict
-from tvae.runs import record, workdir
-from tvae.runs.record import Record
+from tvae.runs import workdir
+from tvae.runs.run import Run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Contents:
       compared: this and other runs by label; empty for a report on one.
     """
 
-    run: Record
+    run: Run
     config: ConfigDict
     embeddings: list[Embedding]
     findings: list[Finding]
     verdicts: list[Verdict]
     ending: str
     changes: list[str]
-    compared: Mapping[str, Record]
+    compared: Mapping[str, Run]
 
     @property
     def titled(self) -> list[tuple[Embedding, str]]:
@@ -71,16 +71,16 @@ def read(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> Contents:
     Raises:
       UserError: if a folder holds no run, or the run no checkpoint.
     """
-    run = record.read(folder)
-    compared = comparison.label([run, *map(record.read, others)]) if others else {}
-    model = load(folder)
+    run = Run.open(folder)
+    compared = comparison.label([run, *map(Run.open, others)]) if others else {}
+    model = load_run(run)
     diagnosed = findings.diagnose(run, model.config)
     return Contents(
         run=run,
         config=model.config,
         embeddings=[embedding.measure(model, which) for which in embedding.names(model)],
         findings=diagnosed,
-        verdicts=targets.judge(model.config, run.final),
+        verdicts=aspects.judge(model.config, run.final),
         ending=findings.ending(run, model.config, diagnosed),
         changes=_changes(model.config),
         compared=compared,

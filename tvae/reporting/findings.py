@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.engine import diagnostics
-from tvae.runs.record import Record, Series
+from tvae.runs.run import Run, Series
 
 _LEAST_WINDOW = 10  # epochs, of a rule that the configuration has switched off
 
@@ -47,7 +47,7 @@ def _first_true(epoch: np.ndarray, holds: np.ndarray) -> float | None:
     return float(epoch[holds][0]) if holds.any() else None
 
 
-def _generalisation(record: Record) -> Iterator[Finding]:
+def _generalisation(record: Run) -> Iterator[Finding]:
     """Memorisation and grokking, for each loss that is measured on both sides of a split."""
     found = False
     for train, held_out, is_share in _HELD_OUT:
@@ -76,7 +76,7 @@ def _watched(
     name: str,
     metric: str,
     rule: Callable[..., bool],
-    record: Record,
+    record: Run,
     text: str,
     *,
     sign: float = 1.0,
@@ -89,7 +89,7 @@ def _watched(
     return Finding(name, metric, epoch, text)
 
 
-def diagnose(record: Record, config: ConfigDict) -> list[Finding]:
+def diagnose(record: Run, config: ConfigDict) -> list[Finding]:
     """Every diagnostic, fired or not.
 
     Args:
@@ -140,7 +140,7 @@ def diagnose(record: Record, config: ConfigDict) -> list[Finding]:
     ]
 
 
-def ending(record: Record, config: ConfigDict, findings: list[Finding]) -> str:
+def ending(record: Run, config: ConfigDict, findings: list[Finding]) -> str:
     """How far the run went and why it ended there, to be read after "ran"."""
     epochs = len(record.rows)
     if not record.finished:

@@ -9,16 +9,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tvae.metrics.definitions import Definition
+from tvae.runs import text
 
 Define = Callable[[str], Definition | None]
 """Metric key -> its definition, or None where it has none."""
 
 COLUMNS = ("metric", "value", "ceiling", "published", "better", "definition", "measured_on", "note")
 _NOTE_WIDTH = 100  # characters of a line of notes below the table
-
-
-def _number(value: float | None, absent: str = "-") -> str:
-    return absent if value is None else f"{value:.6g}"
 
 
 _UNDEFINED = Definition("no definition", "", "neither")
@@ -38,20 +35,15 @@ def as_table(metrics: Mapping[str, Any], define: Define) -> str:
     metric      value  ceiling  published  definition
     eval/share    0.1        1          -  share of draws
     """
-    header = ("metric", "value", "ceiling", "published")
-    cells, sentences = [header], ["definition"]
+    header = ("metric", "value", "ceiling", "published", "definition")
+    cells = []
     notes: dict[str, list[str]] = {}
     for key, value, known in _rows(metrics, define):
-        shown = f"[{len(value)} values]" if isinstance(value, list) else _number(value)
-        cells.append((key, shown, _number(known.ceiling), _number(known.published)))
-        sentences.append(known.text)
+        numbers = map(text.number, (known.ceiling, known.published))
+        cells.append((key, text.metric(value), *numbers, known.text))
         if known.note:
             notes.setdefault(known.note, []).append(key)
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = [
-        "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]), sentence])
-        for row, sentence in zip(cells, sentences, strict=True)
-    ]
+    lines = [text.table(cells, header, right=3)]
     for note, keys in notes.items():
         named = ", ".join(key.removeprefix("eval/") for key in keys)
         lines += textwrap.wrap(f"{named}: {note}", _NOTE_WIDTH, subsequent_indent="    ")
@@ -83,8 +75,8 @@ def as_csv(metrics: Mapping[str, Any], define: Define) -> str:
     >>> as_csv({"eval/share": 0.1}, {"eval/share": share}.get).splitlines()[1]
     'eval/share,0.1,1.0,,higher,share of draws,"1,000 draws",'
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for key, value, known in _rows(metrics, define):
         entries = (
@@ -95,7 +87,7 @@ def as_csv(metrics: Mapping[str, Any], define: Define) -> str:
         about = (known.ceiling, known.published, known.better, known.text, known.measured_on)
         for name, number in entries:
             writer.writerow((name, number, *about, known.note))
-    return text.getvalue()
+    return out.getvalue()
 
 
 FORMATS: dict[str, Callable[..., str]] = {"table": as_table, "json": as_json, "csv": as_csv}

@@ -26,8 +26,7 @@ from tvae.reporting.figures import (
 from tvae.reporting.sections import Section
 from tvae.runs import files
 
-PAGE = "report.html"
-FIGURES = "figures"
+PAGE, FIGURES = files.REPORT_FILE, files.FIGURES
 _DPI = 120
 
 _RADII = (
@@ -77,7 +76,7 @@ def render(contents: Contents) -> str:
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{sections.text(run.recipe)} · tvae report</title>"
+        f"<title>{sections.text(run.config_name)} · tvae report</title>"
         f'<link rel="icon" href="data:,"><style>{_resource("page.css")}</style></head><body>'
         f"{head}<nav><ul>{links}</ul></nav><main>{body}</main>"
         "<footer>Written by <code>python -m tvae report</code>. Drag to zoom, double-click to "

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from tvae.domains.aspects import Verdict
 from tvae.reporting import comparison
 from tvae.reporting.embedding import Embedding
 from tvae.reporting.figures import panels, reconstruction, schedules, violins
@@ -14,8 +15,7 @@ from tvae.reporting.figures.encoding import shown
 from tvae.reporting.figures.panels import Panel
 from tvae.reporting.figures.violins import Violins
 from tvae.reporting.findings import Finding
-from tvae.reporting.targets import Verdict
-from tvae.runs.record import Record
+from tvae.runs.run import Run
 
 
 class Section(NamedTuple):
@@ -111,7 +111,7 @@ def decoding(embeddings: Sequence[Embedding], titles: Sequence[str]) -> Section:
     return Section("reconstruction", "Reconstruction", body, plots)
 
 
-def settings(record: Record) -> Section:
+def settings(record: Run) -> Section:
     """Schedules and gates."""
     section = _panels("schedules", "Schedules and gates", schedules.panels(record))
     if still := schedules.constants(record):
@@ -143,7 +143,7 @@ def diagnosis(findings: Sequence[Finding], ending: str) -> Section:
     return Section("diagnostics", "Diagnostics", body)
 
 
-def beside(records: Mapping[str, Record], verdicts: Sequence[Verdict]) -> Section:
+def beside(records: Mapping[str, Run], verdicts: Sequence[Verdict]) -> Section:
     """Several runs beside each other."""
     first = [verdict.metric for verdict in verdicts]
     ordered = sorted(comparison.table(records), key=lambda row: row[0] not in first)
@@ -174,9 +174,9 @@ def changes(lines: Sequence[str], config: ConfigDict) -> Section:
     return Section("config", "Configuration", body)
 
 
-def environment(record: Record) -> Section:
+def environment(record: Run) -> Section:
     """What the run depends on besides its configuration."""
-    run = dict(record.run)
+    run = dict(record.provenance)
     versions = run.pop("versions", {})
     command = run.pop("command", [])
     rows = [

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Sequence
 
 from tvae.domains import registry
+from tvae.domains.aspects import Verdict
 from tvae.metrics.definitions import Definition
 from tvae.reporting.embedding import Embedding
 from tvae.reporting.figures.encoding import shown
 from tvae.reporting.sections import Section, card, key, table, text
-from tvae.reporting.targets import Verdict
-from tvae.runs.record import Record
+from tvae.runs.run import Run
 
 _HEAD = ("Metric", "Value", "Target", "Ceiling", "Published", "")
 
@@ -22,9 +22,9 @@ def pill(verdicts: Sequence[Verdict]) -> str:
     return f'<span class="verdict {kind}">{reached} of {len(verdicts)} targets reached</span>'
 
 
-def header(record: Record, verdicts: Sequence[Verdict], ending: str) -> str:
+def header(record: Run, verdicts: Sequence[Verdict], ending: str) -> str:
     """Title and facts."""
-    run = record.run
+    run = record.provenance
     commit = (run.get("git_commit") or "unknown")[:10]
     facts = {
         "task": record.config.task,
@@ -38,13 +38,13 @@ def header(record: Record, verdicts: Sequence[Verdict], ending: str) -> str:
     )
     return (
         f'<header><div class="over">{text(str(record.folder.name))}</div>'
-        f"<h1>{text(record.recipe)}</h1>{pill(verdicts)}"
+        f"<h1>{text(record.config_name)}</h1>{pill(verdicts)}"
         f'<div class="facts" style="margin-top:12px">{listed}</div></header>'
     )
 
 
 def section(
-    record: Record,
+    record: Run,
     verdicts: Sequence[Verdict],
     embeddings: Sequence[Embedding],
     about: Callable[[str], Definition | None],
@@ -62,7 +62,7 @@ def section(
 
 
 def _targets(
-    record: Record,
+    record: Run,
     verdicts: Sequence[Verdict],
     about: Callable[[str], Definition | None],
 ) -> str:
@@ -77,7 +77,7 @@ def _targets(
     return card(when, f'<table class="notes"><tr><th>{_HEAD[0]}</th>{head}</tr>{rows}</table>')
 
 
-def _everything(record: Record, about: Callable[[str], Definition | None]) -> str:
+def _everything(record: Run, about: Callable[[str], Definition | None]) -> str:
     """All final metrics, folded away."""
     rows = [
         (_name(metric, about(metric)), shown(value), *_references(about(metric)))

@@ -17,6 +17,7 @@ from tvae.errors import UserError
 from tvae.runs import archive
 from tvae.runs import compatibility as layout
 from tvae.runs.archive import DamagedError, first_line
+from tvae.runs.run import checkpoint_steps
 
 DAMAGED = ".damaged"
 """Ending of the name under which a damaged checkpoint is kept aside."""
@@ -68,7 +69,7 @@ class RunCheckpoints:
         self.folder = folder
         self._read_only = read_only
         self._scores: dict[int, float | None] = {}
-        for step in self._steps():
+        for step in checkpoint_steps(self.folder):
             with contextlib.suppress(DamagedError):  # named by restore_newest
                 score = archive.read_record(folder / str(step)).get("score")
                 self._scores[step] = score if isinstance(score, float) else None
@@ -90,9 +91,6 @@ class RunCheckpoints:
                 todelete_subdir=_REMOVED,
             ),
         )
-
-    def _steps(self) -> list[int]:
-        return sorted(int(path.name) for path in self.folder.glob("*") if path.name.isdecimal())
 
     def newest(self) -> str:
         """Where the newest checkpoint is, written or being written, for people."""
@@ -208,7 +206,7 @@ class RunCheckpoints:
         """
         self.wait()
         damaged: dict[int, str] = {}
-        for step in reversed(self._steps()):
+        for step in reversed(checkpoint_steps(self.folder)):
             try:
                 restored = self.restore(step, target)
             except DamagedError as error:
@@ -236,7 +234,7 @@ class RunCheckpoints:
         """Delete what a killed run had no time to, and set aside what is damaged beside."""
         if self._read_only:
             return
-        for step in self._steps():
+        for step in checkpoint_steps(self.folder):
             if step not in self._scores:
                 sys.stderr.write(f"warning: checkpoint {self.folder / str(step)} cannot be read\n")
                 self._set_aside(step)

@@ -10,10 +10,11 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import filelock
+import numpy as np
 
 from tvae.errors import UserError
 
@@ -24,7 +25,15 @@ MAX_JSON_BYTES = 32 * 2**20
 """Of one JSON document."""
 TEMPORARY = ".tmp"
 """Ending of a file that is being written."""
+
+CONFIG_FILE, PROVENANCE_FILE = "config.json", "run.json"
+METRICS_FILE, FINAL_FILE = "metrics.jsonl", "metrics.json"
+CHECKPOINTS = "checkpoints"
+REPORT_FILE, FIGURES = "report.html", "figures"
 LOCK_FILE = "lock"
+"""Files and folders of a working directory."""
+PARAMS_FOLDER, METADATA_FILE = "params", "metadata.json"
+"""Of parameters that ship."""
 
 # Windows lacks most of them; O_NONBLOCK: opening a pipe must not wait for its writer.
 _READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
@@ -70,6 +79,11 @@ def write_text(path: pathlib.Path, text: str, *, durable: bool = False) -> None:
             flush(temporary)
     if durable:
         flush(path.parent)
+
+
+def to_plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """NumPy or JAX values as Python numbers and lists, for JSON."""
+    return {name: np.asarray(value).tolist() for name, value in metrics.items()}
 
 
 def as_json(value: Any) -> str:

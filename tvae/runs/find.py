@@ -1,24 +1,21 @@
-"""Runs and artifacts as rows, read from disk: the disk is the truth, nothing is remembered."""
+"""Runs and shipped models as rows: read from disk at each call, nothing is cached."""
 
 import json
 import pathlib
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from flax.traverse_util import flatten_dict
 
-from tvae.artifacts import names
-from tvae.artifacts.repository import ADDED_BY, Repository, current_versions
 from tvae.errors import UserError
-from tvae.runs import files, workdir
-from tvae.runs import log as writers
-from tvae.runs import params as parameters
+from tvae.runs import files
+from tvae.runs.run import Run
 
 MAX_DEPTH = 4
 """Levels of folders, below the one given, in which runs are looked for."""
-_TAIL_BYTES = 256 * 2**10
-"""Of a log's end, where its last row is looked for."""
+_MARKS = {files.CONFIG_FILE, files.PROVENANCE_FILE, files.METRICS_FILE, files.FINAL_FILE}
+"""Files of which one or more are in the folder of a run."""
 
 Row = dict[str, Any]
 """Column -> number or text: ``stage``, ``name``, ``path``, ``task``, ``seed``, ``state``, ...,
@@ -26,10 +23,10 @@ metrics by their keys, and the configuration's fields as ``config.<path>``."""
 
 
 class Found(NamedTuple):
-    """What lies on disk.
+    """Rows of several folders.
 
     Attributes:
-      rows: one for each readable run or artifact.
+      rows: one for each readable folder.
       damaged: one line for each that is not.
     """
 
@@ -44,26 +41,17 @@ def _scalar(value: Any) -> float | str | None:
     return float(value) if isinstance(value, int | float) else json.dumps(value)
 
 
-def _columns(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> Row:
-    """Scalar metrics by key, and the configuration's fields."""
+def _make_row(
+    config: Mapping[str, Any], metrics: Mapping[str, Any], run: Mapping[str, Any], **about: Any
+) -> Row:
+    """Scalar metrics by key, the configuration's fields, and where the run was made."""
     row: Row = {key: float(v) for key, v in metrics.items() if isinstance(v, int | float)}
     for path, value in flatten_dict(dict(config), sep=".").items():
         row[f"config.{path}"] = _scalar(value)
-    task, seed = config.get("task"), config.get("seed")
-    return row | {"task": str(task), "seed": _scalar(seed)}
-
-
-def _last_row(log: pathlib.Path) -> dict[str, Any]:
-    """The last complete row of a run's log; {} without one."""
-    try:
-        with files.open_regular(log) as file:
-            file.seek(max(0, file.seek(0, 2) - _TAIL_BYTES))
-            lines = file.read(_TAIL_BYTES).split(b"\n")
-    except FileNotFoundError:
-        return {}
-    # What follows the last line break is half-written, and empty in a log at rest.
-    complete = [line for line in lines[:-1] if line]
-    return files.parse_json(complete[-1], f"{log}: last row") if complete else {}
+    about |= {"seed": config.get("seed")}
+    about |= {"git_commit": run.get("git_commit"), "device": run.get("device")}
+    row |= {key: _scalar(value) for key, value in about.items()}
+    return row | {"task": str(config.get("task"))}
 
 
 def read_run(folder: pathlib.Path) -> Row:
@@ -73,43 +61,49 @@ def read_run(folder: pathlib.Path) -> Row:
       folder: with ``config.json``; metrics are those of the end, or else of the last epoch.
 
     Raises:
-      UserError: if something that is there cannot be read.
+      UserError: if a file cannot be read, or is a link.
     """
-    config = files.read_json(folder / workdir.CONFIG_FILE)
-    finished = (folder / writers.FINAL_FILE).exists()
-    if finished:
-        metrics = files.read_json(folder / writers.FINAL_FILE)
-        epochs = metrics.get("train/epochs")
+    run = Run.open(folder, follow_links=False)
+    if run.finished:
+        metrics, epochs = run.final, run.final.get("train/epochs")
+        state = "finished"
     else:
-        metrics = _last_row(folder / writers.METRICS_FILE)
-        epochs = metrics.pop("epoch", -1) + 1
-    run = files.read_json(folder / workdir.RUN_FILE)
-    about = {"state": "finished" if finished else "unfinished", "epochs": _scalar(epochs)}
-    about |= {"git_commit": _scalar(run.get("git_commit")), "device": _scalar(run.get("device"))}
-    return _columns(config, metrics) | about
+        metrics = {key: value for key, value in run.last_row.items() if key != "epoch"}
+        state, epochs = "unfinished", run.last_row.get("epoch", -1) + 1
+    return _make_row(run.config.to_dict(), metrics, run.provenance, state=state, epochs=epochs)
 
 
-def _read_shipped(folder: pathlib.Path) -> Row:
-    """The row of a validated or production artifact."""
-    card = files.read_json(folder / parameters.METADATA_FILE)
+def read_shipped(folder: pathlib.Path) -> Row:
+    """The row of a folder of parameters with its card.
+
+    Args:
+      folder: with ``metadata.json``; see :func:`tvae.runs.params.save_params`.
+
+    Raises:
+      UserError: if the card cannot be read, or is a link.
+    """
+    card = files.read_json(folder / files.METADATA_FILE)
     parts = [card.get(part) for part in ("config", "metrics", "run")]
     config, metrics, run = (part if isinstance(part, dict) else {} for part in parts)
-    about = {"state": "finished", "epochs": _scalar(metrics.get("train/epochs"))}
-    about |= {"git_commit": _scalar(run.get("git_commit")), "device": _scalar(run.get("device"))}
-    return _columns(config, metrics) | about
+    return _make_row(config, metrics, run, state="finished", epochs=metrics.get("train/epochs"))
 
 
-def _run_folders(root: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Folders below one that a run has written to; links are not followed."""
-    marks = {workdir.CONFIG_FILE, workdir.RUN_FILE, writers.METRICS_FILE, writers.FINAL_FILE}
-    pending = [(root, 0)]
-    while pending:
-        folder, depth = pending.pop()
-        entries = sorted(folder.iterdir(), reverse=True)
-        if any(entry.name in marks for entry in entries):
-            yield folder
-        elif depth < MAX_DEPTH:
-            pending += [(e, depth + 1) for e in entries if stat.S_ISDIR(e.lstat().st_mode)]
+def collect(folders: Iterable[tuple[pathlib.Path, Mapping[str, Any]]]) -> Found:
+    """Read folders of runs and of shipped models.
+
+    Args:
+      folders: each with columns to set beside, or instead of, those that are read.
+    """
+    found = Found([], [])
+    for folder, about in folders:
+        marks = [(folder / name).exists() for name in (files.CONFIG_FILE, files.METADATA_FILE)]
+        try:
+            row = read_shipped(folder) if marks == [False, True] else read_run(folder)
+        except (UserError, OSError) as error:
+            found.damaged.append(str(error))
+            continue
+        found.rows.append(row | dict(about) | {"path": str(folder)})
+    return found
 
 
 def find_runs(root: pathlib.Path) -> Found:
@@ -118,47 +112,19 @@ def find_runs(root: pathlib.Path) -> Found:
     Args:
       root: such as ``runs/``.
     """
-    found = Found([], [])
     if not root.is_dir():
-        return found
-    for folder in _run_folders(root):
-        name = str(folder.relative_to(root)) if folder != root else folder.name
-        about = {"stage": "run", "name": name}
-        _collect(found, folder, read_run, about)
-    return found
+        return Found([], [])
+    named = ((f, str(f.relative_to(root)) if f != root else f.name) for f in _run_folders(root))
+    return collect((folder, {"stage": "run", "name": name}) for folder, name in named)
 
 
-def find_artifacts(repository: Repository) -> Found:
-    """All artifacts that the ledger knows.
-
-    Args:
-      repository: where they lie; may be empty.
-
-    Raises:
-      UserError: if the ledger is damaged.
-    """
-    found = Found([], [])
-    events = repository.events()
-    current = current_versions(events)
-    for event in events:
-        stage, name = event.stage, names.parse_name(event.name)
-        if ADDED_BY.get(event.action) != stage:
-            continue
-        in_use = stage == "production" and current[name.model] == name.version
-        about = {"stage": stage, "name": event.name, "created": event.time}
-        about |= {"state": "current" if in_use else stage, "note": event.note}
-        read = read_run if stage == "raw" else _read_shipped
-        _collect(found, repository.root / stage / name.model / name.version, read, about)
-    return found
-
-
-def _collect(
-    found: Found, folder: pathlib.Path, read: Callable[[pathlib.Path], Row], about: Row
-) -> None:
-    """Add the row of a folder, or the line that says why there is none."""
-    try:
-        row = read(folder)
-    except (UserError, OSError) as error:
-        found.damaged.append(str(error))
-        return
-    found.rows.append(row | about | {"path": str(folder)})
+def _run_folders(root: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Folders below one that a run has written to; links are not followed."""
+    pending = [(root, 0)]
+    while pending:
+        folder, depth = pending.pop()
+        entries = sorted(folder.iterdir(), reverse=True)
+        if any(entry.name in _MARKS for entry in entries):
+            yield folder
+        elif depth < MAX_DEPTH:
+            pending += [(e, depth + 1) for e in entries if stat.S_ISDIR(e.lstat().st_mode)]

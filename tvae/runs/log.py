@@ -1,4 +1,4 @@
-"""Where metrics go: JSON lines always, TensorBoard where installed, a table."""
+"""The log of a run: a row of metrics for each epoch, as JSON lines and for TensorBoard."""
 
 import contextlib
 import importlib.util
@@ -8,18 +8,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from tvae.errors import UserError
 from tvae.runs import files
-
-METRICS_FILE = "metrics.jsonl"
-FINAL_FILE = "metrics.json"
-
-
-def to_plain(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """NumPy or JAX values as Python numbers and lists, for JSON."""
-    return {name: np.asarray(value).tolist() for name, value in metrics.items()}
 
 
 def keep_rows_before(path: pathlib.Path, epoch: int) -> None:
@@ -55,7 +45,7 @@ class TensorBoard:
         # The suffix: two starts within a second must not share a file.
         self._file = EventsWriter(str(folder / "events"), f".{first_epoch}")
         self._flushed = time.monotonic()
-        # Says that what older files hold of these epochs is void.
+        # TensorBoard then drops what older files hold of these epochs.
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         self._file.write_event(event_pb2.Event(step=first_epoch, session_log=start))
 
@@ -75,7 +65,7 @@ class TensorBoard:
         self._file.close()
 
 
-class Writers:
+class Log:
     """Writes one row of metrics per epoch.
 
     Attributes:
@@ -83,15 +73,15 @@ class Writers:
     """
 
     def __init__(self, workdir: pathlib.Path, *, first_epoch: int) -> None:
-        keep_rows_before(workdir / METRICS_FILE, first_epoch)
-        self._file = (workdir / METRICS_FILE).open("a")
+        keep_rows_before(workdir / files.METRICS_FILE, first_epoch)
+        self._file = (workdir / files.METRICS_FILE).open("a")
         self._tensorboard = None
         if importlib.util.find_spec("tensorboardX"):
             self._tensorboard = TensorBoard(workdir / "tensorboard", first_epoch=first_epoch)
 
     def write(self, epoch: int, metrics: Mapping[str, Any]) -> None:
         """Write the metrics of an epoch (0-based)."""
-        row = to_plain(metrics)
+        row = files.to_plain(metrics)
         self._file.write(json.dumps({"epoch": epoch} | row) + "\n")
         self._file.flush()
         if self._tensorboard is not None:
@@ -106,8 +96,8 @@ class Writers:
 
 
 @contextlib.contextmanager
-def _refusals(workdir: pathlib.Path) -> Iterator[None]:
-    """Say in one line that a folder cannot be written, as on a full disk."""
+def _raise_as_user_error(workdir: pathlib.Path) -> Iterator[None]:
+    """Turn a failed write, as on a full disk, into one line."""
     try:
         yield
     except OSError as error:
@@ -115,44 +105,24 @@ def _refusals(workdir: pathlib.Path) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def open_writers(workdir: pathlib.Path, *, first_epoch: int) -> Iterator[Writers]:
-    """Writers that are closed at the end of the block.
+def open_log(workdir: pathlib.Path, *, first_epoch: int) -> Iterator[Log]:
+    """A log that is closed at the end of the block.
 
     Raises:
-      UserError: if they cannot write, as on a full disk.
+      UserError: if it cannot be written, as on a full disk.
     """
     with (
-        _refusals(workdir),
-        contextlib.closing(Writers(workdir, first_epoch=first_epoch)) as writers,
+        _raise_as_user_error(workdir),
+        contextlib.closing(Log(workdir, first_epoch=first_epoch)) as log,
     ):
-        yield writers
+        yield log
 
 
 def write_final(workdir: pathlib.Path, metrics: Mapping[str, Any]) -> None:
-    """Write the final metrics, plain values, in one instant.
+    """Write the final metrics, plain values, atomically.
 
     Raises:
       UserError: if the folder cannot be written.
     """
-    with _refusals(workdir):
-        files.write_json(workdir / FINAL_FILE, metrics)
-
-
-def describe(metrics: Mapping[str, Any]) -> str:
-    """The progress bar's summary: training loss and the latest coverages."""
-    parts = []
-    for name in ("train/loss", "eval/coverage_mu_a", "eval/coverage_mu_b", "eval/coverage_ball"):
-        if name in metrics:
-            label = name.split("/")[1].replace("coverage", "cov").replace("_mu", "")
-            parts.append(f"{label} {float(metrics[name]):.4f}")
-    return ", ".join(parts)
-
-
-def table(metrics: Mapping[str, Any]) -> str:
-    """A two-column text table of scalar metrics; vectors are shown as their length."""
-    width = max(map(len, metrics), default=0)
-    rows = []
-    for name, value in metrics.items():
-        shown = f"[{len(value)} values]" if isinstance(value, list) else f"{value:.6g}"
-        rows.append(f"{name:<{width}}  {shown}")
-    return "\n".join(rows)
+    with _raise_as_user_error(workdir):
+        files.write_json(workdir / files.FINAL_FILE, metrics)

@@ -9,8 +9,7 @@ from tvae.errors import UserError
 from tvae.runs import archive, files
 
 _MARKER = "commit_success.txt"
-PARAMS_FOLDER = "params"
-METADATA_FILE = "metadata.json"
+PARAMS_FOLDER, METADATA_FILE = files.PARAMS_FOLDER, files.METADATA_FILE
 
 
 def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> None:

@@ -9,13 +9,14 @@ import csv
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from tvae.domains import registry
 from tvae.errors import UserError
+from tvae.runs import text
 from tvae.runs.find import Row
 
 FORMATS = ("table", "json", "csv")
@@ -63,13 +64,14 @@ def _database(duckdb: Any, rows: Sequence[Row]) -> Any:
     return connection
 
 
-def _default_columns(rows: Sequence[Row], sort: str) -> list[str]:
-    """Who and how far, the headline metrics of the tasks at hand, and what is sorted by."""
+def _default_columns(
+    rows: Sequence[Row], headline: Mapping[str, Sequence[str]], by: str
+) -> list[str]:
+    """Names and progress, the headline metrics of the tasks at hand, and the column sorted by."""
     tasks = {row.get("task") for row in rows}
-    entries = [registry.get(task) for task in registry.names() if task in tasks]
-    headline = [key for entry in entries for key in entry.headline]
+    shown = [key for task, keys in headline.items() if task in tasks for key in keys]
     known = {key for row in rows for key in row}
-    wanted = [*_FIRST, *headline, *([sort.removeprefix("-")] if sort else [])]
+    wanted = [*_FIRST, *shown, *([by] if by else [])]
     return [key for key in dict.fromkeys(wanted) if key in known]
 
 
@@ -87,6 +89,7 @@ def select(
     rows: Sequence[Row],
     *,
     columns: Sequence[str] = (),
+    headline: Mapping[str, Sequence[str]] = MappingProxyType({}),
     where: str = "",
     sort: str = "",
     limit: int | None = None,
@@ -95,7 +98,8 @@ def select(
 
     Args:
       rows: from :mod:`tvae.runs.find`.
-      columns: to keep; empty for the usual ones and that of ``sort``.
+      columns: to keep; empty for name, stage and progress, the headline and that of ``sort``.
+      headline: task -> metrics that are shown by default.
       where: an SQL condition over the columns, those with other signs than letters in double
         quotes: ``task = 'dual_vae' AND "eval/kl_a" < 5``. "" for all rows.
       sort: a column, ascending; with a leading ``-`` descending. "" for the order given.
@@ -105,14 +109,14 @@ def select(
       Rows with these columns in this order, None for what is missing.
 
     Raises:
-      UserError: for a column that no row has, or a condition that is no SQL.
+      UserError: for a column that no row has, or a condition that is not SQL.
     """
     if not rows:
         return []
     by = sort.removeprefix("-")
     _check_columns("columns", columns, rows)
     _check_columns("sort", [by] if by else [], rows)
-    columns = list(columns) or _default_columns(rows, sort)
+    columns = list(columns) or _default_columns(rows, headline, by)
     query = f"SELECT {', '.join(map(_quoted, columns))} FROM runs"  # noqa: S608 - quoted
     if where:
         query += f" WHERE ({where})"
@@ -132,22 +136,6 @@ def select(
     finally:
         connection.close()
     return [dict(zip(columns, row, strict=True)) for row in found]
-
-
-def printable(text: str) -> str:
-    """A text without signs that steer a terminal: names on disk may hold any.
-
-    >>> printable("a" + chr(27) + "[2J")
-    'a?[2J'
-    """
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
-
-
-def _shown(value: Any) -> str:
-    """A value in a table."""
-    if value is None:
-        return "-"
-    return f"{value:.6g}" if isinstance(value, float) else printable(str(value))
 
 
 def render(rows: Sequence[Row], style: str) -> str:
@@ -175,9 +163,9 @@ def render(rows: Sequence[Row], style: str) -> str:
         writer.writeheader()
         writer.writerows(rows)
         return out.getvalue()
-    lines = [header, *([_shown(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = (
-        "  ".join(f"{cell:<{w}}" for cell, w in zip(line, widths, strict=True)) for line in lines
-    )
-    return "".join(line.rstrip() + "\n" for line in text)
+    cells = ([_shown(value) for value in row.values()] for row in rows)
+    return text.table(cells, header) + "\n"
+
+
+def _shown(value: Any) -> str:
+    return text.printable(value) if isinstance(value, str) else text.number(value)

@@ -1,4 +1,4 @@
-"""The working directory of a run: what it holds beside checkpoints, and when it is refused."""
+"""Preparation of a working directory: a new run, or the same one to go on with."""
 
 import json
 import pathlib
@@ -14,11 +14,11 @@ from ml_collections import ConfigDict
 
 from tvae.errors import UserError
 from tvae.runs import files
+from tvae.runs.run import Run
 
-CONFIG_FILE = "config.json"
-RUN_FILE = "run.json"
-# What a start that was killed may leave in a folder that holds no run yet.
-_OF_A_START = {files.LOCK_FILE, RUN_FILE, *(n + files.TEMPORARY for n in (RUN_FILE, CONFIG_FILE))}
+# Left by a start that was killed in a folder that does not hold a run yet.
+_STARTED = (files.CONFIG_FILE, files.PROVENANCE_FILE)
+_OF_A_START = {files.LOCK_FILE, files.PROVENANCE_FILE, *(n + files.TEMPORARY for n in _STARTED)}
 
 
 def _git(*arguments: str) -> str | None:
@@ -38,7 +38,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def provenance() -> dict[str, Any]:
-    """What a result depends on besides its configuration: code, command, versions, hardware."""
+    """Code, command, versions and hardware: all but the configuration that results depend on."""
     status = _git("status", "--porcelain")
     return {
         "command": sys.argv,
@@ -82,7 +82,7 @@ def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
       UserError: if the folder cannot be written, is in use, holds a run and ``resume`` is off, or
         holds a run of another configuration.
     """
-    stored = folder / CONFIG_FILE
+    stored = folder / files.CONFIG_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not stored.exists() and {path.name for path in folder.iterdir()} - _OF_A_START:
@@ -91,33 +91,20 @@ def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
             if stored.exists():
                 _check_same_run(folder, config, resume=resume)
                 return
-            files.write_json(folder / RUN_FILE, provenance())
+            files.write_json(folder / files.PROVENANCE_FILE, provenance())
             # Written last: its presence makes the folder that of a run.
             files.write_json(stored, json.loads(config.to_json()))
     except OSError as error:
         raise UserError(f"workdir {folder}: cannot be written ({error.strerror})") from error
 
 
-def read_config(folder: pathlib.Path) -> ConfigDict:
-    """The configuration of the run in a working directory.
-
-    Raises:
-      UserError: if there is none or it is damaged.
-    """
-    return ConfigDict(files.read_json(folder / CONFIG_FILE, follow_links=True))
-
-
-def read_provenance(folder: pathlib.Path) -> dict[str, Any]:
-    """What :func:`provenance` said when the run in a working directory began."""
-    return files.read_json(folder / RUN_FILE, follow_links=True)
-
-
 def _check_same_run(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
-    changes = difference(read_config(folder), _as_stored(config))
+    run = Run.open(folder)
+    changes = difference(run.config, _as_stored(config))
     if changes:
         raise UserError(f"workdir {folder} holds a run of another config: {'; '.join(changes)}")
     if not resume:
         raise UserError(f"workdir {folder} holds a run already: give --resume or another --workdir")
-    began, now = read_provenance(folder).get("git_commit"), _git("rev-parse", "HEAD")
+    began, now = run.provenance.get("git_commit"), _git("rev-parse", "HEAD")
     if began != now:
         sys.stderr.write(f"warning: the run began at commit {began}, and goes on at {now}\n")

@@ -13,9 +13,10 @@ from tvae import config as config_lib
 from tvae.convert import names, placement
 from tvae.domains.dual_vae import dynamics
 from tvae.domains.dual_vae import schedules as dual_vae_schedules
-from tvae.domains.dual_vae import task as dual_vae
+from tvae.domains.dual_vae.task import DualVAETask, make_task
 from tvae.domains.operations.data import Batch
-from tvae.engine import optim, step
+from tvae.engine import loop, step
+from tvae.engine.task import weighted_sum
 
 RELATIVE = 1e-5
 SLOTS = names.dual_vae(16, state_net_inputs=9)
@@ -27,7 +28,7 @@ def golden(request):
         return dict(file)
 
 
-def state_before(golden, tx):
+def state_before(golden, opt_state):
     """The training state that the original's step began with."""
     named = {name[7:]: array for name, array in golden.items() if name.startswith("before.")}
     params = jax.tree.map(jnp.asarray, placement.to_tree(named, SLOTS))
@@ -44,38 +45,38 @@ def state_before(golden, tx):
         norm_a=jnp.float32(named["grad_norm_A_ema"]),
         norm_b=jnp.float32(named["grad_norm_B_ema"]),
     )
-    return step.TrainState(jnp.int32(0), params, tx.init(params), aux)
+    return step.TrainState(jnp.int32(0), params, opt_state, aux)
 
 
 @pytest.fixture(scope="module")
 def parity(golden):
     """Our step from the same state with the same noise: ``(before, after, metrics, grads)``."""
     config = config_lib.default()
-    domain = dual_vae.make_domain(config)
     noise = [jnp.asarray(golden[f"temp_{v}"] * golden[f"eps_{v}"], jnp.float32) for v in "AB"]
 
-    def forward(params, aux, batch, key):
-        del key
-        return domain.forward_with_noise(params, aux, batch, *noise)
+    class GivenNoise(DualVAETask):
+        """The task with the recorded noise."""
 
-    task = dataclasses.replace(domain.task(), forward=forward)
-    params, _ = jax.eval_shape(task.init, jax.random.key(0))
-    labels = optim.label_groups(params, task.group_of)
-    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-    tx = optim.make_optimizer(labels, task.groups, set(), settings)
-    train_step = step.make_train_step(
-        task, tx, labels, grad_clip=config.optimizer.grad_clip, max_nonfinite=10
-    )
-    before = state_before(golden, tx)
+        def forward(self, params, aux, batch, key, hparams):
+            del key
+            return self.forward_with_noise(params, aux, batch, tuple(noise), hparams)
+
+    made, hparams = make_task(config), config_lib.hparams(config)
+    task = GivenNoise(**{f.name: getattr(made, f.name) for f in dataclasses.fields(made)})
+    settings = loop.optimizer_settings(config)
+    shapes = jax.eval_shape(step.make_engine(task, settings).init, jax.random.key(0), hparams)
+    opt_state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.opt_state)
+    before = state_before(golden, opt_state)
     batch = Batch(jnp.asarray(golden["op_index"], jnp.int32), jnp.ones(64))
 
     def loss(params):
-        outputs = forward(params, before.aux, batch, None)
-        weights = task.weights(before.aux)
-        return sum(weights[name] * term(outputs, batch) for name, term in task.terms.items())
+        outputs = task.forward(params, before.aux, batch, None, hparams)
+        terms = task.terms(outputs, batch, hparams)
+        return weighted_sum(terms, task.weights(before.aux, hparams))
 
-    after, metrics = jax.jit(train_step)(before, batch, jax.random.key(0))
-    outputs = jax.jit(forward)(before.params, before.aux, batch, None)
+    train_step = jax.jit(step.make_train_step(task, settings))
+    after, metrics = train_step(before, batch, jax.random.key(0), hparams)
+    outputs = jax.jit(task.forward)(before.params, before.aux, batch, None, hparams)
     return {
         "after": after,
         "metrics": metrics,
@@ -190,6 +191,7 @@ def test_schedules():
     with np.load(GOLDEN / "v5_5_schedules.npz") as file:
         golden = dict(file)
     s = dual_vae_schedules.make_schedules(config_lib.default())
+    hparams = config_lib.hparams(config_lib.default())
     epochs = jnp.arange(400)
     schedules = {
         "temp_A": s.temperature_a,
@@ -200,7 +202,7 @@ def test_schedules():
         "lambda3_cyclic": s.lambda3,
     }
     for name, schedule in schedules.items():
-        got = jax.vmap(schedule)(epochs)
+        got = jax.vmap(schedule, in_axes=(0, None))(epochs, hparams)
         np.testing.assert_allclose(got, golden[name], rtol=1e-6, atol=1e-6, err_msg=name)
 
 

@@ -11,33 +11,48 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.conftest import load_config
-from tvae.domains import registry
+from tests.support.engines import train
+from tvae import config as config_lib
 from tvae.domains.hyperbolic_vae import evaluation as hyperbolic_vae_evaluation
-from tvae.domains.hyperbolic_vae import task as hyperbolic_vae
-from tvae.domains.operations import bands
-from tvae.engine import loop
+from tvae.domains.hyperbolic_vae.task import HyperbolicVAETask, make_task
+from tvae.domains.operations import affine_walk, bands
 from tvae.geometry import padic as ternary
 from tvae.metrics import hierarchy, tree
 
 
-@pytest.fixture(scope="module")
-def domain():
-    """The recipe with three anchors, so that pairs can be counted one by one."""
+def config_of(**changes):
+    """The v6 config with three anchors, so that pairs can be counted one by one."""
     config = load_config("v6")
     config.data.anchors = 3
-    return hyperbolic_vae.make_domain(config)
+    config.update_from_flattened_dict(changes)
+    return config
+
+
+HPARAMS = config_lib.hparams(config_of())
 
 
 @pytest.fixture(scope="module")
-def fresh_params(domain):
-    return jax.jit(domain.init)(jax.random.key(0))[0]
+def task():
+    return make_task(config_of())
 
 
 @pytest.fixture(scope="module")
-def outputs_of_a_batch(domain, fresh_params):
-    batches = domain.batches(jnp.int32(0), jax.random.key(1))
+def fresh_params(task):
+    return jax.jit(task.init)(jax.random.key(0), HPARAMS)[0]
+
+
+@pytest.fixture(scope="module")
+def outputs_of_a_batch(task, fresh_params):
+    batches = task.batches(jnp.int32(0), jax.random.key(1))
     batch = jax.tree.map(lambda leaf: leaf[7], batches)
-    return jax.jit(domain.forward)(fresh_params, jnp.int32(0), batch, jax.random.key(2)), batch
+    forward = jax.jit(task.forward)
+    return forward(fresh_params, jnp.int32(0), batch, jax.random.key(2), HPARAMS), batch
+
+
+def weight_of(index):
+    """Weights of operations in a batch."""
+    by_level = affine_walk.level_weights(block=243, roots=81, even_share=0.25)
+    return np.asarray(by_level)[bands.valuations()[index]]
 
 
 def penalty(x, interval):
@@ -46,30 +61,35 @@ def penalty(x, interval):
     return np.maximum(low - x, 0) ** 2 + np.maximum(x - high, 0) ** 2
 
 
-def test_weights_of_the_operations_of_an_epoch_average_to_one(domain):
-    index = domain.batches(jnp.int32(0), jax.random.key(1)).index
-    np.testing.assert_allclose(domain.tables.weight[index].sum() / 81, 1.0, rtol=1e-5)
+def test_weights_of_the_operations_of_an_epoch_average_to_one(task):
+    index = task.batches(jnp.int32(0), jax.random.key(1)).index
+    np.testing.assert_allclose(weight_of(index).sum() / 81, 1.0, rtol=1e-5)
 
 
-def test_terms_of_single_operations_in_plain_numpy(domain, outputs_of_a_batch):
+def test_terms_of_single_operations_in_plain_numpy(task, outputs_of_a_batch):
     outputs, batch = outputs_of_a_batch
-    index, weight = np.asarray(batch.index), domain.tables.weight[batch.index]
+    index, weight = np.asarray(batch.index), weight_of(batch.index)
     norm = np.linalg.norm(np.asarray(outputs.vae.ball.z, np.float64), axis=1)
-    radius = (weight * penalty(2 * np.arctanh(norm), domain.tables.radius[index])).sum()
+    level, leading = bands.valuations()[index], bands.leading_digits()[index]
+    table = bands.radius_intervals(level, leading, outer=3.56, inner=0.05, gap=0.7, margin=0.05)
+    radius = (weight * penalty(2 * np.arctanh(norm), table)).sum()
     logits = np.asarray(outputs.vae.logits, np.float64)
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     digit = index[:, None] // 3 ** np.arange(9) % 3
     nats = -np.take_along_axis(log_p, digit[..., None], 2)[..., 0].sum(1)
-    terms = domain.terms()
-    np.testing.assert_allclose(terms["radius"](outputs, batch), radius, rtol=1e-4)
-    np.testing.assert_allclose(terms["reconstruction"](outputs, batch), weight @ nats, rtol=1e-4)
-    assert terms["kl"](outputs, batch) > 0
+    terms = task.terms(outputs, batch, HPARAMS)
+    np.testing.assert_allclose(terms["radius"], radius, rtol=1e-4)
+    np.testing.assert_allclose(terms["reconstruction"], weight @ nats, rtol=1e-4)
+    assert terms["kl"] > 0
 
 
-def test_pair_terms_pair_by_pair(domain, outputs_of_a_batch):
+def test_pair_terms_pair_by_pair(task, outputs_of_a_batch):
     outputs, batch = outputs_of_a_batch
     z, index = np.asarray(outputs.vae.ball.z, np.float64), np.asarray(batch.index)
     level = bands.valuations()
+    by_valuation = bands.tree_intervals(outer=3.7, ratio=0.7, margin=0.05, depth=4)
+    by_gap = bands.chord_intervals(same=0.8, far=1.4, margin=0.05)
+    by_valuation, by_gap = np.asarray(by_valuation), np.asarray(by_gap)
     trees, chords = {}, []
     for i in range(3):
         for j in set(range(243)) - {i}:
@@ -77,40 +97,27 @@ def test_pair_terms_pair_by_pair(domain, outputs_of_a_batch):
             gaps = (1 - z[i] @ z[i]) * (1 - z[j] @ z[j])
             distance = 2 * np.arcsinh(chord / np.sqrt(gaps))
             valuation = level[abs(index[i] - index[j])]
-            error = penalty(distance, domain.tables.tree[valuation])
+            error = penalty(distance, by_valuation[valuation])
             trees.setdefault(valuation, []).append(error)
             gap = abs(level[index[i]] - level[index[j]])
-            chords.append(penalty(chord, domain.tables.chord[gap]))
+            chords.append(penalty(chord, by_gap[gap]))
     assert sorted(trees) == [0, 1, 2, 3, 4]
-    terms = domain.terms()
+    terms = task.terms(outputs, batch, HPARAMS)
     tree_by_hand = np.mean([np.mean(errors) for errors in trees.values()])
-    np.testing.assert_allclose(terms["tree"](outputs, batch), tree_by_hand, rtol=1e-4)
-    np.testing.assert_allclose(terms["chord"](outputs, batch), np.mean(chords), rtol=1e-4)
+    np.testing.assert_allclose(terms["tree"], tree_by_hand, rtol=1e-4)
+    np.testing.assert_allclose(terms["chord"], np.mean(chords), rtol=1e-4)
 
 
-def test_a_term_of_weight_0_is_left_out():
-    config = load_config("v6")
-    config.weights.chord = 0.0
-    task = hyperbolic_vae.make_domain(config).task()
-    assert (
-        set(task.terms)
-        == set(task.weights(jnp.int32(0)))
-        == {
-            "reconstruction",
-            "kl",
-            "radius",
-            "tree",
-        }
-    )
+def test_a_term_of_weight_0_is_left_out(outputs_of_a_batch):
+    task = make_task(config_of(**{"weights.chord": 0.0}))
+    terms = task.terms(*outputs_of_a_batch, HPARAMS)
+    assert set(terms) == {"reconstruction", "kl", "radius", "tree"}
 
 
 def test_operations_held_out_have_no_influence(outputs_of_a_batch):
     """Moving their outputs changes no term; roots are never held out."""
-    config = load_config("v6")
-    config.data.anchors = 3
-    config.data.held_out_share = 0.3
-    domain = hyperbolic_vae.make_domain(config)
-    learned = domain.tables.learned
+    task = make_task(config_of(**{"data.held_out_share": 0.3}))
+    learned = task.learned
     assert learned[:: 19683 // 81].all()
     assert 0.68 < learned.mean() < 0.72
     outputs, batch = outputs_of_a_batch
@@ -126,10 +133,9 @@ def test_operations_held_out_have_no_influence(outputs_of_a_batch):
         chord=outputs.chord + pair,
         distance=outputs.distance + pair,
     )
-    terms = domain.terms()
+    terms, again = (task.terms(each, batch, HPARAMS) for each in (outputs, moved))
     assert len(terms) == 5
-    for term in terms.values():
-        np.testing.assert_array_equal(term(outputs, batch), term(moved, batch))
+    assert terms == again
 
 
 @pytest.fixture(scope="module")
@@ -141,14 +147,18 @@ def short_run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("v6")
     # As the configuration comes back from a run's folder: tuples are lists there.
     config = ConfigDict(json.loads(config.to_json()))
-    task = registry.make_task(config)
     traces = []
 
-    def forward(*arguments):
-        traces.append(1)
-        return task.forward(*arguments)
+    class Counted(HyperbolicVAETask):
+        """The task, which counts how often its forward pass is traced."""
 
-    final = loop.train(config, dataclasses.replace(task, forward=forward), workdir)
+        def forward(self, *arguments):
+            traces.append(1)
+            return super().forward(*arguments)
+
+    made = make_task(config)
+    task = Counted(**{f.name: getattr(made, f.name) for f in dataclasses.fields(made)})
+    final = train(config, workdir, task)
     lines = (workdir / "metrics.jsonl").read_text().splitlines()
     return [json.loads(line) for line in lines], final, len(traces)
 
@@ -187,13 +197,13 @@ def test_score_is_one_at_the_ceilings():
     assert hyperbolic_vae_evaluation.score(inverted) < 0
 
 
-def test_coverage_of_operations_held_out_is_reported_apart(domain, fresh_params):
+def test_coverage_of_operations_held_out_is_reported_apart(task, fresh_params):
     learned = np.arange(19683) % 10 != 0
     measure = functools.partial(
-        hyperbolic_vae_evaluation.reconstruction, domain.model, learned=learned
+        hyperbolic_vae_evaluation.reconstruction, task.module, learned=learned
     )
     metrics = jax.jit(measure)(fresh_params, jax.random.key(1))
-    vae = domain.model.bind({"params": fresh_params})
+    vae = task.module.bind({"params": fresh_params})
     index = np.flatnonzero(~learned)
     ball, _ = vae.embed(ternary.values(index))
     exact = (vae.decode(ball.z).argmax(-1) == ternary.digits(index)).all(-1)
@@ -205,7 +215,7 @@ def test_acceptance(tmp_path):
     """Every figure of the recipe for one seed that is not the config's own."""
     config = load_config("v6")
     config.seed = 1
-    final = loop.train(config, registry.make_task(config), tmp_path)
+    final = train(config, tmp_path)
     assert final["eval/coverage_ball"] == 1.0
     assert final["eval/hierarchy"] <= -0.8320
     assert final["eval/richness"] >= 0.020
@@ -217,6 +227,6 @@ def test_acceptance(tmp_path):
 def test_operations_never_learned_decode_as_well(tmp_path):
     config = load_config("v6")
     config.data.held_out_share = 0.1
-    final = loop.train(config, registry.make_task(config), tmp_path)
+    final = train(config, tmp_path)
     assert final["eval/coverage_ball_held_out"] >= 0.999
     assert final["eval/coverage_ball"] >= 0.999

@@ -18,7 +18,7 @@ from tests.support.golden_modules import (
 from tests.support.torch_checkpoints import module_of
 from tvae.convert import names
 from tvae.convert.importer import import_checkpoint
-from tvae.convert.torch_file.reader import read_torch_file
+from tvae.convert.torch_file import read_torch_file
 from tvae.domains.projected_vae.module import ProjectedVAE
 from tvae.geometry import padic as ternary
 from tvae.models.controllers import DifferentiableController

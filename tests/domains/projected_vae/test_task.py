@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import load_config
+from tests.support.engines import bound_engine, train
 from tests.support.production_cases import FAST_COMPILE
 from tests.test_config import Recorder
 from tvae import config as config_lib
-from tvae.domains import registry
-from tvae.domains.projected_vae import task as projected_vae
-from tvae.domains.projected_vae.base import load_base
-from tvae.engine import loop, optim, step
+from tvae.domains.projected_vae.base import load_base, make_model
+from tvae.domains.projected_vae.task import make_task
+from tvae.domains.projected_vae.terms import make_objective
+from tvae.engine.task import weighted_sum
 from tvae.errors import UserError
 from tvae.geometry import padic as ternary
 from tvae.runs import params as parameters
@@ -41,9 +42,15 @@ def small(**changes):
     return config
 
 
-def state_of(domain):
+def task_of(**changes):
+    """The task of :func:`small`, and its traced fields."""
+    config = small(**changes)
+    return make_task(config), config_lib.hparams(config)
+
+
+def state_of(task, hparams):
     """Initial parameters and state, without compiling for speed."""
-    return jax.jit(domain.init, compiler_options=FAST_COMPILE)(jax.random.key(0))
+    return jax.jit(task.init, compiler_options=FAST_COMPILE)(jax.random.key(0), hparams)
 
 
 def same(tree, other):
@@ -66,8 +73,7 @@ EAGER = {
 
 def test_one_trace_through_freezing_and_unfreezing():
     config = small(epochs=5, **EAGER)
-    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-    engine = step.make_engine(registry.make_task(config), settings)
+    engine = bound_engine(config)
     key = jax.random.key(0)
     state = engine.init(key)
     gates = []
@@ -98,8 +104,8 @@ def test_one_trace_through_freezing_and_unfreezing():
     assert gates[0]
     assert False in gates
     assert gates[-1]
-    assert engine.train_epoch._cache_size() == 1
-    assert engine.observe._cache_size() == 1
+    assert engine.engine.train_epoch._cache_size() == 1
+    assert engine.engine.observe._cache_size() == 1
 
 
 def test_riemannian_adam_moves_the_translations_inside_the_ball():
@@ -107,8 +113,7 @@ def test_riemannian_adam_moves_the_translations_inside_the_ball():
     params = {}
     for kind in ("riemannian_adam", "adam_l2"):
         config = small(**changes, **{"optimizer.kind": kind})
-        settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-        engine = step.make_engine(registry.make_task(config), settings)
+        engine = bound_engine(config)
         key = jax.random.key(0)
         state, metrics = engine.train_epoch(engine.init(key), key)
         assert metrics["train/skipped_updates"] == 0
@@ -143,17 +148,17 @@ def measured(**changes):
 
 
 def test_encoder_a_is_rolled_back_to_its_last_good_weights():
-    domain = projected_vae.make_domain(small(**{"homeostasis.warmup": 0}))
-    params, aux = state_of(domain)
+    task, hparams = task_of(**{"homeostasis.warmup": 0})
+    params, aux = state_of(task, hparams)
     learning = dataclasses.replace(aux.homeostasis, frozen=jnp.zeros(3, jnp.bool_))
     aux = dataclasses.replace(aux, homeostasis=learning)
     good = params | {"encoder_a": jax.tree.map(lambda x: x + 1.0, params["encoder_a"])}
-    aux, kept, reset = domain.observe(aux, good, measured())
+    aux, kept, reset = task.observe(aux, good, measured(), hparams)
     assert reset is None
     assert same(kept, good)
     assert same(aux.snapshot, good["encoder_a"])
     worse = params | {"encoder_a": jax.tree.map(lambda x: x - 1.0, params["encoder_a"])}
-    aux, rolled, _ = domain.observe(aux, worse, measured(**{"eval/coverage_ball": 0.9}))
+    aux, rolled, _ = task.observe(aux, worse, measured(**{"eval/coverage_ball": 0.9}), hparams)
     assert same(rolled["encoder_a"], good["encoder_a"])
     assert same(rolled["projection_a"], worse["projection_a"])
     assert aux.homeostasis.frozen[0]
@@ -161,11 +166,11 @@ def test_encoder_a_is_rolled_back_to_its_last_good_weights():
 
 def test_parity_keeps_the_damage_and_mixes_the_encoders():
     changes = {"homeostasis.corrected": False, "homeostasis.warmup": 0}
-    domain = projected_vae.make_domain(small(**changes))
-    params, aux = state_of(domain)
+    task, hparams = task_of(**changes)
+    params, aux = state_of(task, hparams)
     assert aux.snapshot == {}
     metrics = measured(**{"eval/dist_corr_quick_b": 0.25, "eval/coverage_ball": 0.0})
-    aux, kept, _ = domain.observe(aux, params, metrics)
+    aux, kept, _ = task.observe(aux, params, metrics, hparams)
     assert same(kept, params)
     # B's correlation with A's hierarchy, as the original's training script passes them.
     assert float(aux.homeostasis.q[0]) == pytest.approx(0.25 + 1.5 * 0.5)
@@ -174,64 +179,63 @@ def test_parity_keeps_the_damage_and_mixes_the_encoders():
 def test_frozen_encoders_are_looked_up_and_equal_those_that_run():
     frozen = {"groups.encoder_a": "frozen", "groups.encoder_b": "frozen"}
     dry = {"model.projection_dropout": 0.0}
-    cached = projected_vae.make_domain(small(**frozen, **dry))
-    running = projected_vae.make_domain(small(**dry))
-    params, aux = state_of(cached)
-    _, plain = state_of(running)
+    cached, hparams = task_of(**frozen, **dry)
+    running, _ = task_of(**dry)
+    params, aux = state_of(cached, hparams)
+    _, plain = state_of(running, hparams)
     index = cached.batches(jnp.int32(0), jax.random.key(1))[0]
     draws = cached.objective.draw(jax.random.key(2))
     key = jax.random.key(3)
 
-    def forward(domain):
-        return jax.jit(domain.forward_with_draws, compiler_options=FAST_COMPILE)
+    def forward(task):
+        return jax.jit(task.forward_with_draws, compiler_options=FAST_COMPILE)
 
-    got = forward(cached)(params, aux, index, draws, key)
-    wanted = forward(running)(params, plain, index, draws, key)
+    got = forward(cached)(params, aux, index, draws, key, hparams)
+    wanted = forward(running)(params, plain, index, draws, key, hparams)
     assert set(aux.latents) == {"encoder_a", "encoder_b"}
     assert plain.latents == {}
     for x, y in zip(jax.tree.leaves(got.vae), jax.tree.leaves(wanted.vae), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
     # What is frozen for good has no optimizer group, and no gate.
-    assert set(cached.groups()) == {"projection_a", "projection_b"}
+    assert set(cached.groups(hparams)) == {"projection_a", "projection_b"}
     assert cached.group_of("encoder_a/mu/kernel") == "frozen"
-    assert cached.regulation.gates(aux) == {}
+    assert cached.gates(aux, hparams) == {}
 
 
 def test_tuning_opens_encoder_and_decoder_then_closes_them():
     tuned = {"groups.encoder_a": "tuned", "groups.decoder": "tuned", "groups.tuning_epochs": 3}
-    domain = projected_vae.make_domain(small(**tuned))
-    _, aux = state_of(domain)
+    task, hparams = task_of(**tuned)
+    _, aux = state_of(task, hparams)
     for epoch, is_open in ((0, True), (2, True), (3, False)):
-        now = domain.begin_epoch(aux, jnp.int32(epoch))
-        gates = domain.regulation.gates(now)
+        now = task.begin_epoch(aux, jnp.int32(epoch), hparams)
+        gates = task.gates(now, hparams)
         assert bool(gates["encoder_a"]) == bool(gates["decoder"]) == is_open
         # Dropout follows the gate; the decoder's part has another name than its group.
-        assert bool(domain._training_parts(now)["decoder_a"]) == is_open
+        assert bool(task._training_parts(now, hparams)["decoder_a"]) == is_open
 
 
 def test_a_base_of_plain_networks_fits_improved_ones(tmp_path):
-    source = projected_vae.make_domain(small())
-    params, _ = state_of(source)
+    source, hparams = task_of()
+    params, _ = state_of(source, hparams)
     parameters.save_params(tmp_path / "base", params, {})
     improved = small(**{"model.encoder": "improved", "model.decoder": "improved"})
     improved.base_checkpoint = str(tmp_path / "base")
-    domain = projected_vae.make_domain(improved)
-    placed, _ = state_of(domain)
+    placed, _ = state_of(make_task(improved), config_lib.hparams(improved))
     kernel = ("encoder_a", "hidden_0", "kernel")
     np.testing.assert_array_equal(leaf(placed, kernel), leaf(params, kernel))
     np.testing.assert_array_equal(placed["encoder_a"]["norm_0"]["scale"], np.ones(8))
     # The other way round the norms have no place.
     parameters.save_params(tmp_path / "improved", placed, {})
     with pytest.raises(UserError, match="encoder_a/norm_0/bias unexpected"):
-        load_base(str(tmp_path / "improved"), source.model)
-    wide = projected_vae.make_model(small(**{"model.latent_dim": 5}))
+        load_base(str(tmp_path / "improved"), source.module)
+    wide = make_model(small(**{"model.latent_dim": 5}))
     with pytest.raises(UserError, match=r"encoder_a/mu/bias \[4\] instead of \[5\]"):
         load_base(str(tmp_path / "base"), wide)
     parameters.save_params(tmp_path / "half", {"encoder_a": params["encoder_a"]}, {})
     with pytest.raises(UserError, match="lacks encoder_b, decoder_a"):
-        load_base(str(tmp_path / "half"), source.model)
+        load_base(str(tmp_path / "half"), source.module)
     with pytest.raises(UserError, match="nowhere"):
-        load_base(str(tmp_path / "nowhere"), source.model)
+        load_base(str(tmp_path / "nowhere"), source.module)
 
 
 def leaf(tree, path):
@@ -242,22 +246,23 @@ def leaf(tree, path):
 
 def test_phases_and_curriculum():
     config = small(**{"loss.geodesic_hold_hierarchy": -0.7, "loss.geodesic_ramp_epochs": 10})
-    domain = projected_vae.make_domain(config)
-    _, aux = state_of(domain)
-    early, late = (domain.begin_epoch(aux, jnp.int32(e)) for e in (29, 35))
-    assert domain.weights(early)["radial_a"] == 1.0
-    assert domain.weights(early)["geodesic_b"] == 0.0
-    assert domain.weights(late)["radial_a"] == 0.5
-    assert domain.weights(late)["geodesic_b"] == pytest.approx(0.3 * 0.5)
+    task, hparams = make_task(config), config_lib.hparams(config)
+    _, aux = state_of(task, hparams)
+    early, late = (task.begin_epoch(aux, jnp.int32(e), hparams) for e in (29, 35))
+    assert task.weights(early, hparams)["radial_a"] == 1.0
+    assert task.weights(early, hparams)["geodesic_b"] == 0.0
+    assert task.weights(late, hparams)["radial_a"] == 0.5
+    assert task.weights(late, hparams)["geodesic_b"] == pytest.approx(0.3 * 0.5)
     # A hierarchy at the mark holds the ramp where it was.
     held = dataclasses.replace(late, hierarchy_a=jnp.float32(-0.7))
-    assert domain.begin_epoch(held, jnp.int32(40)).tau == late.tau
-    assert domain.begin_epoch(late, jnp.int32(40)).tau == 1.0
+    assert task.begin_epoch(held, jnp.int32(40), hparams).tau == late.tau
+    assert task.begin_epoch(late, jnp.int32(40), hparams).tau == 1.0
 
 
 def test_published_weights_are_the_originals():
     config = load_config("v5_12_published")
-    weights = projected_vae.Objective(config).weights(jnp.int32(30), jnp.float32(1.0))
+    hparams = config_lib.hparams(config)
+    weights = make_objective(config).weights(jnp.int32(30), jnp.float32(1.0), hparams)
     expected = {"coverage": 1.0, "hierarchy_b": 5.0, "richness_b": 2.0, "separation_b": 3.0}
     both = {"radial": 0.5, "rank": 0.5, "geodesic": 0.3, "zero": 0.5}
     expected |= {f"{name}_{e}": weight for name, weight in both.items() for e in "ab"}
@@ -265,12 +270,11 @@ def test_published_weights_are_the_originals():
 
 
 def test_euclidean_targets_and_the_spread_reference():
-    domain = projected_vae.make_domain(
-        small(**{"loss.radius_unit": "euclidean", "loss.richness_spread": 0.5})
-    )
-    bounds = domain.objective.bounds(jnp.float32(1.0))
+    changes = {"loss.radius_unit": "euclidean", "loss.richness_spread": 0.5}
+    task, hparams = task_of(**changes)
+    bounds = task.objective.bounds(jnp.float32(1.0), hparams)
     assert bounds["outer"] == pytest.approx(2.0 * np.arctanh(0.9), rel=1e-5)
-    _, aux = state_of(domain)
+    _, aux = state_of(task, hparams)
     spacing = 2.0 * (np.arctanh(0.9) - np.arctanh(0.08)) / 9.0
     valuation = ternary.valuation(jnp.arange(ternary.count()))
     for level in (0, 4, 8):
@@ -278,39 +282,34 @@ def test_euclidean_targets_and_the_spread_reference():
         assert radii.std() == pytest.approx(0.5 * spacing, rel=1e-4)
 
 
-def gradient(domain):
-    """Gradient of the whole objective in the middle of training."""
-    params, aux = state_of(domain)
-    aux = domain.begin_epoch(aux, jnp.int32(40))
-    index = domain.batches(jnp.int32(0), jax.random.key(1))[0]
-    draws = domain.objective.draw(jax.random.key(2))
+def gradient(task, hparams):
+    """Gradient of the whole objective in the middle of training, and the names of its terms."""
+    params, aux = state_of(task, hparams)
+    aux = task.begin_epoch(aux, jnp.int32(40), hparams)
+    index = task.batches(jnp.int32(0), jax.random.key(1))[0]
+    draws = task.objective.draw(jax.random.key(2))
 
     def loss(params):
-        outputs = domain.forward_with_draws(params, aux, index, draws, jax.random.key(3))
-        terms = domain.objective.terms()
-        weights = domain.weights(aux)
-        return sum(weights[name] * term(outputs, index) for name, term in terms.items())
+        outputs = task.forward_with_draws(params, aux, index, draws, jax.random.key(3), hparams)
+        terms = task.terms(outputs, index, hparams)
+        return weighted_sum(terms, task.weights(aux, hparams)), terms
 
-    return jax.jit(jax.grad(loss), compiler_options=FAST_COMPILE)(params)
+    grad = jax.grad(loss, has_aux=True)
+    return jax.jit(grad, compiler_options=FAST_COMPILE)(params)
 
 
 def test_controller_and_curvature_are_alive():
-    domain = projected_vae.make_domain(
-        small(
-            **{
-                "model.controller": True,
-                "model.learnable_curvature": True,
-                "loss.radius_unit": "euclidean",
-                "loss.monotonic_weight": 0.1,
-                "loss.stratification_weight": 0.1,
-                "loss.zero_weight": 1.0,
-                "loss.rank_pairs": 0,
-            }
-        )
-    )
-    assert "control_penalty" in domain.objective.terms()
-    assert {"monotonic_a", "stratification_b", "zero_a"} < set(domain.objective.terms())
-    grads = gradient(domain)
+    changes = {
+        "model.controller": True,
+        "model.learnable_curvature": True,
+        "loss.radius_unit": "euclidean",
+        "loss.monotonic_weight": 0.1,
+        "loss.stratification_weight": 0.1,
+        "loss.zero_weight": 1.0,
+        "loss.rank_pairs": 0,
+    }
+    grads, terms = gradient(*task_of(**changes))
+    assert {"control_penalty", "monotonic_a", "stratification_b", "zero_a"} < set(terms)
     assert all(np.abs(x).max() > 0 for x in jax.tree.leaves(grads["controller"]["output"]))
     curvature = grads["projection_b"]["inverse_softplus_c"]
     assert abs(float(curvature)) > 1e-6
@@ -320,7 +319,7 @@ def test_every_field_is_read_by_training(tmp_path):
     config = small(epochs=1, **{"model.controller": True, "loss.zero_weight": 1.0})
     seen = set()
     recorder = Recorder(config, seen)
-    loop.train(recorder, registry.make_task(recorder), tmp_path)
+    train(recorder, tmp_path)
     unread = {f"learning_rate.{n}" for n in ("boundaries", "rates", "end", "warmup_epochs")}
     unread.add("report")  # the door's
     assert {path for path, _ in config_lib.leaves(config)} - seen == unread

@@ -11,10 +11,12 @@ import pytest
 from tests.conftest import GOLDEN, load_config
 from tests.golden.make_v5_12 import STRIDE, thin
 from tests.support.production_cases import FAST_COMPILE
+from tvae import config as config_lib
 from tvae.convert import names, placement
-from tvae.domains.projected_vae import task as projected_vae
+from tvae.domains.projected_vae.task import ProjectedVAETask, make_task
 from tvae.domains.projected_vae.terms import Draws, PairDraws
-from tvae.engine import optim, step
+from tvae.engine import loop, step
+from tvae.engine.task import weighted_sum
 from tvae.geometry import padic as ternary
 from tvae.losses.pairs import Pairs
 
@@ -77,7 +79,6 @@ def parity(golden):
     """Our step from the same state with the same draws: metrics, gradients of both phases."""
     family, data = golden
     config = published(family)
-    domain = projected_vae.make_domain(config)
     index = jnp.asarray(data["batch_idx"], jnp.int32)
     draws = Draws(
         noise_a=jnp.asarray(data["z_A"]),
@@ -86,38 +87,40 @@ def parity(golden):
         pairs_b=pairs_of(data, "B"),
     )
 
-    def forward(params, aux, batch, key):
-        return domain.forward_with_draws(params, aux, batch, draws, key)
+    class GivenDraws(ProjectedVAETask):
+        """The task with the recorded draws."""
 
-    task = dataclasses.replace(domain.task(), forward=forward)
-    shapes, aux = jax.eval_shape(task.init, jax.random.key(0))
-    labels = optim.label_groups(shapes, task.group_of)
-    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-    gated = set(jax.eval_shape(task.gates, aux))
-    tx = optim.make_optimizer(labels, task.groups, gated, settings)
-    params, aux = initial(domain, data, index, slots_of(family))
-    state = step.TrainState(jnp.int32(0), params, tx.init(params), aux)
+        def forward(self, params, aux, batch, key, hparams):
+            return self.forward_with_draws(params, aux, batch, draws, key, hparams)
+
+    made, hparams = make_task(config), config_lib.hparams(config)
+    task = GivenDraws(**{f.name: getattr(made, f.name) for f in dataclasses.fields(made)})
+    params, aux = initial(task, hparams, data, index, slots_of(family))
+    settings = loop.optimizer_settings(config)
+    shapes = jax.eval_shape(step.make_engine(task, settings).init, jax.random.key(0), hparams)
+    opt_state = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes.opt_state)
+    state = step.TrainState(jnp.int32(0), params, opt_state, aux)
 
     def loss(params, aux):
-        outputs = forward(params, aux, index, jax.random.key(0))
-        weights = task.weights(aux)
-        return sum(weights[name] * term(outputs, index) for name, term in task.terms.items())
+        outputs = task.forward(params, aux, index, jax.random.key(0), hparams)
+        terms = task.terms(outputs, index, hparams)
+        return weighted_sum(terms, task.weights(aux, hparams))
 
     both = compiled(jax.value_and_grad(loss))
-    begun = [task.begin_epoch(aux, jnp.int32(epoch)) for epoch in (0, 30)]
+    begun = [task.begin_epoch(aux, jnp.int32(epoch), hparams) for epoch in (0, 30)]
     phases = [both(params, aux) for aux in begun]
     state = dataclasses.replace(state, aux=begun[0])
-    train_step = step.make_train_step(task, tx, labels, grad_clip=1.0, max_nonfinite=10)
-    after, metrics = compiled(train_step)(state, index, jax.random.key(0))
-    outputs = compiled(forward)(params, aux, index, jax.random.key(0))
+    train_step = step.make_train_step(task, settings)
+    after, metrics = compiled(train_step)(state, index, jax.random.key(0), hparams)
+    outputs = compiled(task.forward)(params, aux, index, jax.random.key(0), hparams)
     return {"phases": phases, "metrics": metrics, "after": after, "outputs": outputs}
 
 
-def initial(domain, data, index, slots):
+def initial(task, hparams, data, index, slots):
     """The parameters and the state that the original's step began with."""
     params, aux = jax.tree.map(
         lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
-        jax.eval_shape(domain.init, jax.random.key(0)),
+        jax.eval_shape(task.init, jax.random.key(0), hparams),
     )
     named = {name[7:]: array for name, array in data.items() if name.startswith("param0/")}
     placed = jax.tree.map(jnp.asarray, placement.to_tree(named, slots))
@@ -128,7 +131,7 @@ def initial(domain, data, index, slots):
         aux,
         latents={"encoder_a": (unit, unit)},
         reference_radius=reference,
-        homeostasis=domain.regulation.init(),
+        homeostasis=task.regulation.init(hparams),
     )
 
 

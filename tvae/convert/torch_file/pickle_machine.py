@@ -1,10 +1,11 @@
 """A pickle interpreter that can build plain data and nothing else.
 
-Python's own unpickler, even restricted, sets attributes on whatever the file names, and trusts
-the file's sizes and memo slots. This one knows only the opcodes for plain values, keeps what the
-file names behind a literal table of constructors, and never hands it Python's import.
+Python's own unpickler, even restricted, sets attributes on any object that the file names, and
+trusts the file's sizes and memo slots. This one has only the opcodes for plain values, resolves
+names in a literal table of constructors, and never imports.
 """
 
+import dataclasses
 import io
 import pickletools
 from collections.abc import Callable, Iterator, Mapping
@@ -34,23 +35,21 @@ _PUSH_EMPTY: dict[str, Callable[[], Any]] = {
 }
 
 
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Global:
-    """A name that the file refers to, and what this library puts in its place.
+    """A name in the file and its replacement in this library.
 
     Attributes:
       name: dotted name, as the file spells it.
       value: a constructor for ``REDUCE``, or a plain value.
     """
 
-    __slots__ = ("name", "value")
-
-    def __init__(self, name: str, value: Any) -> None:
-        self.name = name
-        self.value = value
+    name: str
+    value: Any
 
 
 class Buildable:
-    """A value that takes part of its state after its making (``BUILD``)."""
+    """A value that receives part of its state after it was made (``BUILD``)."""
 
     def build(self, state: Any) -> None:
         """Take over ``state``, or raise ``ValueError``."""
@@ -69,7 +68,7 @@ class Machine:
 
     Attributes:
       table: dotted name of each admitted global to its replacement.
-      load_persistent: what a persistent id (a tuple of plain values) stands for.
+      load_persistent: persistent id (a tuple of plain values) -> its value.
     """
 
     def __init__(self, table: Mapping[str, Any], load_persistent: Callable[[Any], Any]) -> None:
@@ -109,12 +108,12 @@ class Machine:
             _ACTIONS[name](self, argument)
 
     def _items(self) -> list[Any]:
-        """What was pushed since the last mark; goes back to the stack below it."""
+        """Values pushed since the last mark; replaces the stack by the one below the mark."""
         items, self.stack = self.stack, self.outer.pop()
         return items
 
     def _ignore(self, _: Any) -> None:
-        """Framing and the protocol number say nothing that is needed."""
+        """Framing and the protocol number are not needed."""
 
     def _mark(self, _: Any) -> None:
         self.outer.append(self.stack)
@@ -142,14 +141,10 @@ class Machine:
         items = self._items()
         self.stack.append(tuple(items))
 
-    def _tuple1(self, _: Any) -> None:
-        self.stack[-1:] = [(self.stack[-1],)]
-
-    def _tuple2(self, _: Any) -> None:
-        self.stack[-2:] = [(self.stack[-2], self.stack[-1])]
-
-    def _tuple3(self, _: Any) -> None:
-        self.stack[-3:] = [(self.stack[-3], self.stack[-2], self.stack[-1])]
+    def _tuple_of(self, n: int) -> None:
+        if len(self.stack) < n:
+            raise IndexError("a tuple needs more values than there are")
+        self.stack[-n:] = [tuple(self.stack[-n:])]
 
     def _list(self, _: Any) -> None:
         items = self._items()
@@ -233,23 +228,18 @@ class Machine:
 
 
 _ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
-    "PROTO": Machine._ignore,
-    "FRAME": Machine._ignore,
+    **dict.fromkeys(("PROTO", "FRAME"), Machine._ignore),
+    **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), Machine._put),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), Machine._get),
     "MARK": Machine._mark,
     "POP": Machine._pop,
     "POP_MARK": Machine._pop_mark,
     "DUP": Machine._dup,
-    "PUT": Machine._put,
-    "BINPUT": Machine._put,
-    "LONG_BINPUT": Machine._put,
     "MEMOIZE": Machine._memoize,
-    "GET": Machine._get,
-    "BINGET": Machine._get,
-    "LONG_BINGET": Machine._get,
     "TUPLE": Machine._tuple,
-    "TUPLE1": Machine._tuple1,
-    "TUPLE2": Machine._tuple2,
-    "TUPLE3": Machine._tuple3,
+    "TUPLE1": lambda machine, _: machine._tuple_of(1),
+    "TUPLE2": lambda machine, _: machine._tuple_of(2),
+    "TUPLE3": lambda machine, _: machine._tuple_of(3),
     "LIST": Machine._list,
     "DICT": Machine._dict,
     "FROZENSET": Machine._frozenset,

@@ -1,4 +1,4 @@
-"""Read a PyTorch ``.pt`` file without PyTorch and without running what it says."""
+"""Read a PyTorch ``.pt`` file without PyTorch and without running code from it."""
 
 import os
 import pathlib
@@ -26,16 +26,15 @@ def read_torch_file(
 ) -> Any:
     """Read a checkpoint that ``torch.save`` wrote.
 
-    Nothing of the file is run: it may build dictionaries, lists, tuples, sets, numbers, strings,
-    numpy scalars and tensors, and is refused by name if it asks for anything else. Every checksum
-    in the file is tested.
+    A file may build dictionaries, lists, tuples, sets, numbers, strings, NumPy scalars and tensors;
+    if it asks for anything else, it is refused by that name. Every checksum is tested.
 
     Args:
       source: path, the file's bytes, or a binary file object.
       max_bytes: limit for the file, for what it unpacks to and for its tensors, each in bytes.
 
     Returns:
-      What was saved: nested plain containers with each tensor as a numpy array of its own
+      The saved value: nested plain containers with each tensor as a NumPy array of its own
       (bfloat16 and float8 as ml_dtypes' types) in native byte order. Ordered dictionaries become
       dictionaries in the same order.
 
@@ -99,13 +98,13 @@ def _parse(data: bytes, max_bytes: int) -> Any:
 
 
 class _Tidier:
-    """Turns what the machine left into plain values; loops and exploding references end here."""
+    """Copies values of the machine as plain ones; refuses loops and exploding references."""
 
     def __init__(self) -> None:
         self.left = _MAX_VALUES
 
     def tidy(self, value: Any, depth: int) -> Any:
-        """Copy containers as plain ones, down to ``_MAX_DEPTH``."""
+        """Copy containers, down to ``_MAX_DEPTH``."""
         self.left -= 1
         if depth > _MAX_DEPTH or self.left < 0:
             raise UserError("its values are nested too deeply or without end")

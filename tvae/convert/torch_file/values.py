@@ -1,6 +1,7 @@
-"""What stands for PyTorch's and numpy's names in a checkpoint's pickle: arrays and plain values."""
+"""Replacements of PyTorch's and NumPy's names in a checkpoint's pickle: arrays and plain values."""
 
 import collections
+import dataclasses
 import math
 import sys
 from collections.abc import Mapping
@@ -14,28 +15,18 @@ from tvae.convert.torch_file.zip_archive import printable
 from tvae.errors import UserError
 
 _DTYPES: dict[str, np.dtype[Any]] = {
-    name: np.dtype(scalar)
-    for name, scalar in {
-        "float64": np.float64,
-        "float32": np.float32,
-        "float16": np.float16,
-        "bfloat16": ml_dtypes.bfloat16,
-        "float8_e4m3fn": ml_dtypes.float8_e4m3fn,
-        "float8_e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
-        "float8_e5m2": ml_dtypes.float8_e5m2,
-        "float8_e5m2fnuz": ml_dtypes.float8_e5m2fnuz,
-        "complex128": np.complex128,
-        "complex64": np.complex64,
-        "int64": np.int64,
-        "int32": np.int32,
-        "int16": np.int16,
-        "int8": np.int8,
-        "uint64": np.uint64,
-        "uint32": np.uint32,
-        "uint16": np.uint16,
-        "uint8": np.uint8,
-        "bool": np.bool_,
-    }.items()
+    **{
+        name: np.dtype(name)
+        for name in (
+            *("float64", "float32", "float16", "complex128", "complex64", "bool"),
+            *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
+        )
+    },
+    "bfloat16": np.dtype(ml_dtypes.bfloat16),
+    "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
+    "float8_e4m3fnuz": np.dtype(ml_dtypes.float8_e4m3fnuz),
+    "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
+    "float8_e5m2fnuz": np.dtype(ml_dtypes.float8_e5m2fnuz),
 }
 _STORAGES: dict[str, str | None] = {
     "torch.DoubleStorage": "float64",
@@ -63,6 +54,8 @@ _MAX_DIMENSIONS = 64
 _BYTES_PER_ELEMENT = 1000
 
 
+# Not a tuple, which a pickle could unpack or return.
+@dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Storage:
     """Raw numbers of a checkpoint, seen as one type.
 
@@ -71,11 +64,8 @@ class Storage:
       dtype: type of an element; None for an untyped storage.
     """
 
-    __slots__ = ("dtype", "raw")
-
-    def __init__(self, raw: bytes, dtype: np.dtype[Any] | None) -> None:
-        self.raw = raw
-        self.dtype = dtype
+    raw: bytes
+    dtype: np.dtype[Any] | None
 
 
 class OrderedDictionary(collections.OrderedDict[Any, Any], Buildable):
@@ -218,23 +208,21 @@ class Constructors:
         native = _native(raw, dtype, self._byteorder)
         return np.ndarray(size, dtype, native, offset * dtype.itemsize, bytes_apart).copy()
 
+    def _items(self, items: Any) -> Any:
+        """A list or tuple of arguments, counted against the limit."""
+        if not isinstance(items, (list, tuple)):
+            raise ValueError("expected a list or tuple")
+        self._charge(_BYTES_PER_ELEMENT * len(items))
+        return items
+
     def _ordered_dict(self, pairs: Any = ()) -> OrderedDictionary:
-        if not isinstance(pairs, (list, tuple)):
-            raise ValueError("expected pairs")
-        self._charge(_BYTES_PER_ELEMENT * len(pairs))
-        return OrderedDictionary((check_key(key), value) for key, value in pairs)
+        return OrderedDictionary((check_key(key), value) for key, value in self._items(pairs))
 
     def _size(self, numbers: Any = ()) -> tuple[Any, ...]:
-        if not isinstance(numbers, (list, tuple)):
-            raise ValueError("expected numbers")
-        self._charge(_BYTES_PER_ELEMENT * len(numbers))
-        return tuple(numbers)
+        return tuple(self._items(numbers))
 
     def _set(self, items: Any = ()) -> set[Any]:
-        if not isinstance(items, (list, tuple)):
-            raise ValueError("expected items")
-        self._charge(_BYTES_PER_ELEMENT * len(items))
-        return set(map(check_key, items))
+        return set(map(check_key, self._items(items)))
 
     def _frozenset(self, items: Any = ()) -> frozenset[Any]:
         return frozenset(self._set(items))

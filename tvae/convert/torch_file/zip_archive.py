@@ -1,4 +1,4 @@
-"""A zip file from a stranger: every entry named sanely, declared modestly, and whole."""
+"""Read an untrusted zip file: checked names, sizes and checksums."""
 
 import io
 import posixpath
@@ -63,8 +63,8 @@ def _check_sizes(entries: list[zipfile.ZipInfo], file_bytes: int, max_bytes: int
 def read_entries(data: bytes, max_bytes: int) -> dict[str, bytes]:
     """Read every entry of a zip file.
 
-    All of them, also those that nobody needs: that checks each checksum and each name twice, so a
-    damaged name cannot hide an entry (a lost byte order would turn the numbers round).
+    All of them, needed or not: this tests each checksum and each name twice, so that a damaged
+    name cannot hide an entry (a lost byte order would swap the bytes of all numbers).
 
     Args:
       data: the file.

@@ -8,7 +8,7 @@ import numpy as np
 from tvae.reporting.figures import palette
 from tvae.reporting.figures.panels import Line, Mark, Panel
 from tvae.reporting.findings import Finding
-from tvae.runs.record import Record
+from tvae.runs.run import Run
 
 # Title, which metrics (the first match counts), whether the axis is logarithmic where it can be.
 _GROUPS = (
@@ -50,7 +50,7 @@ def group(keys: Sequence[str]) -> dict[str, list[str]]:
 
 
 def panels(
-    record: Record, findings: Sequence[Finding], ceiling_of: Callable[[str], float | None]
+    record: Run, findings: Sequence[Finding], ceiling_of: Callable[[str], float | None]
 ) -> list[Panel]:
     """One panel for each group of metrics that the run has.
 
@@ -79,7 +79,7 @@ def panels(
     return made
 
 
-def overlaid(records: Mapping[str, Record], keys: Sequence[str]) -> list[Panel]:
+def overlaid(records: Mapping[str, Run], keys: Sequence[str]) -> list[Panel]:
     """A panel for each metric with a line for each run that has it.
 
     Args:
@@ -97,12 +97,12 @@ def overlaid(records: Mapping[str, Record], keys: Sequence[str]) -> list[Panel]:
     return made
 
 
-def _line(record: Record, key: str, name: str, colour: str) -> Line:
+def _line(record: Run, key: str, name: str, colour: str) -> Line:
     series = record.series(key)
     return Line(name, *series, colour, markers=series.epoch.size <= _FEW)
 
 
-def _lines(record: Record, keys: Sequence[str], *, by_level: bool) -> list[Line]:
+def _lines(record: Run, keys: Sequence[str], *, by_level: bool) -> list[Line]:
     """A line for each metric; one that repeats another, such as an only group's, is left out."""
     colours = palette.levels(len(keys)) if by_level else [palette.line(k) for k in range(len(keys))]
     lines: list[Line] = []
@@ -122,7 +122,7 @@ def _is_logarithmic(key: str, lines: Sequence[Line]) -> bool:
     return bool(values.max() > _WORTH * values[values > 0].min())
 
 
-def _events(record: Record, keys: Sequence[str], findings: Sequence[Finding]) -> list[Mark]:
+def _events(record: Run, keys: Sequence[str], findings: Sequence[Finding]) -> list[Mark]:
     """The best epoch and what fired; one mark an epoch, so that words do not overlap."""
     words: dict[float, list[str]] = {}
     for finding in findings:

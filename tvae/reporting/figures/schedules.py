@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 
 from tvae.reporting.figures import palette
 from tvae.reporting.figures.panels import Line, Panel
-from tvae.runs.record import Record
+from tvae.runs.run import Run
 
 _PREFIXES = ("schedule/", "dynamics/", "homeostasis/")
 _CLOSED, _OPEN = "#c9ccd1", palette.GOOD
 
 
-def _by_stem(record: Record) -> dict[str, list[str]]:
+def _by_stem(record: Run) -> dict[str, list[str]]:
     """Quantities that share a panel: those of A and B, or numbered ones."""
     stems: dict[str, list[str]] = {}
     for key in record.scalars():
@@ -25,11 +25,11 @@ def _by_stem(record: Record) -> dict[str, list[str]]:
     return stems
 
 
-def _moves(record: Record, keys: Sequence[str]) -> bool:
+def _moves(record: Run, keys: Sequence[str]) -> bool:
     return any(np.ptp(record.series(key).value) > 0 for key in keys)
 
 
-def panels(record: Record) -> list[Panel]:
+def panels(record: Run) -> list[Panel]:
     """A panel for each quantity that moves."""
     return [
         Panel(
@@ -45,7 +45,7 @@ def panels(record: Record) -> list[Panel]:
     ]
 
 
-def constants(record: Record) -> dict[str, float]:
+def constants(record: Run) -> dict[str, float]:
     """The quantities that stand still, and where: no panel says more."""
     return {
         key: float(record.series(key).value[0])
@@ -55,7 +55,7 @@ def constants(record: Record) -> dict[str, float]:
     }
 
 
-def gates(record: Record) -> tuple[list[str], np.ndarray, np.ndarray]:
+def gates(record: Run) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Which groups learned when.
 
     Returns:
@@ -68,7 +68,7 @@ def gates(record: Record) -> tuple[list[str], np.ndarray, np.ndarray]:
     return [k.split("/")[1] for k in keys], series[0].epoch, np.stack([s.value for s in series])
 
 
-def gates_to_plotly(record: Record) -> dict[str, Any]:
+def gates_to_plotly(record: Run) -> dict[str, Any]:
     """The gates as bands of colour over the epochs."""
     names, epochs, is_open = gates(record)
     data = {
@@ -87,7 +87,7 @@ def gates_to_plotly(record: Record) -> dict[str, Any]:
     return {"data": [data], "layout": layout}
 
 
-def draw_gates(record: Record) -> Figure:
+def draw_gates(record: Run) -> Figure:
     """The same bands, as a figure to save."""
     names, epochs, is_open = gates(record)
     figure = Figure(figsize=(8.0, 0.7 + 0.4 * len(names)), layout="constrained")

@@ -9,7 +9,7 @@ import pytest
 from tensorboardX.proto import event_pb2
 
 from tvae.errors import UserError
-from tvae.runs import log as writers
+from tvae.runs import files, log
 
 
 def events(folder):
@@ -25,10 +25,10 @@ def events(folder):
 
 
 def test_each_epoch_is_a_row_and_an_event(tmp_path):
-    with writers.open_writers(tmp_path, first_epoch=0) as out:
+    with log.open_log(tmp_path, first_epoch=0) as out:
         for epoch in range(3):
             out.write(epoch, {"train/loss": 0.5 / (epoch + 1), "eval/kl": [1.0, 2.0]})
-    rows = [json.loads(line) for line in (tmp_path / writers.METRICS_FILE).read_text().splitlines()]
+    rows = [json.loads(line) for line in (tmp_path / files.METRICS_FILE).read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [0, 1, 2]
     assert rows[1]["eval/kl"] == [1.0, 2.0]
     scalars = [
@@ -42,7 +42,7 @@ def test_each_epoch_is_a_row_and_an_event(tmp_path):
 def test_two_starts_within_a_second_keep_two_event_files(tmp_path, monkeypatch):
     monkeypatch.setattr("time.time", lambda: 1e9)
     for first in (0, 2):
-        with writers.open_writers(tmp_path, first_epoch=first) as out:
+        with log.open_log(tmp_path, first_epoch=first) as out:
             out.write(first, {"x": 1.0})
     found = events(tmp_path / "tensorboard")
     assert [event.step for event in found if event.summary.value] == [0, 2]
@@ -52,16 +52,16 @@ def test_two_starts_within_a_second_keep_two_event_files(tmp_path, monkeypatch):
 
 
 def test_events_reach_the_disk_while_the_run_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(writers.TensorBoard, "FLUSH_SECONDS", -1.0)
-    with writers.open_writers(tmp_path, first_epoch=0) as out:
+    monkeypatch.setattr(log.TensorBoard, "FLUSH_SECONDS", -1.0)
+    with log.open_log(tmp_path, first_epoch=0) as out:
         out.write(0, {"x": 1.0})
         assert [e.step for e in events(tmp_path / "tensorboard") if e.summary.value] == [0]
 
 
 def test_rows_that_are_no_text_are_dropped(tmp_path):
-    path = tmp_path / writers.METRICS_FILE
+    path = tmp_path / files.METRICS_FILE
     path.write_bytes(b'{"epoch": 0}\n\xff\xfe{"epoch": 1}\n')
-    writers.keep_rows_before(path, 5)
+    log.keep_rows_before(path, 5)
     assert path.read_text() == '{"epoch": 0}\n'
 
 
@@ -70,7 +70,7 @@ def test_a_disk_that_refuses_is_a_users_error(tmp_path, monkeypatch):
     error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     with (
         pytest.raises(UserError, match=refusal),
-        writers.open_writers(tmp_path, first_epoch=0),
+        log.open_log(tmp_path, first_epoch=0),
     ):
         raise error
 
@@ -79,5 +79,5 @@ def test_a_disk_that_refuses_is_a_users_error(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(UserError, match=refusal):
-        writers.write_final(tmp_path, {"eval/x": 1.0})
-    assert not (tmp_path / writers.FINAL_FILE).exists()
+        log.write_final(tmp_path, {"eval/x": 1.0})
+    assert not (tmp_path / files.FINAL_FILE).exists()
