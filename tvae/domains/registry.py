@@ -3,15 +3,18 @@
 import dataclasses
 import importlib
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 import jax
 from ml_collections import ConfigDict
 
 from tvae.domains import latent_use
 from tvae.domains.domain import Domain
-from tvae.engine import optim, step
 from tvae.engine.task import Aux, Metrics, Params, Task
 from tvae.errors import UserError
+
+if TYPE_CHECKING:
+    from tvae.engine.step import Engine
 
 ENTRY_POINTS = "tvae.domains"
 """Entry point group in which another package names its :class:`Domain` values."""
@@ -80,8 +83,11 @@ def make_task(config: ConfigDict) -> Task:
     return dataclasses.replace(task, final_evaluate=final_evaluate)
 
 
-def make_engine(config: ConfigDict) -> step.Engine:
+def make_engine(config: ConfigDict) -> "Engine":
     """The compiled functions of a validated configuration."""
+    # optax takes half a second, which those who only read a configuration need not wait.
+    from tvae.engine import optim, step
+
     return step.make_engine(
         make_task(config), optim.OptimizerSettings(**config.optimizer.to_dict())
     )
