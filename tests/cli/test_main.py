@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import load_config
 from tvae.domains import registry
 from tvae.engine import loop
-from tvae.runs import params as parameters
+from tvae.runs import parameters
 
 CONFIG = "--config=configs/fast.py"
 FAST = (CONFIG, "--config.report=False")  # but for the tests of the report

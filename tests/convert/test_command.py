@@ -32,7 +32,7 @@ from tvae.domains.dual_vae import task as dual_vae
 from tvae.domains.operations import data
 from tvae.engine import optim, step
 from tvae.errors import UserError
-from tvae.runs import params as parameters
+from tvae.runs import parameters
 
 
 def convert(source: pathlib.Path, target: pathlib.Path, **options: Any) -> None:

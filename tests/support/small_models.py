@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.conftest import load_config
 from tvae.domains.dual_vae import task as dual_vae
-from tvae.runs import params as parameters
+from tvae.runs import parameters
 
 
 def write_untrained(folder: pathlib.Path) -> pathlib.Path:

@@ -18,7 +18,7 @@ from tvae.domains.projected_vae.base import load_base
 from tvae.engine import loop, optim, step
 from tvae.errors import UserError
 from tvae.geometry import padic as ternary
-from tvae.runs import params as parameters
+from tvae.runs import parameters
 
 
 def small(**changes):
