@@ -12,7 +12,7 @@ from tvae import config as config_lib
 
 
 def get_config() -> ConfigDict:
-    """The dynamics of v5.5 on a space that a laptop forgets it has trained on."""
+    """The dynamics of v5.5 on a space of 243 operations."""
     config = config_lib.default()
     config.seed = 0
     config.epochs = 40

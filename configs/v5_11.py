@@ -20,7 +20,7 @@ from tvae import config as config_lib
 
 
 def get_config() -> ConfigDict:
-    """The original's v5_11.yaml, and what its training script did."""
+    """The reference system's v5_11.yaml, with the changes of its training script."""
     config = config_lib.default("projected_vae")
     config.seed = 0
     config.base_checkpoint = "checkpoints/v5_5_faithful"

@@ -2,9 +2,9 @@
 
     python -m tvae.main --config=configs/v5_11_homeostatic.py
 
-The curvature is a real parameter here (the original's was inert), and homeostasis is the corrected
-one, which puts encoder A's weights back when coverage fell; coverage is that of the ball, so that A
-stays frozen where the ball does not decode.
+The curvature is a real parameter here (the reference system's was inert), and homeostasis is the
+corrected one, which restores encoder A's weights when coverage falls; coverage is that of the ball,
+so that A stays frozen where the ball does not decode.
 
 Seeds 0..2, from the means (experiments/v5_11); about 26 s on two CPU cores once compiled:
 
@@ -21,7 +21,7 @@ from tvae import config as config_lib
 
 
 def get_config() -> ConfigDict:
-    """The original's v5_11_11_homeostatic.yaml, as its launcher passed it on."""
+    """The reference system's v5_11_11_homeostatic.yaml, as its launcher passed it on."""
     config = config_lib.default("projected_vae")
     config.seed = 0
     config.base_checkpoint = "checkpoints/v5_5_faithful"

@@ -1,4 +1,4 @@
-"""v5.12.4 as its documents describe it, made true.
+"""v5.12.4 as its documents describe it.
 
     python -m tvae.main --config=configs/v5_12_4.py
 
@@ -26,7 +26,7 @@ from tvae import config as config_lib
 
 
 def get_config() -> ConfigDict:
-    """The production recipe."""
+    """Improved networks, corrected homeostasis, two phases."""
     config = config_lib.default("projected_vae")
     config.seed = 0
     config.log_every_epochs = 5

@@ -1,11 +1,11 @@
-"""v5.12.4 as it was really run: plain networks, frozen autoencoder, the archive settings.
+"""v5.12.4 as it was run: plain networks, frozen autoencoder, the archive settings.
 
     python -m tvae.main --config=configs/v5_12_published.py
 
-It stands on a base of the original's recipe (checkpoints/v5_5_faithful), as the published run did.
-Its homeostasis, its double weight of the zero-structure term, its inactive richness term and its
-restarts of optimizer and learning rate are the original's. Evaluations draw posterior samples, as
-the original's do; the final table is measured from the means.
+It starts from a base of the reference system's config (checkpoints/v5_5_faithful), as the published
+run did. Its homeostasis, its double weight of the zero-structure term, its inactive richness term
+and its restarts of optimizer and learning rate are those of the reference system. Evaluations draw
+posterior samples, as there; the final table is measured from the means.
 
 Seeds 0..4 after 22 epochs (experiments/v5_12_published), from the means and from samples:
 
@@ -28,7 +28,7 @@ from tvae import config as config_lib
 
 
 def get_config() -> ConfigDict:
-    """The task's default recipe with everything that the original did to it."""
+    """The default config with all deviations of the reference system."""
     config = config_lib.default("projected_vae")
     config.seed = 0
     config.base_checkpoint = "checkpoints/v5_5_faithful"

@@ -1,4 +1,4 @@
-"""Our base recipe: two uncoupled VAEs, both exact from their own means.
+"""The base config: two uncoupled VAEs, both exact from their own means.
 
     python -m tvae.main --config=configs/v5_5_base.py
 
@@ -7,7 +7,7 @@ Takes 18 to 21 s on two CPU cores, compilation included. Seeds 0..4, worst of ea
 never-trained test split included; 195k-draw prior coverage 99.97 % (uniform noise 99.995 %),
 argmax-of-50k coverage 89.8 % (uniform noise 92.12 %).
 
-The KL weight of 0.9 is as far as it goes: the operations are independent digits, so at 1.0 the
+A KL weight of 0.9 is the limit: the operations are independent digits, so at 1.0 the
 evidence lower bound has nothing to gain from a code and the posterior collapses.
 """
 

@@ -1,4 +1,4 @@
-"""Our own recipe: one model whose Poincaré embedding alone decodes to the operation.
+"""v6: one model whose Poincaré embedding alone decodes to the operation.
 
     python -m tvae.main --config=configs/v6.py
 
@@ -12,7 +12,7 @@ Seeds 0..4, from scratch, deterministic embeddings of all operations:
     eval/q_quick            2.029                (ceiling 2.163)
 
 3,240 steps; 14 to 17 s from process start on two CPU cores, most of it compilation. experiments/v6
-explains the recipe, experiments/frontier what trades against what.
+explains the config, experiments/frontier its trade-offs.
 """
 
 from ml_collections import ConfigDict
@@ -21,7 +21,7 @@ from tvae import config as config_lib
 
 
 def get_config() -> ConfigDict:
-    """Forty epochs from scratch, Adam with a cosine; the fields of the task are the recipe."""
+    """Forty epochs from scratch, Adam with a cosine; the domain's fields keep their defaults."""
     config = config_lib.default("hyperbolic_vae")
     config.seed = 0
     config.epochs = 40

@@ -1,4 +1,4 @@
-"""The configuration: complete checks, clear refusals, and no field that nothing reads."""
+"""The configuration: complete checks, clear refusals, no unused field."""
 
 import json
 
@@ -200,8 +200,8 @@ def test_every_field_is_read_by_training(tmp_path):
     unread = {f"learning_rate.{name}" for name in other} | {"report"}
     # Targets are for the report; tests/reporting/test_findings.py reads them all.
     unread |= {path for path in leaves if path.startswith("targets.")}
-    # The test split is what the other two leave; validate() holds its share to that. The door reads
-    # config.report.
+    # The test split is what the other two leave; validate() holds its share to that. The
+    # command reads config.report.
     assert leaves - seen == unread | {"data.test_fraction"}
 
 

@@ -22,7 +22,7 @@ QUICK = settings(
 
 
 def refusal(config):
-    """What ``validate`` says, None if it accepts."""
+    """The message of ``validate``, None if it accepts."""
     try:
         config_lib.validate(config)
     except UserError as error:
@@ -70,7 +70,7 @@ def train_two_steps(config):
     return jax.device_get((state, metrics))
 
 
-def assert_finite_or_said_so(config):
+def assert_finite_or_skipped(config):
     state, metrics = train_two_steps(config)
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
     skipped = metrics.pop("skipped_updates")
@@ -88,7 +88,7 @@ def test_what_is_accepted_trains(task, examples):
     @settings(QUICK, max_examples=examples)
     @given(tiny(task).filter(lambda config: refusal(config) is None))
     def check(config):
-        assert_finite_or_said_so(config)
+        assert_finite_or_skipped(config)
 
     check()
 
@@ -99,6 +99,6 @@ def test_what_is_accepted_trains_widely(task):
     @settings(QUICK, max_examples=60)
     @given(tiny(task).filter(lambda config: refusal(config) is None))
     def check(config):
-        assert_finite_or_said_so(config)
+        assert_finite_or_skipped(config)
 
     check()

@@ -24,8 +24,7 @@ from tvae.convert.torch_file import read_torch_file
 from tvae.engine import stopping
 from tvae.errors import UserError
 from tvae.geometry import padic, poincare
-from tvae.runs import checkpoint, files, workdir
-from tvae.runs import params as parameters
+from tvae.runs import checkpoint, files, parameters, workdir
 
 SHIPPED = ("v5_12_4", "v5_5", "v5_5_faithful", "v6")
 

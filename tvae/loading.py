@@ -15,8 +15,7 @@ from tvae.domains import registry
 from tvae.engine import loop
 from tvae.errors import UserError
 from tvae.model import Description, Model
-from tvae.runs import files
-from tvae.runs import params as parameters
+from tvae.runs import files, parameters
 from tvae.runs.run import Run
 
 SHIPPED = pathlib.Path(__file__).parent.parent / "checkpoints"
@@ -118,7 +117,7 @@ def load_run(run: Run) -> Model:
 
 
 def _from_parameters(folder: pathlib.Path) -> Model:
-    """What :func:`tvae.runs.params.save_params` wrote, natively or converted."""
+    """What :func:`tvae.runs.parameters.save_params` wrote, natively or converted."""
     params, metadata = parameters.load_params(folder)
     metadata = configuration.with_config(metadata)
     if "config" in metadata:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import load_config
 from tests.support.engines import last_state
-from tvae.runs import params as parameters
+from tvae.runs import parameters
 
 CONFIG = "--config=configs/fast.py"
 FAST = (CONFIG, "--config.report=False")  # but for the tests of the report

@@ -28,7 +28,7 @@ from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file import read_torch_file
 from tvae.engine import loop, optim
 from tvae.errors import UserError
-from tvae.runs import params as parameters
+from tvae.runs import parameters
 
 
 def convert(source: pathlib.Path, target: pathlib.Path, **options: Any) -> None:

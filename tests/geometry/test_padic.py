@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 
 
 def brute_force_valuation(n: int, *, n_digits: int, p: int) -> int:
@@ -29,26 +29,26 @@ def test_enumeration_endpoints():
         [0] * 9,
         [1] * 9,
     ]
-    np.testing.assert_array_equal(ternary.values(index), expected)
+    np.testing.assert_array_equal(padic.values(index), expected)
 
 
 @pytest.mark.parametrize(("n_digits", "p"), [(9, 3), (4, 3), (1, 3), (5, 2), (4, 5)])
 def test_digits_and_index_are_inverse_over_the_whole_space(n_digits, p):
-    index = jnp.arange(ternary.count(n_digits=n_digits, p=p))
-    digit = ternary.digits(index, n_digits=n_digits, p=p)
+    index = jnp.arange(padic.count(n_digits=n_digits, p=p))
+    digit = padic.digits(index, n_digits=n_digits, p=p)
     assert digit.min() == 0
     assert digit.max() == p - 1
-    np.testing.assert_array_equal(ternary.index_of(digit, p=p), index)
+    np.testing.assert_array_equal(padic.index_of(digit, p=p), index)
 
 
 @pytest.mark.parametrize(("n_digits", "p"), [(9, 3), (4, 3), (5, 2), (4, 5)])
 def test_valuation_and_level_counts_agree_with_brute_force(n_digits, p):
-    n = ternary.count(n_digits=n_digits, p=p)
-    got = np.asarray(ternary.valuation(jnp.arange(n), n_digits=n_digits, p=p))
+    n = padic.count(n_digits=n_digits, p=p)
+    got = np.asarray(padic.valuation(jnp.arange(n), n_digits=n_digits, p=p))
     expected = [brute_force_valuation(i, n_digits=n_digits, p=p) for i in range(n)]
     np.testing.assert_array_equal(got, expected)
     counts = np.bincount(got, minlength=n_digits + 1)
-    np.testing.assert_array_equal(counts, ternary.level_counts(n_digits=n_digits, p=p))
+    np.testing.assert_array_equal(counts, padic.level_counts(n_digits=n_digits, p=p))
 
 
 INDEX = st.integers(0, 3**9 - 1)
@@ -58,7 +58,7 @@ INDEX = st.integers(0, 3**9 - 1)
 @given(INDEX, INDEX, INDEX)
 def test_distance_is_an_ultrametric(i, j, k):
     def distance(a: int, b: int) -> float:
-        return float(ternary.padic_distance(jnp.asarray(a), jnp.asarray(b)))
+        return float(padic.padic_distance(jnp.asarray(a), jnp.asarray(b)))
 
     assert distance(i, j) == distance(j, i)
     assert (distance(i, j) == 0) == (i == j)
@@ -68,4 +68,4 @@ def test_distance_is_an_ultrametric(i, j, k):
 @pytest.mark.parametrize("sizes", [{"n_digits": 0}, {"p": 1}, {"n_digits": 20}])
 def test_impossible_spaces_are_refused(sizes):
     with pytest.raises(ValueError, match="n_digits"):
-        ternary.count(**sizes)
+        padic.count(**sizes)

@@ -1,4 +1,4 @@
-"""The ball against the original (geoopt 0.5.1): values and gradients, row by row."""
+"""The ball against geoopt 0.5.1: values and gradients, row by row."""
 
 import functools
 
@@ -17,7 +17,7 @@ FUNCTIONS = {
     "exp_map_zero": ("v", poincare.exp_map_origin),
     "log_map_zero": ("x", poincare.log_map_origin),
     "parallel_transport": ("xyv", poincare.parallel_transport),
-    # The original projects what it adds, and projects twice where it is given a norm.
+    # geoopt projects after each addition, and twice where it is given a norm.
     "mobius_add": ("xy", lambda x, y, c: poincare.project(poincare.mobius_add(x, y, c=c), c=c)),
     "project_to_poincare": (
         "z",
@@ -27,7 +27,7 @@ FUNCTIONS = {
 }
 
 # (case, function, row) where 1 - c|x|² itself has no digits left in float32: at norms of 0.99999
-# (row 11; the original is as far off elsewhere) and, just over the bound, of 0.997 (row 7).
+# (row 11; geoopt is as far off elsewhere) and, just over the bound, of 0.997 (row 7).
 ROUNDED_GAP = {
     ("boundary_c0.5", "lambda_x", 11): 1e-2,
     ("boundary_c0.5", "parallel_transport", 11): 1e-2,
@@ -60,7 +60,7 @@ def test_values_and_gradients(kind, c, function):
     arguments = [jnp.asarray(golden()[f"{case}/in.{name}"]) for name in names]
     values, pull = jax.vjp(functools.partial(ours, c=c), *arguments)
     check(case, function, function, values)
-    if function == "create_manifold_parameter":  # detached in the original
+    if function == "create_manifold_parameter":  # detached in geoopt
         return
     gradients = pull(jnp.asarray(golden()[f"{case}/in.cotangent.{function}"]))
     for name, gradient in zip(names, gradients, strict=True):

@@ -1,4 +1,4 @@
-"""Gradients in the closed ball: finite everywhere, right where finite differences can tell."""
+"""Gradients in the closed ball: finite everywhere, right where finite differences resolve them."""
 
 import contextlib
 

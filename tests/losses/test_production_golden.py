@@ -1,4 +1,4 @@
-"""Every loss of the production line against recorded values and gradients of the original."""
+"""Losses of v5.12 against recorded values and gradients of the reference system."""
 
 import jax
 import jax.numpy as jnp
@@ -58,7 +58,7 @@ def _rich(z, logits, case):
 
 
 @pytest.mark.parametrize("case", all_cases("losses", "loss_rich_hierarchy"), ids=lambda c: c.name)
-def test_rich_hierarchy_equals_the_original(case):
+def test_rich_hierarchy_equals_the_reference_system(case):
     z, logits = jnp.asarray(case["in.z_hyp"]), jnp.asarray(case["in.logits"])
 
     def outputs(z, logits):
@@ -193,7 +193,7 @@ SCALAR_CASES = [
 
 
 @pytest.mark.parametrize(("loss", "case"), SCALAR_CASES)
-def test_loss_and_gradient_equal_the_original(loss, case):
+def test_loss_and_gradient_equal_the_reference_system(loss, case):
     name = "z_hyp" if case.has("in.z_hyp") else "z"
     z = jnp.asarray(case[f"in.{name}"])
     value, gradient = jax.jit(
@@ -205,7 +205,7 @@ def test_loss_and_gradient_equal_the_original(loss, case):
     assert jnp.isfinite(gradient).all()
 
 
-def test_zero_features_equal_the_original():
+def test_zero_features_equal_the_reference_system():
     (case,) = all_cases("losses", "loss_zero_structure/zero_features")
     index = _zero_index(case)
     valuation = zero_structure.zero_valuation(index)
@@ -213,7 +213,7 @@ def test_zero_features_equal_the_original():
     np.testing.assert_array_equal(zero_structure.zero_count(index), case["f32.zero_count"])
 
 
-def test_target_distance_equals_the_original(reference):
+def test_target_distance_equals_the_reference_system(reference):
     data = np.load(reference / "golden" / "loss_padic_geodesic" / "target_distance.npz")
     valuation = jnp.asarray(data["in.valuation"], jnp.int32)
     default = distances.target_distance(valuation)

@@ -1,4 +1,4 @@
-"""What the goldens do not say: all pairs, masks, traced weights, and finite gradients."""
+"""Properties beyond the goldens: all pairs, masks, traced weights, and finite gradients."""
 
 from functools import partial
 

@@ -48,7 +48,7 @@ def _euclidean(x):
 
 
 @pytest.mark.parametrize(("name", "c"), [("n1000_c1", 1.0), ("n200_c1", 1.0), ("n300_c0.5", 0.5)])
-def test_comprehensive_metrics_equal_the_original(recorded, name, c):
+def test_comprehensive_metrics_equal_the_reference_system(recorded, name, c):
     case, points = recorded
     sample = all_pairs(jnp.asarray(case[f"in.sample_idx_{name}"]))
     for side, z in points.items():
@@ -71,7 +71,7 @@ def test_comprehensive_metrics_equal_the_original(recorded, name, c):
             )
 
 
-def test_quick_metrics_equal_the_original(recorded):
+def test_quick_metrics_equal_the_reference_system(recorded):
     case, points = recorded
     sample = all_pairs(jnp.asarray(case["in.sample_idx_quick"]))
     norm = {side: jnp.linalg.norm(z, axis=-1) for side, z in points.items()}
@@ -110,7 +110,7 @@ def test_degenerate_embeddings(reference):
 @pytest.mark.parametrize(
     "case", kept("metrics", "metrics/triplet_concordance"), ids=lambda case: case.name
 )
-def test_triplet_concordance_equals_the_original(case, recorded):
+def test_triplet_concordance_equals_the_reference_system(case, recorded):
     operations = jnp.asarray(case["in.operation_indices"])
     triplets = Triplets(*(jnp.asarray(case[f"in.{end}_idx"]) for end in "ijk"))
     c = case.params["curvature"]
@@ -162,7 +162,7 @@ def test_ceilings_equal_brute_force(items):
 
 
 def test_triplets_of_a_perfect_tree():
-    """All ordered triplets of a perfect tree whose equal distances are told apart at random."""
+    """All ordered triplets of a perfect tree whose equal distances differ at random."""
     items = PadicTree(3, 3)
     index = jnp.arange(items.n_leaves)
     rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The polar projection: its geometry, its start, its curvature, and the original's values."""
+"""The polar projection: geometry, start, curvature, and the reference system's values."""
 
 import functools
 
@@ -35,7 +35,7 @@ def apply(model, params, z=Z):
 @pytest.mark.parametrize(("n_layers", "expected"), [(1, 2_834), (2, 8_178)])
 def test_parameter_counts_are_those_of_the_original(n_layers, expected):
     assert size(init(HyperbolicProjection(n_layers=n_layers, learnable_curvature=True))) == expected
-    # A constant curvature is no parameter here; the original stores it all the same.
+    # A constant curvature is not a parameter here; the reference system stores it all the same.
     assert size(init(HyperbolicProjection(n_layers=n_layers))) == expected - 1
 
 
@@ -172,7 +172,7 @@ def test_shared_direction_equals_the_original(reference, case, settings):
     golden = load(reference / "golden/models_components" / f"dual_projection_{case}.npz")
     z_a, z_b = jnp.asarray(golden["in.z_A"]), jnp.asarray(golden["in.z_B"])
     model_a = HyperbolicProjection(**settings)
-    # There, B's radius net has one hidden layer whatever the settings say.
+    # There, B's radius net has one hidden layer whatever the settings.
     model_b = HyperbolicProjection(**settings | {"n_layers": 1})
     sizes = {"dim": z_a.shape[1], "width": model_a.width, "dropout": model_a.dropout > 0}
     found = weights(golden)

@@ -7,8 +7,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from tvae.errors import UserError
-from tvae.runs import archive, checkpoint
-from tvae.runs import params as parameters
+from tvae.runs import archive, checkpoint, files, parameters
 
 STATE = {"w": np.arange(600, dtype=np.float32).reshape(20, 30), "n": np.array(3, np.int32)}
 
@@ -101,7 +100,7 @@ def test_missing_and_damaged_parameters_are_refused(tmp_path):
     with pytest.raises(UserError, match="params is missing"):
         parameters.load_params(tmp_path)
     parameters.save_params(tmp_path / "p", STATE, {})
-    metadata = tmp_path / "p" / parameters.METADATA_FILE
+    metadata = tmp_path / "p" / files.METADATA_FILE
     metadata.write_text(metadata.read_text().replace('"sha256": "', '"sha256": "0'))
     with pytest.raises(UserError, match="does not match its digest"):
         parameters.load_params(tmp_path / "p")

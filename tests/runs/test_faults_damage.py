@@ -14,9 +14,7 @@ import pytest
 from tests.support import torch_files, toy_task
 from tvae.convert.torch_file import reader as torch_file
 from tvae.errors import UserError
-from tvae.runs import archive, checkpoint
-from tvae.runs import compatibility as layout
-from tvae.runs import params as parameters
+from tvae.runs import archive, checkpoint, parameters
 
 # A failed restore leaves Orbax's half-done coroutines to the garbage collector, which complains.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -126,11 +124,11 @@ def test_another_layout_is_refused_by_the_leafs_name(saved, target, difference):
         restore(saved, target)
 
 
-@pytest.mark.parametrize("changed", [("FORMAT", layout.FORMAT + 1), ("tvae", "9.0.0")])
+@pytest.mark.parametrize("changed", [("FORMAT", archive.FORMAT + 1), ("tvae", "9.0.0")])
 def test_another_version_is_refused_with_the_difference(saved, monkeypatch, changed):
     name, value = changed
     if name == "FORMAT":
-        monkeypatch.setattr(layout, name, value)
+        monkeypatch.setattr(archive, name, value)
     else:
         monkeypatch.setattr("tvae.__version__", value)
     with pytest.raises(UserError, match=f"another version: .* -> {value}"):
@@ -140,7 +138,7 @@ def test_another_version_is_refused_with_the_difference(saved, monkeypatch, chan
 def test_the_first_format_is_refused_by_name(tmp_path):
     """Its folders hold ``progress/`` in place of the record."""
     (tmp_path / "7" / "progress").mkdir(parents=True)
-    with pytest.raises(UserError, match=f"another version: format 1 -> {layout.FORMAT}"):
+    with pytest.raises(UserError, match=f"another version: format 1 -> {archive.FORMAT}"):
         restore(tmp_path, state(0))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tests.conftest import load_config
 from tests.support.engines import bound_engine
-from tvae.runs import params as parameters
+from tvae.runs import parameters
 
 
 def write_untrained(folder: pathlib.Path) -> pathlib.Path:

@@ -18,7 +18,7 @@ from tvae import loading
 from tvae.domains import aspects, registry
 from tvae.domains.aspects import Aspect, Verdict
 from tvae.model import Model
-from tvae.runs import archive, params
+from tvae.runs import archive, parameters
 from tvae.runs.run import Run
 
 PASSED, FAILED, NOT_APPLICABLE = "passed", "failed", "not applicable"
@@ -166,7 +166,7 @@ def examine(run: pathlib.Path, copy: pathlib.Path) -> Examination:
     metrics = measure(model)
     recorded = dict(model.card["metrics"])
     card = dict(model.card) | {"metrics": recorded | metrics}
-    params.save_params(copy, model.params, card)
+    parameters.save_params(copy, model.params, card)
     again = loading.load(copy)
     checks = check_targets(metrics, config_lib.complete(model.card["config"]))
     same_params, same_figures = _same_bits(model.params, again.params), measure(again)

@@ -12,8 +12,7 @@ from absl import flags
 from tvae import loading
 from tvae.artifacts import cards
 from tvae.errors import UserError
-from tvae.runs import files
-from tvae.runs import params as parameters
+from tvae.runs import files, parameters
 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write; must not exist.")

@@ -4,13 +4,13 @@ import pathlib
 
 from tvae.convert.exporter import export_checkpoint, write_torch_file
 from tvae.convert.importer import Imported
-from tvae.runs import files, params
+from tvae.runs import files, parameters
 
 OPTIMIZER_FOLDER = "optimizer"
 
 
 def write_folder(folder: pathlib.Path, imported: Imported) -> None:
-    """Write a converted checkpoint as :func:`tvae.runs.params.save_params` does.
+    """Write a converted checkpoint as :func:`tvae.runs.parameters.save_params` does.
 
     Moments go to the folder ``optimizer`` inside, in the same format. The folder appears at once
     and whole, or not at all.
@@ -23,10 +23,10 @@ def write_folder(folder: pathlib.Path, imported: Imported) -> None:
       UserError: if the folder exists or cannot be written.
     """
     with files.publishing(folder) as draft:
-        params.save_params(draft, imported.params, imported.metadata)
+        parameters.save_params(draft, imported.params, imported.metadata)
         if imported.moments is not None:
             settings = imported.metadata["optimizer"]
-            params.save_params(draft / OPTIMIZER_FOLDER, imported.moments, settings)
+            parameters.save_params(draft / OPTIMIZER_FOLDER, imported.moments, settings)
 
 
 def read_folder(folder: pathlib.Path) -> Imported:
@@ -35,10 +35,10 @@ def read_folder(folder: pathlib.Path) -> Imported:
     Raises:
       UserError: if it is missing or damaged.
     """
-    restored, metadata = params.load_params(folder)
+    restored, metadata = parameters.load_params(folder)
     moments = None
     if (folder / OPTIMIZER_FOLDER).exists():
-        moments, _ = params.load_params(folder / OPTIMIZER_FOLDER)
+        moments, _ = parameters.load_params(folder / OPTIMIZER_FOLDER)
     return Imported(restored, metadata, moments)
 
 

@@ -2,13 +2,16 @@
 
 import importlib
 from importlib import metadata
+from typing import TYPE_CHECKING
 
 from ml_collections import ConfigDict
 
 from tvae.domains.domain import Domain
-from tvae.engine import loop, step
 from tvae.engine.task import Task
 from tvae.errors import UserError
+
+if TYPE_CHECKING:
+    from tvae.engine.step import Engine
 
 ENTRY_POINTS = "tvae.domains"
 """Entry point group in which another package names its :class:`Domain` values."""
@@ -65,6 +68,9 @@ def make_task(config: ConfigDict) -> Task:
     return get(config.task).make_task(config)
 
 
-def make_engine(config: ConfigDict) -> step.Engine:
+def make_engine(config: ConfigDict) -> "Engine":
     """The compiled functions of a validated configuration."""
+    # optax takes half a second, which those who only read a configuration need not wait.
+    from tvae.engine import loop, step
+
     return step.make_engine(make_task(config), loop.optimizer_settings(config))

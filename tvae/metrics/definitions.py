@@ -1,4 +1,4 @@
-"""The definition of a metric: what it measures, of what, which way is better, and its ceiling.
+"""Definitions of metrics: text, data that they are measured on, direction, ceiling.
 
 Each module of measures has a table ``DEFINITIONS``: the name of a measure -> :class:`Entry`. A
 domain collects those of the metrics that it emits and adds its own and published figures; its
@@ -21,7 +21,7 @@ class Definition(NamedTuple):
 
     Attributes:
       text: one line.
-      measured_on: what goes in.
+      measured_on: the data that go in.
       better: which way is an improvement.
       ceiling: best value that can be reached, by arithmetic; None where there is no such bound.
       published: the reference system's figure, or None.

@@ -1,4 +1,4 @@
-"""Decoders: latent points to the logits of every digit."""
+"""Decoders: latents to the logits of a string of classes."""
 
 import flax.linen as nn
 import jax
@@ -14,29 +14,31 @@ class Decoder(nn.Module):
     their names, so weights of the plain one fit.
 
     Attributes:
-      n_digits: digits of an operation.
+      n_positions: positions of the decoded string.
       widths: widths of the hidden layers.
       normalize: layer norm and SiLU instead of ReLU.
       dropout: rate behind every hidden layer.
-      activation: elementwise function, or None for what ``normalize`` says.
+      activation: elementwise function, or None for the one that ``normalize`` implies.
+      n_classes: classes at each position.
     """
 
-    n_digits: int = 9
+    n_positions: int = 9
     widths: tuple[int, ...] = (32, 64)
     normalize: bool = False
     dropout: float = 0.0
     activation: Activation | None = None
+    n_classes: int = 3
 
     @nn.compact
     def __call__(self, z: jax.Array, train: Flag = False) -> jax.Array:
-        """Decode latents ``(..., latent_dim)`` to logits ``(..., n_digits, 3)``.
+        """Decode latents ``(..., latent_dim)`` to logits ``(..., n_positions, n_classes)``.
 
         Args:
           z: latents.
           train: whether dropout acts.
 
         Returns:
-          Logits of the three values of every digit.
+          Logits of the classes at every position.
         """
         h = hidden_layers(
             z,
@@ -46,8 +48,8 @@ class Decoder(nn.Module):
             dropout=(self.dropout,) * len(self.widths),
             active=train,
         )
-        logits = Linear(3 * self.n_digits, name="logits")(h)
-        return logits.reshape(*z.shape[:-1], self.n_digits, 3)
+        logits = Linear(self.n_classes * self.n_positions, name="logits")(h)
+        return logits.reshape(*z.shape[:-1], self.n_positions, self.n_classes)
 
 
 class ResidualBlock(nn.Module):
@@ -64,20 +66,22 @@ class ResidualDecoder(nn.Module):
     """Residual decoder (v5.5's decoder B): ReLU between blocks, none after the last.
 
     Attributes:
-      n_digits: digits of an operation.
+      n_positions: positions of the decoded string.
       width: width of the residual stream.
       n_blocks: number of residual blocks.
+      n_classes: classes at each position.
     """
 
-    n_digits: int = 9
+    n_positions: int = 9
     width: int = 128
     n_blocks: int = 2
+    n_classes: int = 3
 
     @nn.compact
     def __call__(self, z: jax.Array) -> jax.Array:
-        """Decode latents ``(..., latent_dim)`` to logits ``(..., n_digits, 3)``."""
+        """Decode latents ``(..., latent_dim)`` to logits ``(..., n_positions, n_classes)``."""
         h = Linear(self.width, name="input")(z)
         for i in range(self.n_blocks):
             h = ResidualBlock(name=f"block_{i}")(nn.relu(h))
-        logits = Linear(3 * self.n_digits, name="logits")(h)
-        return logits.reshape(*z.shape[:-1], self.n_digits, 3)
+        logits = Linear(self.n_classes * self.n_positions, name="logits")(h)
+        return logits.reshape(*z.shape[:-1], self.n_positions, self.n_classes)

@@ -20,7 +20,7 @@ class Encoder(nn.Module):
       normalize: layer norm and SiLU instead of ReLU.
       dropout: rate behind every hidden layer but the last.
       logvar_bounds: hard clamp of logvar (gradient 0 outside), or None.
-      activation: elementwise function, or None for what ``normalize`` says.
+      activation: elementwise function, or None for the one that ``normalize`` implies.
       logvar_start: logvar of every operation at the start, up to a kernel a third of the usual
         one; the head's bias then counts from it. None: whatever the usual initialisation gives.
     """
@@ -38,7 +38,7 @@ class Encoder(nn.Module):
         """Encode operations.
 
         Args:
-          x: digit values in {-1, 0, +1}, float32 ``(..., n_digits)``.
+          x: float32 ``(..., n_inputs)``; digits of operations as -1, 0, +1.
           train: whether dropout acts.
 
         Returns:

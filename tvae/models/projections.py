@@ -131,8 +131,8 @@ class HyperbolicProjection(nn.Module):
       max_norm: largest Euclidean norm in units of the ball's radius ``1/√c``, in (0, 1).
       curvature: curvature magnitude, may be traced; the initial one where it is learnable.
       learnable_curvature: make it a parameter, ``softplus(inverse_softplus_c)``. Everything that
-        the projection returns, and what is computed from its ``c``, then has a gradient to it.
-      translated: translate what comes out by a learned point; see :class:`Translation`.
+        the projection returns, and everything computed from its ``c``, then has a gradient to it.
+      translated: translate the output by a learned point; see :class:`Translation`.
     """
 
     width: int = 64

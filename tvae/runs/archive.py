@@ -1,7 +1,7 @@
-"""What one checkpoint holds: named arrays and a sealed record, checked whole when read.
+"""One checkpoint: named arrays and a sealed record; digest, version and shape checks.
 
 The arrays are in Orbax format (TensorStore), the record is JSON; one SHA-256 digest covers both, so
-that what rotted is refused instead of silently used. Reading runs no code from the files.
+that damaged files are refused instead of silently used. Reading runs no code from the files.
 """
 
 import contextlib
@@ -21,7 +21,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from etils import epath
 
+import tvae
 from tvae.errors import UserError
+from tvae.runs import files
 
 ARRAYS, RECORD = "state", "record"
 """Names of the two items of a checkpoint, each an Orbax folder."""
@@ -29,12 +31,15 @@ ARRAYS, RECORD = "state", "record"
 RECORD_FILE = f"{RECORD}/metadata"
 """Where Orbax's JSON handler puts the record."""
 
+FORMAT = 3
+"""Of a checkpoint; raised with every change of what it holds."""
+
 _OVERHEAD = 1 << 16
 """Bytes that a folder takes beside its arrays, at most."""
 
 
 class DamagedError(UserError):
-    """A folder whose content is not what was written."""
+    """A folder whose content is not that which was written."""
 
 
 def on_host(tree: Any) -> Any:
@@ -73,7 +78,7 @@ def seal(arrays: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in at most one line.
+    """The first line of an error message.
 
     >>> first_line(ValueError("Error writing 'w/0' in file 'f': No space [os_error_code=28]"))
     'No space'
@@ -88,7 +93,7 @@ def first_line(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def without_tracebacks() -> Iterator[None]:
-    """Keep Orbax from logging what it raises as well, hundreds of lines for a full disk."""
+    """Keep Orbax from logging errors that it also raises: hundreds of lines for a full disk."""
 
     def is_other(record: logging.LogRecord) -> bool:
         return "orbax" not in record.pathname or record.levelno < logging.ERROR
@@ -102,16 +107,16 @@ def without_tracebacks() -> Iterator[None]:
 
 
 def read_arrays(folder: pathlib.Path) -> Any:
-    """The tree of arrays in an Orbax folder, as NumPy arrays; damage shows by many exceptions."""
+    """The tree of arrays in an Orbax folder, as NumPy arrays; damage raises various exceptions."""
     with ocp.StandardCheckpointer() as checkpointer:
-        # Of the handler: the checkpointer's own asks for a file that items of a run do not have.
+        # The checkpointer's own metadata() needs a file that items of a run do not have.
         shapes = ocp.StandardCheckpointHandler().metadata(epath.Path(folder)).tree
         target = jax.tree.map(lambda m: np.empty(m.shape, m.dtype), shapes)
         return checkpointer.restore(folder, target)
 
 
 def reserve(folder: pathlib.Path, size: int) -> None:
-    """Have the system say in plain words that so many bytes are too many, where it can.
+    """Raise OSError before saving if the disk has less than ``size`` bytes free.
 
     TensorStore finds out as well, but half-way, and its callbacks then outlive their event loop.
 
@@ -140,12 +145,9 @@ def read_record(folder: pathlib.Path) -> dict[str, Any]:
       DamagedError: if it is missing or not readable.
     """
     try:
-        record = json.loads((folder / RECORD_FILE).read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedError(f"checkpoint {folder} cannot be read: {first_line(error)}") from error
-    if not isinstance(record, dict):
-        raise DamagedError(f"checkpoint {folder} cannot be read: {RECORD_FILE} holds no fields")
-    return record
+        return files.read_json(folder / RECORD_FILE, follow_links=True)
+    except UserError as error:
+        raise DamagedError(f"checkpoint {folder} cannot be read: {error}") from error
 
 
 def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -159,9 +161,43 @@ def read(folder: pathlib.Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         arrays = read_arrays(folder.absolute() / ARRAYS)
         sealed = record.pop("sha256")
         intact = seal(arrays, record)["sha256"] == sealed
-    # Orbax and TensorStore report damage by many types, and none of them is ours to handle.
+    # Orbax and TensorStore report damage by exceptions of many types.
     except Exception as error:
         raise DamagedError(f"checkpoint {folder} cannot be read: {first_line(error)}") from error
     if not intact:
         raise DamagedError(f"checkpoint {folder} is damaged: its content does not match its digest")
     return arrays, record
+
+
+def version() -> dict[str, Any]:
+    """Format and package version, which have to be equal for a run to go on."""
+    return {"format": FORMAT, "tvae": tvae.__version__}
+
+
+def _spec(leaf: Any) -> str:
+    return "absent" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
+
+
+def check_arrays(found: dict[str, Any], wanted: dict[str, Any], where: pathlib.Path) -> None:
+    """Refuse arrays whose names, dtypes or shapes differ from the target's."""
+    for name in sorted(found.keys() | wanted.keys()):
+        old, new = (_spec(tree.get(name)) for tree in (found, wanted))
+        if old != new:
+            raise UserError(f"checkpoint {where}: {name} is {old}, expected {new}")
+
+
+def check_version(record: dict[str, Any], where: pathlib.Path) -> None:
+    """Refuse a checkpoint that another version wrote."""
+    for name, ours in version().items():
+        theirs = record.get(name, "(absent)")
+        if theirs != ours:
+            raise UserError(f"checkpoint {where} is of another version: {name} {theirs} -> {ours}")
+
+
+def check_format(where: pathlib.Path) -> None:
+    """Refuse, as of another version, a checkpoint that seems damaged because its format differs."""
+    # Format 1 had this folder in place of the record.
+    old = (where / "progress").is_dir() and not (where / RECORD).exists()
+    record = {"format": 1} if old else read_record(where)
+    if record.get("format") != FORMAT:
+        check_version(record, where)

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: saved by Orbax in the background, checked whole when read."""
+"""The checkpoints of a run: written by Orbax in the background, verified when read."""
 
 import contextlib
 import dataclasses
@@ -15,7 +15,6 @@ from orbax.checkpoint import checkpoint_managers
 
 from tvae.errors import UserError
 from tvae.runs import archive
-from tvae.runs import compatibility as layout
 from tvae.runs.archive import DamagedError, first_line
 from tvae.runs.run import checkpoint_steps
 
@@ -39,7 +38,7 @@ def to_keep(scores: dict[int, float | None]) -> set[int]:
 
 @dataclasses.dataclass(frozen=True)
 class _LatestAndBest(checkpoint_managers.PreservationPolicy):
-    """Orbax's question which checkpoints to keep, answered by :func:`to_keep`.
+    """Orbax's policy, by :func:`to_keep`.
 
     The scores come from the sealed records: Orbax's own policy forgets them at a restart.
     """
@@ -54,14 +53,14 @@ class _LatestAndBest(checkpoint_managers.PreservationPolicy):
 
 
 class RunCheckpoints:
-    """The checkpoints of one run, in the hands of Orbax: the latest and the best are kept.
+    """The checkpoints of one run, of which the latest and the best are kept.
 
     A save copies the state to host memory and returns; Orbax writes it in the background, gives the
     folder its name when it is complete, and then moves older ones out of the way. The names of
     folders, not their times, say which is newer.
 
     Attributes:
-      folder: where they lie, one folder each, named by its step.
+      folder: holds a folder for each, named by its step.
     """
 
     def __init__(self, folder: pathlib.Path, *, read_only: bool = False) -> None:
@@ -93,16 +92,16 @@ class RunCheckpoints:
         )
 
     def newest(self) -> str:
-        """Where the newest checkpoint is, written or being written, for people."""
+        """Path of the newest checkpoint, written or being written, for messages."""
         return str(self.folder / str(max(self._scores))) if self._scores else "none"
 
     def save(self, step: int, state: Any, progress: dict[str, Any], *, score: float | None) -> None:
-        """Take a copy of a state and let Orbax write it in the background.
+        """Copy a state and let Orbax write it in the background.
 
         Args:
           step: steps taken; a checkpoint of this step may exist already and is kept.
           state: training state.
-          progress: JSON-compatible values that the loop needs to go on.
+          progress: JSON-compatible values of the loop.
           score: larger is better; None for a state that was not evaluated.
 
         Raises:
@@ -112,9 +111,9 @@ class RunCheckpoints:
         if step in self._scores:
             return
         arrays = archive.flatten(archive.on_host(state))
-        record = archive.seal(arrays, layout.version() | {"score": score, "progress": progress})
+        record = archive.seal(arrays, archive.version() | {"score": score, "progress": progress})
         self._scores[step], self._last_saved = score, step
-        with self._told():
+        with self._raise_as_user_error():
             manager = self._manager
             archive.reserve(self.folder, sum(array.nbytes for array in arrays.values()))
             saved = manager.save(
@@ -130,7 +129,7 @@ class RunCheckpoints:
             raise UserError(f"checkpoint {self.folder / str(step)}: Orbax declined to save it")
 
     @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _raise_as_user_error(self) -> Iterator[None]:
         """Turn a failed write of the last checkpoint into one line."""
         try:
             yield
@@ -143,28 +142,28 @@ class RunCheckpoints:
             ) from error
 
     def check(self) -> None:
-        """Raise the error of a write that failed since, without waiting for one that goes on.
+        """Raise the error of a failed write, without waiting for one that goes on.
 
         Raises:
           UserError: naming the checkpoint.
         """
         if self._last_saved >= 0:
-            with self._told():
+            with self._raise_as_user_error():
                 self._manager.check_for_errors()
 
     def wait(self) -> None:
         """Wait until everything is written.
 
         Raises:
-          UserError: if something could not be.
+          UserError: if a checkpoint could not be written.
         """
         if self._last_saved >= 0:
-            with self._told():
+            with self._raise_as_user_error():
                 self._manager.wait_until_finished()
             shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
 
     def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
-        """Read a checkpoint, after waiting for what is still being written.
+        """Read a checkpoint, after waiting for pending writes.
 
         Args:
           step: which one.
@@ -174,7 +173,7 @@ class RunCheckpoints:
           ``(state, progress)``; arrays are NumPy arrays.
 
         Raises:
-          DamagedError: if it is not what was written.
+          DamagedError: if its content does not match its digest.
           UserError: if it is of another version, or of another structure, shape or dtype.
         """
         self.wait()
@@ -182,11 +181,11 @@ class RunCheckpoints:
         try:
             arrays, record = archive.read(where)
         except DamagedError:
-            layout.check_format(where)
+            archive.check_format(where)
             raise
-        layout.check_version(record, where)
+        archive.check_version(record, where)
         wanted = archive.flatten(target)
-        layout.check_arrays(arrays, wanted, where)
+        archive.check_arrays(arrays, wanted, where)
         leaves = [arrays[name] for name in wanted]
         return jax.tree.unflatten(jax.tree.structure(target), leaves), record["progress"]
 
@@ -202,7 +201,7 @@ class RunCheckpoints:
           ``(state, progress)``, or None where there is no checkpoint at all.
 
         Raises:
-          UserError: if all are damaged, or the newest intact one is of another version or layout.
+          UserError: if all are damaged, or the newest intact one is of another version or archive.
         """
         self.wait()
         damaged: dict[int, str] = {}
@@ -231,7 +230,7 @@ class RunCheckpoints:
             path.rename(aside)
 
     def _tidy(self) -> None:
-        """Delete what a killed run had no time to, and set aside what is damaged beside."""
+        """Delete old checkpoints that a killed run left, and set damaged ones aside."""
         if self._read_only:
             return
         for step in checkpoint_steps(self.folder):
@@ -247,21 +246,21 @@ class RunCheckpoints:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Finish the writes; an error in the block is worth more than theirs."""
+        """Finish the writes; an error in the block takes precedence over theirs."""
         with contextlib.suppress(*([UserError] if kind else [])):
             self.close()
 
     def close(self) -> None:
-        """Finish what is being written and release the manager.
+        """Finish pending writes and release the manager.
 
         Raises:
-          UserError: if something could not be written.
+          UserError: if a checkpoint could not be written.
         """
         try:
             self.wait()
         finally:
             if "_manager" in self.__dict__:
-                with contextlib.suppress(Exception):  # what failed has been told by wait()
+                with contextlib.suppress(Exception):  # wait() has reported it
                     self._manager.close()
             shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
             self._quiet.close()

@@ -77,7 +77,7 @@ def read_shipped(folder: pathlib.Path) -> Row:
     """The row of a folder of parameters with its card.
 
     Args:
-      folder: with ``metadata.json``; see :func:`tvae.runs.params.save_params`.
+      folder: with ``metadata.json``; see :func:`tvae.runs.parameters.save_params`.
 
     Raises:
       UserError: if the card cannot be read, or is a link.

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from tvae.domains.operations import affine_walk, bands
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 
-N, LEVEL = ternary.count(), bands.valuations()
+N, LEVEL = padic.count(), bands.valuations()
 BLOCK, ROOTS = 243, 81
 
 
@@ -40,7 +40,7 @@ def test_roots_are_the_operations_of_highest_valuation():
 def test_pair_valuations_of_a_block_are_static(seed):
     pairs = affine_walk.block_pairs(block=BLOCK, anchors=27)
     for block in batches(seed)[::20, :BLOCK]:
-        by_hand = ternary.pair_valuation(block[:27, None], block[None, :])
+        by_hand = padic.pair_valuation(block[:27, None], block[None, :])
         np.testing.assert_array_equal(pairs.valuation, by_hand)
 
 

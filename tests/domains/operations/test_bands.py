@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tvae.domains.operations import bands
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 from tvae.geometry.padic import N_DIGITS
 
-N = ternary.count()
+N = padic.count()
 LEVEL, LEADING = bands.valuations(), bands.leading_digits()
 RECIPE = {"outer": 3.56, "inner": 0.05, "gap": 0.7}
 
@@ -22,7 +22,7 @@ def test_valuations_and_leading_digits_by_brute_force():
         nonzero = [(k, digit) for k, digit in enumerate(digits) if digit]
         level, leading = nonzero[0] if nonzero else (N_DIGITS, 0)
         assert (LEVEL[index], LEADING[index]) == (level, leading)
-    np.testing.assert_array_equal(np.bincount(LEVEL), ternary.level_counts())
+    np.testing.assert_array_equal(np.bincount(LEVEL), padic.level_counts())
 
 
 def test_bands_touch_and_their_widths_go_as_the_free_digits():
@@ -91,7 +91,7 @@ def test_chord_intervals():
 
 @pytest.mark.parametrize("bound", [1, 2])
 def test_most_pairs_are_few_levels_apart(bound):
-    counts = np.array(ternary.level_counts())
+    counts = np.array(padic.level_counts())
     gap = np.abs(np.subtract.outer(np.arange(10), np.arange(10)))
     share = np.outer(counts, counts)[gap <= bound].sum() / N**2
     assert share > {1: 0.83, 2: 0.94}[bound]

@@ -1,4 +1,4 @@
-"""Coverage measures against decoders whose coverage is known."""
+"""Coverage measures against decoders of given coverage."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tvae.domains.operations import coverage
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 
 N_DIGITS = 4
 N_OPERATIONS = 81
@@ -16,7 +16,7 @@ SIZES = {"latent_dim": 4, "n_digits": N_DIGITS}
 
 def constant_decoder(z):
     """Always the operation 7, with certainty."""
-    digit = ternary.digits(jnp.int32(7), n_digits=N_DIGITS)
+    digit = padic.digits(jnp.int32(7), n_digits=N_DIGITS)
     return jnp.broadcast_to(100.0 * jax.nn.one_hot(digit, 3), (z.shape[0], N_DIGITS, 3))
 
 

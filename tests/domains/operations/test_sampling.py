@@ -1,4 +1,4 @@
-"""Stratified batches: counts of the original, and uniformity within each level."""
+"""Stratified batches: counts of the reference system, and uniformity within each level."""
 
 import jax
 import jax.numpy as jnp
@@ -7,7 +7,8 @@ import pytest
 
 from tests.support.production_cases import all_cases
 from tvae.domains.operations.sampling import StratifiedCounts, stratified_counts, stratified_indices
-from tvae.geometry import padic as ternary
+from tvae.domains.operations.tree import TREE
+from tvae.geometry.tree import PadicTree
 
 COUNTS = stratified_counts(512, 0.25)
 
@@ -38,7 +39,7 @@ def test_every_batch_has_its_counts():
     levels = np.repeat(np.arange(10), COUNTS.levels)
     stratified = batches[:, : levels.size]
     expected = np.broadcast_to(levels, stratified.shape)
-    np.testing.assert_array_equal(ternary.valuation(stratified), expected)
+    np.testing.assert_array_equal(TREE.level(stratified), expected)
 
 
 def test_uniform_within_a_level():
@@ -46,9 +47,7 @@ def test_uniform_within_a_level():
     counts = StratifiedCounts((0, 0, 0, 0, 0, 54_000, 0, 0, 0, 0), 100_000)
     draws = np.asarray(stratified_indices(jax.random.key(1), counts))
     members, hits = np.unique(draws[:54_000], return_counts=True)
-    np.testing.assert_array_equal(
-        members, np.flatnonzero(ternary.valuation(jnp.arange(19683)) == 5)
-    )
+    np.testing.assert_array_equal(members, np.flatnonzero(TREE.level(jnp.arange(19683)) == 5))
     chi2 = ((hits - 1000) ** 2 / 1000).sum()
     assert chi2 < 53 + 5 * np.sqrt(2 * 53)
     pad = draws[54_000:]
@@ -57,21 +56,22 @@ def test_uniform_within_a_level():
 
 
 def test_every_operation_can_be_drawn():
-    counts = StratifiedCounts(tuple(20 * n for n in ternary.level_counts()), 0)
+    counts = StratifiedCounts(tuple(20 * n for n in TREE.level_counts), 0)
     draws = np.unique(stratified_indices(jax.random.key(2), counts))
     # A member is missed with probability e^-20.
     np.testing.assert_array_equal(draws, np.arange(19683))
 
 
 def test_other_trees():
-    counts = stratified_counts(64, 0.5, n_digits=6, p=2)
-    index = stratified_indices(jax.random.key(0), counts, n_digits=6, p=2)
+    tree = PadicTree(2, 6)
+    counts = stratified_counts(64, 0.5, tree=tree)
+    index = stratified_indices(jax.random.key(0), counts, tree=tree)
     levels = np.repeat(np.arange(7), counts.levels)
-    valuation = ternary.valuation(index[: levels.size], n_digits=6, p=2)
+    valuation = tree.level(index[: levels.size])
     np.testing.assert_array_equal(valuation, levels)
 
 
-@pytest.mark.parametrize(("batch_size", "ratio", "n_digits"), [(8, 0.25, 9), (512, 0.25, 3)])
-def test_impossible_counts_are_refused(batch_size, ratio, n_digits):
-    with pytest.raises(ValueError, match=r"levels need|n_digits"):
-        stratified_counts(batch_size, ratio, n_digits=n_digits)
+@pytest.mark.parametrize(("batch_size", "ratio", "depth"), [(8, 0.25, 9), (512, 0.25, 3)])
+def test_impossible_counts_are_refused(batch_size, ratio, depth):
+    with pytest.raises(ValueError, match=r"levels need|depth of 4"):
+        stratified_counts(batch_size, ratio, tree=PadicTree(3, depth))

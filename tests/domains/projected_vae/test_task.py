@@ -19,7 +19,7 @@ from tvae.domains.projected_vae.terms import make_objective
 from tvae.engine.task import weighted_sum
 from tvae.errors import UserError
 from tvae.geometry import padic as ternary
-from tvae.runs import params as parameters
+from tvae.runs import parameters
 
 
 def small(**changes):

@@ -1,1 +1,1 @@
-"""What the ternary models share: the operations, their digits, sampling, coverage."""
+"""Shared by the ternary models: operations, digits, the 3-adic tree, sampling, coverage."""

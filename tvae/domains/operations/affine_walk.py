@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tvae.geometry import padic as ternary
-from tvae.geometry.padic import N_DIGITS
+from tvae.domains.operations.tree import TREE
 
 
 def affine_walk(key: jax.Array) -> jax.Array:
@@ -28,17 +27,17 @@ def affine_walk(key: jax.Array) -> jax.Array:
     >>> sorted(walk[:9].tolist()) != list(range(9)), sorted((walk[:9] % 9).tolist())
     (True, [0, 1, 2, 3, 4, 5, 6, 7, 8])
     """
-    n = ternary.count()
+    n = TREE.n_leaves
     third_key, residue_key, start_key = jax.random.split(key, 3)
     # A unit is a number that 3 does not divide; products stay below 3^18, inside an int32.
-    third = jax.random.randint(third_key, (), 0, n // 3, jnp.int32)
-    unit = 3 * third + jax.random.randint(residue_key, (), 1, 3, jnp.int32)
+    third = jax.random.randint(third_key, (), 0, n // TREE.p, jnp.int32)
+    unit = TREE.p * third + jax.random.randint(residue_key, (), 1, TREE.p, jnp.int32)
     start = jax.random.randint(start_key, (), 0, n, jnp.int32)
     return (unit * jnp.arange(n, dtype=jnp.int32) + start) % n
 
 
 def walk_batches(key: jax.Array, *, block: int, roots: int) -> jax.Array:
-    """One epoch: the walk cut into blocks, each followed by the operations nearest to the root.
+    """One epoch: the walk cut into blocks, each followed by the operations of highest valuation.
 
     Args:
       key: of the walk.
@@ -52,7 +51,7 @@ def walk_batches(key: jax.Array, *, block: int, roots: int) -> jax.Array:
     >>> walk_batches(jax.random.key(0), block=243, roots=81).shape
     (81, 324)
     """
-    n = ternary.count()
+    n = TREE.n_leaves
     blocks = affine_walk(key).reshape(n // block, block)
     root = jnp.arange(roots, dtype=jnp.int32) * (n // roots)
     return jnp.concatenate([blocks, jnp.broadcast_to(root, (n // block, roots))], axis=1)
@@ -66,10 +65,10 @@ def expected_level_rows(*, block: int, roots: int) -> np.ndarray:
     >>> expected_level_rows(block=243, roots=81).round(2).tolist()
     [162.0, 54.0, 18.0, 6.0, 2.0, 54.67, 18.22, 6.07, 2.02, 1.01]
     """
-    counts = np.array(ternary.level_counts())
-    level = np.arange(N_DIGITS + 1)
-    held = ternary.count() // 3**level <= roots
-    return counts * (block / ternary.count() + held)
+    counts = np.array(TREE.level_counts)
+    level = np.arange(TREE.n_levels)
+    held = TREE.n_leaves // TREE.p**level <= roots
+    return counts * (block / TREE.n_leaves + held)
 
 
 def level_weights(*, block: int, roots: int, even_share: jax.Array | float) -> jax.Array:
@@ -79,7 +78,7 @@ def level_weights(*, block: int, roots: int, even_share: jax.Array | float) -> j
       block: as in :func:`walk_batches`.
       roots: likewise.
       even_share: share of the weight that is spread evenly over the ten levels, may be traced; the
-        rest goes to all operations alike, whatever a batch holds more often.
+        rest goes to all operations alike, however often a batch holds them.
 
     Returns:
       float32 ``(10,)``.
@@ -88,7 +87,7 @@ def level_weights(*, block: int, roots: int, even_share: jax.Array | float) -> j
     >>> round(float(weight @ expected_level_rows(block=243, roots=81)), 6)
     1.0
     """
-    share = (np.array(ternary.level_counts()) / ternary.count()).astype(np.float32)
+    share = (np.array(TREE.level_counts) / TREE.n_leaves).astype(np.float32)
     level = (1.0 - even_share) * share + even_share / share.size
     return jnp.asarray(level / expected_level_rows(block=block, roots=roots), jnp.float32)
 
@@ -123,10 +122,10 @@ def block_pairs(*, block: int, anchors: int) -> BlockPairs:
     ([9, 0, 0, 1, 0, 0, 1, 0, 0], 1.0)
     """
     difference = np.arange(anchors)[:, None] - np.arange(block)[None, :]
-    powers = 3 ** np.arange(1, N_DIGITS + 1)
+    powers = 3 ** np.arange(1, TREE.n_levels)
     valuation = (difference[..., None] % powers == 0).sum(-1, dtype=np.int32)
     other = difference != 0
-    rows = np.bincount(valuation[other], minlength=N_DIGITS + 1)
+    rows = np.bincount(valuation[other], minlength=TREE.n_levels)
     by_valuation = other / (np.maximum(rows, 1)[valuation] * np.count_nonzero(rows))
     uniform = other / other.sum()
     return BlockPairs(valuation, by_valuation.astype(np.float32), uniform.astype(np.float32))

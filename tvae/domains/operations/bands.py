@@ -1,22 +1,20 @@
-r"""Where the 3-adic tree puts an operation: intervals of radius and of pair distance.
+r"""Intervals of radius and of pair distance that follow from the tree.
 
-Float32 tables ``(..., 2)`` of ``(low, high)``, each a statement of 3-adic arithmetic about one
-length: the hyperbolic radius of an operation from its valuation and first non-zero digit, the
-hyperbolic distance of a pair from :math:`v(i - j)`, the Euclidean distance of a pair from
-:math:`|v_i - v_j|`. The interval losses pull lengths into them. Every length may be a traced
-scalar; the arithmetic of the operations is static.
+Float32 tables ``(..., 2)`` of ``(low, high)``, one for each kind of length: the hyperbolic
+radius of an operation by its valuation and first non-zero digit, the hyperbolic distance of a pair
+by its pair level :math:`v(i - j)`, the Euclidean distance of a pair by its level gap
+:math:`|v_i - v_j|`. :func:`tvae.losses.distances.weighted_interval` pulls lengths into them.
+Every length may be a traced scalar; the tree is static.
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tvae.geometry import padic
-from tvae.geometry.padic import N_DIGITS
+from tvae.domains.operations.tree import TREE
+from tvae.geometry.tree import Tree
 
 Length = jax.Array | float
-
-_N_LEVELS = N_DIGITS + 1
 
 
 def valuations() -> np.ndarray:
@@ -26,7 +24,7 @@ def valuations() -> np.ndarray:
     [9, 0, 1, 2]
     """
     with jax.ensure_compile_time_eval():
-        return np.asarray(padic.valuation(jnp.arange(padic.count())))
+        return np.asarray(TREE.level(np.arange(TREE.n_leaves)))
 
 
 def leading_digits() -> np.ndarray:
@@ -35,26 +33,28 @@ def leading_digits() -> np.ndarray:
     >>> leading_digits()[[0, 1, 2, 6, 9]].tolist()
     [0, 1, 2, 2, 1]
     """
-    return np.arange(padic.count()) // 3 ** np.minimum(valuations(), N_DIGITS - 1) % 3
+    return np.arange(TREE.n_leaves) // TREE.p ** np.minimum(valuations(), TREE.depth - 1) % TREE.p
 
 
-def level_bands(*, outer: Length, inner: Length) -> jax.Array:
+def level_bands(*, outer: Length, inner: Length, tree: Tree = TREE) -> jax.Array:
     """Touching bands of hyperbolic radius, one a level.
 
-    Level v < 9 gets a width in proportion to 9 - v: its 2 * 3^(8-v) operations need a room that
-    grows with the logarithm of their number. Level 9, index 0 alone, gets ``[0, inner]``.
+    A level above the deepest, l < L, gets a width in proportion to L - l: the length that its items
+    need grows with the logarithm of their number. The deepest gets ``[0, inner]``.
 
     Args:
       outer: upper end of level 0, hyperbolic length.
-      inner: upper end of level 9.
+      inner: upper end of the deepest level.
+      tree: of the levels.
 
     Returns:
-      ``(10, 2)``; bands do not overlap, so radii inside them have the ceiling of hierarchy.
+      ``(n_levels, 2)``; bands do not overlap, so radii inside them have the ceiling of hierarchy.
 
-    >>> level_bands(outer=4.55, inner=0.05)[np.array([0, 1, 8, 9])].round(2).tolist()
-    [[3.65..., 4.55...], [2.84..., 3.65...], [0.05..., 0.15...], [0.0, 0.05...]]
+    >>> np.asarray(level_bands(outer=4.55, inner=0.05), float)[[0, 1, 8, 9]].round(2).tolist()
+    [[3.65, 4.55], [2.85, 3.65], [0.05, 0.15], [0.0, 0.05]]
     """
-    share = (N_DIGITS - np.arange(N_DIGITS)) / (N_DIGITS * (N_DIGITS + 1) / 2)
+    depth = tree.depth
+    share = (depth - np.arange(depth)) / (depth * (depth + 1) / 2)
     reached = np.concatenate([[0.0], np.cumsum(share)]).astype(np.float32)
     high = outer - (outer - inner) * reached
     return jnp.stack([jnp.append(high[1:], 0.0), high], axis=1)
@@ -69,12 +69,12 @@ def radius_intervals(
     gap: Length,
     margin: Length,
 ) -> jax.Array:
-    r"""Interval of hyperbolic radius of operations: one Cantor step inside their level's band.
+    r"""Interval of hyperbolic radius of operations: half of their level's band.
 
     With u in [-1, 1] along the band, operations whose first non-zero digit is 1 own
     ``[-1 + margin, -gap]`` and those with 2 own ``[gap, 1 - margin]``. The two halves of a level
-    are as large as each other, so its variance is at least :math:`(gap\, w_v / 2)^2` for a band of
-    width :math:`w_v`: see :func:`richness_floor`.
+    have equal size, so its variance is at least :math:`(gap\, w_v / 2)^2` for a band of width
+    :math:`w_v`: see :func:`richness_floor`.
 
     Args:
       level: valuation of each operation, int ``(n,)``.
@@ -90,8 +90,8 @@ def radius_intervals(
 
     >>> level, leading = np.array([9, 0, 0]), np.array([0, 1, 2])
     >>> table = radius_intervals(level, leading, outer=4.55, inner=0.05, gap=0.5, margin=0.0)
-    >>> table.round(3).tolist()
-    [[0.0, 0.05...], [3.65..., 3.875], [4.32..., 4.55...]]
+    >>> np.asarray(table, float).round(3).tolist()
+    [[0.0, 0.05], [3.65, 3.875], [4.325, 4.55]]
     """
     low_end, high_end = level_bands(outer=outer, inner=inner)[level].T
     middle, half = (low_end + high_end) / 2, (high_end - low_end) / 2
@@ -115,50 +115,55 @@ def richness_floor(*, outer: float, inner: float, gap: float) -> float:
     0.0433
     """
     width = jnp.diff(level_bands(outer=outer, inner=inner)[:-1], axis=1)
-    return float(((gap * width / 2) ** 2).sum() / _N_LEVELS)
+    return float(((gap * width / 2) ** 2).sum() / TREE.n_levels)
 
 
-def tree_intervals(*, outer: Length, ratio: Length, margin: Length, depth: int) -> jax.Array:
-    """Interval of hyperbolic distance of a pair, by its valuation v(i - j).
+def tree_intervals(
+    *, outer: Length, ratio: Length, margin: Length, depth: int, tree: Tree = TREE
+) -> jax.Array:
+    """Interval of hyperbolic distance of a pair, by its pair level.
 
-    Pairs that differ in the first digit lie further apart than ``outer``; each further digit that
-    they share contracts the edge by ``ratio``.
+    Pairs whose common ancestor is the root lie further apart than ``outer``; each further level
+    that they share contracts the edge by ``ratio``.
 
     Args:
-      outer: lower edge of v = 0, hyperbolic length.
+      outer: lower edge of pair level 0, hyperbolic length.
       ratio: of consecutive edges, in (0, 1).
       margin: length that stays empty on both sides of an edge.
-      depth: from this valuation on only the upper edge binds: batches hold next to no deeper
-        pairs, and they are 3^-depth of all.
+      depth: from this pair level on only the upper edge binds: batches hold hardly any deeper
+        pairs, and few of all pairs are.
+      tree: of the levels.
 
     Returns:
-      float32 ``(10, 2)``; the upper end of v = 0 is infinite.
+      float32 ``(n_levels, 2)``; the upper end of pair level 0 is infinite.
 
     >>> tree_intervals(outer=4.0, ratio=0.5, margin=0.0, depth=2)[:4].tolist()
     [[4.0, inf], [2.0, 4.0], [0.0, 2.0], [0.0, 1.0]]
     """
-    level = np.arange(_N_LEVELS)
-    edge = outer * jnp.asarray(ratio) ** level
+    level = np.arange(tree.n_levels)
+    edge = outer * jnp.asarray(ratio, jnp.float32) ** level
     low = jnp.where(level >= depth, 0.0, edge + margin)
     high = jnp.concatenate([jnp.full(1, jnp.inf), edge[:-1]]) - margin
     return jnp.stack([low, high], axis=1)
 
 
-def chord_intervals(*, same: Length, far: Length, margin: Length) -> jax.Array:
-    """Interval of Euclidean distance in the ball of a pair, by its level gap |v_i - v_j|.
+def chord_intervals(*, same: Length, far: Length, margin: Length, tree: Tree = TREE) -> jax.Array:
+    """Interval of Euclidean distance in the ball of a pair, by its level gap.
 
     Args:
       same: pairs of one level lie nearer than this, of different levels further apart.
       far: pairs of neighbouring levels lie nearer than this, of others further apart.
       margin: length that stays empty on both sides of an edge.
+      tree: of the levels.
 
     Returns:
-      float32 ``(10, 2)``; two edges only, since 98 % of all pairs are at most two levels apart.
+      float32 ``(n_levels, 2)``; two edges only, since 98 % of all pairs of operations are at most
+      two levels apart.
 
     >>> chord_intervals(same=1.0, far=1.5, margin=0.25)[:4].tolist()
     [[0.0, 0.75], [1.25, 1.25], [1.75, inf], [1.75, inf]]
     """
-    gap = np.arange(_N_LEVELS)
+    gap = np.arange(tree.n_levels)
     low = jnp.where(gap == 0, 0.0, jnp.where(gap == 1, same, far) + margin)
     high = jnp.where(gap > 1, jnp.inf, jnp.where(gap == 0, same, far) - margin)
     return jnp.stack([low, high], axis=1)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tvae.geometry import padic as ternary
+from tvae.domains.operations.tree import TREE
+from tvae.geometry.tree import PadicTree
 
 HIGH_LEVEL = 4
 """Levels from this valuation on hold 1.2 % of the operations and share the high budget."""
@@ -30,33 +31,31 @@ class StratifiedCounts(NamedTuple):
 
 
 def stratified_counts(
-    batch_size: int, high_ratio: float, *, n_digits: int = ternary.N_DIGITS, p: int = 3
+    batch_size: int, high_ratio: float, *, tree: PadicTree = TREE
 ) -> StratifiedCounts:
-    """Share a batch out over the levels, as the original does.
+    """Divide a batch over the levels, as the reference system does.
 
     ``int(batch_size * high_ratio)`` rows go in equal parts to the levels of valuation 4 and more,
     the rest to the levels below in proportion to their size; every level gets at least one row.
-    What rounding down leaves over is drawn uniformly.
+    Rows left over by rounding down are drawn uniformly.
 
     Args:
       batch_size: rows of the batch.
       high_ratio: share of the batch for the deep levels (v5.12: 0.25, v5.11: 0.20).
-      n_digits: digits of an operation, at least 4.
-      p: base.
+      tree: of the operations, of depth 4 or more.
 
     Returns:
       The counts; they add up to ``batch_size``.
 
     Raises:
-      ValueError: if the levels' least counts do not fit the batch (the original draws too many
-        rows then and throws a random part away, which leaves no fixed count).
+      ValueError: if the tree is too flat, or the levels' least counts do not fit the batch.
 
     >>> stratified_counts(512, 0.25)
     StratifiedCounts(levels=(259, 86, 28, 9, 21, 21, 21, 21, 21, 21), uniform=4)
     """
-    sizes = ternary.level_counts(n_digits=n_digits, p=p)
-    if len(sizes) <= HIGH_LEVEL:
-        raise ValueError(f"expected n_digits >= {HIGH_LEVEL}, got {n_digits}")
+    sizes = tree.level_counts
+    if tree.depth < HIGH_LEVEL:
+        raise ValueError(f"expected a depth of {HIGH_LEVEL} or more, got {tree}")
     low = sizes[:HIGH_LEVEL]
     high_budget = int(batch_size * high_ratio)
     low_budget = batch_size - high_budget
@@ -73,19 +72,18 @@ def stratified_counts(
 
 
 def stratified_indices(
-    key: jax.Array, counts: StratifiedCounts, *, n_digits: int = ternary.N_DIGITS, p: int = 3
+    key: jax.Array, counts: StratifiedCounts, *, tree: PadicTree = TREE
 ) -> jax.Array:
     r"""Draw the operations of one batch, uniformly within each level.
 
-    An operation of valuation v < n_digits is :math:`p^v` times a number that p does not divide;
+    An operation of valuation v < depth is :math:`p^v` times a number that p does not divide;
     the r-th such number is ``p * (r // (p - 1)) + r % (p - 1) + 1``. So a uniform r gives a uniform
     operation of the level without a table of members.
 
     Args:
       key: typed PRNG key.
       counts: from :func:`stratified_counts` (static).
-      n_digits: digits of an operation.
-      p: base.
+      tree: of the operations.
 
     Returns:
       int32 ``(counts.batch_size,)``: the levels in ascending order, then the uniform rows.
@@ -94,11 +92,10 @@ def stratified_indices(
     >>> stratified_indices(jax.random.key(0), counts).shape
     (512,)
     """
-    sizes = ternary.level_counts(n_digits=n_digits, p=p)
-    # Level n_digits is index 0 alone, and zero times its only draw.
-    scales = (*(p**level for level in range(n_digits)), 0)
-    n_uniform = counts.uniform
-    size = np.repeat((*sizes, ternary.count(n_digits=n_digits, p=p)), (*counts.levels, n_uniform))
+    p, n_uniform = tree.p, counts.uniform
+    # The deepest level is index 0 alone, and zero times its only draw.
+    scales = (*(p**level for level in range(tree.depth)), 0)
+    size = np.repeat((*tree.level_counts, tree.n_leaves), (*counts.levels, n_uniform))
     scale = np.repeat((*scales, 0), (*counts.levels, n_uniform))
     draw = jax.random.randint(key, size.shape, 0, jnp.asarray(size, jnp.int32), jnp.int32)
     unit = p * (draw // (p - 1)) + draw % (p - 1) + 1

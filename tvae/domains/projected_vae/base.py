@@ -17,7 +17,7 @@ from tvae.geometry import padic as ternary
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
 from tvae.models.projections import HyperbolicProjection
-from tvae.runs import params as parameters
+from tvae.runs import parameters
 
 NEEDED = ("encoder_a", "encoder_b", "decoder_a")
 """Parts that a base must have; others are taken where both sides have them."""
@@ -82,7 +82,7 @@ def load_base(folder: str, model: ProjectedVAE) -> Base:
     Linear layers of a plain network fit the improved one, whose layer norms then stay fresh.
 
     Args:
-      folder: as :func:`tvae.runs.params.save_params` wrote it; "" for no base.
+      folder: as :func:`tvae.runs.parameters.save_params` wrote it; "" for no base.
       model: the module that is to take them.
 
     Returns:

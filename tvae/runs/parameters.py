@@ -1,4 +1,4 @@
-"""Parameters alone, with what is known about them: what ships, and what is converted."""
+"""Folders of parameters with their metadata, as models ship and conversions are stored."""
 
 import pathlib
 from typing import Any
@@ -9,11 +9,10 @@ from tvae.errors import UserError
 from tvae.runs import archive, files
 
 _MARKER = "commit_success.txt"
-PARAMS_FOLDER, METADATA_FILE = files.PARAMS_FOLDER, files.METADATA_FILE
 
 
 def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> None:
-    """Write parameters and what is known about them, as ``checkpoints/`` ships them.
+    """Write parameters and their metadata, as ``checkpoints/`` ships them.
 
     Args:
       folder: must not exist, or be empty; gets ``params/`` (Orbax) and ``metadata.json``.
@@ -27,10 +26,10 @@ def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> 
     with files.publishing(folder) as draft:
         draft.mkdir()
         with ocp.StandardCheckpointer() as checkpointer:
-            checkpointer.save(draft.absolute() / PARAMS_FOLDER, params)
+            checkpointer.save(draft.absolute() / files.PARAMS_FOLDER, params)
         # Orbax writes the folder's absolute path into its marker: not for others to read.
-        (draft / PARAMS_FOLDER / _MARKER).write_text("Checkpoint commit was successful\n")
-        files.write_json(draft / METADATA_FILE, metadata | {"sha256": archive.digest(params)})
+        (draft / files.PARAMS_FOLDER / _MARKER).write_text("Checkpoint commit was successful\n")
+        files.write_json(draft / files.METADATA_FILE, metadata | {"sha256": archive.digest(params)})
 
 
 def load_params(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
@@ -45,14 +44,14 @@ def load_params(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
     Raises:
       UserError: if it is missing or damaged.
     """
-    for needed in (folder / PARAMS_FOLDER, folder / METADATA_FILE):
+    for needed in (folder / files.PARAMS_FOLDER, folder / files.METADATA_FILE):
         if not needed.exists():
             raise UserError(f"checkpoint {folder}: {needed.name} is missing")
     try:
-        metadata = files.read_json(folder / METADATA_FILE, follow_links=True)
-        params = archive.read_arrays(folder.absolute() / PARAMS_FOLDER)
+        metadata = files.read_json(folder / files.METADATA_FILE, follow_links=True)
+        params = archive.read_arrays(folder.absolute() / files.PARAMS_FOLDER)
         intact = metadata["sha256"] == archive.digest(params)
-    # As in archive.read: damage shows by many types.
+    # As in archive.read: damage raises exceptions of many types.
     except Exception as error:
         raise UserError(
             f"checkpoint {folder} cannot be read: {archive.first_line(error)}"
