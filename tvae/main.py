@@ -42,7 +42,7 @@ def _report(folder: pathlib.Path) -> None:
         # Here, because plotting libraries take a second to import that a mistake need not wait for.
         from tvae.reporting import page
 
-        sys.stdout.write(f"report   {page.write(folder)}\n")
+        sys.stdout.write(f"report   {page.write_report(folder)}\n")
     except Exception as error:  # noqa: BLE001 - whatever it is, the run is complete without it
         reason = " ".join(str(error).split())
         sys.stderr.write(

@@ -30,7 +30,8 @@ def browser():
 def tabs(browser, runs):
     """Task -> a tab with its report drawn, and what the browser complained about."""
     return {
-        task: opened(browser, page.write(runs[task])) for task in ("hyperbolic_vae", "dual_vae")
+        task: opened(browser, page.write_report(runs[task]))
+        for task in ("hyperbolic_vae", "dual_vae")
     }
 
 
@@ -66,7 +67,7 @@ def hover_first_of(tab, level):
 
 def is_true_of(index, digits, valuation, n_digits):
     """Whether an operation has these digits, written as signs, and this valuation."""
-    value = sum("\u22120+".index(sign) * 3**k for k, sign in enumerate(digits))
+    value = sum("-0+".index(sign) * 3**k for k, sign in enumerate(digits))
     divides = [k for k in range(n_digits + 1) if index % 3**k == 0]
     return len(digits) == n_digits and value == index and valuation == max(divides)
 

@@ -1,15 +1,18 @@
-"""What the report measures of an embedding, against the definitions of it."""
+"""The report's measurements of an embedding, against their definitions."""
+
+import base64
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare
+from tvae.geometry import padic, poincare
+from tvae.geometry.tree import PadicTree, TableTree
 from tvae.loading import load
 from tvae.reporting import embedding
-from tvae.reporting.figures import disk, encoding, radii, reconstruction, violins
+from tvae.reporting.figures import disk, encoding, levels
 
 
 @pytest.fixture(scope="module")
@@ -18,44 +21,59 @@ def model(runs):
 
 
 @pytest.fixture(scope="module")
-def measured(model):
-    return embedding.measure(model, "a")
+def shown(model):
+    return embedding.choose_items(model.views.items)
 
 
-def test_pairs_have_the_valuations_that_they_are_labelled_with():
-    i, j = embedding.sample_pairs(9, per_valuation=50)
-    valuation = ternary.pair_valuation(jnp.asarray(i), jnp.asarray(j))
-    np.testing.assert_array_equal(valuation, np.repeat(np.arange(9), 50))
-    assert j.min() >= 0
-    assert j.max() < 3**9
+@pytest.fixture(scope="module")
+def measured(model, shown):
+    return embedding.measure(model, "a", shown)
 
 
-def test_an_embedding_is_that_of_the_model(model, measured):
+@pytest.mark.parametrize("tree", [PadicTree(3, 6), PadicTree(2, 8)])
+def test_pairs_have_the_levels_that_they_are_labelled_with(tree):
+    pairs = embedding.sample_pairs(tree, np.arange(tree.n_leaves), per_level=50)
+    np.testing.assert_array_equal(pairs.level, tree.pair_level(pairs.i, pairs.j))
+    np.testing.assert_array_equal(pairs.level, np.repeat(np.arange(tree.depth), 50))
+    assert (pairs.i != pairs.j).all()
+
+
+def test_pairs_of_any_tree_are_positions_among_the_items_shown():
+    tree = TableTree([-1, 0, 0, 1, 1, 2, 5, 5])
+    index = np.asarray([1, 3, 4, 6, 7])
+    pairs = embedding.sample_pairs(tree, index)
+    np.testing.assert_array_equal(pairs.level, tree.pair_level(index[pairs.i], index[pairs.j]))
+    assert set(pairs.level) == {0, 1, 3 - 1}
+    assert (np.diff(pairs.level) >= 0).all()
+
+
+def test_an_embedding_is_that_of_the_model(model, shown, measured):
+    assert shown.level[[0, 1, 81, 19_682]].tolist() == [9, 0, 4, 0]
     index = jnp.asarray([0, 1, 81, 19_682])
     z, c = model.embed(index), model.curvature()
     radius = poincare.hyperbolic_radius(z, c=c)
     np.testing.assert_allclose(measured.radius[np.asarray(index)], radius, rtol=1e-5)
-    assert measured.valuation[np.asarray(index)].tolist() == [9, 0, 4, 0]
     digit = jnp.argmax(model.decode(z), -1)
-    exact = (digit == ternary.digits(index)).all(-1)
+    exact = (digit == padic.digits(index)).all(-1)
     np.testing.assert_array_equal(measured.exact[np.asarray(index)], exact)
 
 
-def test_distances_are_those_of_the_sampled_pairs(model, measured):
-    i, j = (jnp.asarray(end[:20]) for end in embedding.sample_pairs(9))
+def test_distances_are_those_of_the_sampled_pairs(model, shown, measured):
+    i, j = (jnp.asarray(end[:20]) for end in shown.pairs[:2])
     expected = poincare.distance(model.embed(i), model.embed(j), c=model.curvature())
     np.testing.assert_allclose(measured.pair_distance[:20], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_euclidean_latents_have_no_curvature(runs):
-    latents = embedding.measure(load(runs["dual_vae"]), "b")
+    shown, (_, latents) = embedding.measure_all(load(runs["dual_vae"]))
+    assert latents.name == "b"
     assert not latents.in_ball
-    assert latents.levels == 6
+    assert shown.n_levels == 6
     assert latents.exact.shape == (243,)
-    assert "latent" in disk.caption(latents, 0)
+    assert "latent" in disk.caption(shown, latents, 0)
 
 
-def test_planes_hold_what_they_say():
+def test_planes_explain_their_share():
     axes = np.array([[2.0, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0.5]])
     first, second = embedding.principal_planes(np.concatenate([axes, -axes]))
     assert first.explained == pytest.approx(5 / 6.25)
@@ -72,46 +90,63 @@ def test_the_picture_keeps_the_hyperbolic_radius(measured):
 
 
 def test_quantised_numbers_come_back_within_half_a_step():
-    import base64
-
     values = np.random.default_rng(0).normal(size=1000)
-    packed = encoding.quantised(values)
+    packed = encoding.quantise(values)
     words = np.frombuffer(base64.b64decode(packed["bdata"]), "<u2")
     back = packed["low"] + packed["step"] * words
     assert np.abs(back - values).max() <= 0.5001 * packed["step"]
-    assert encoding.quantised(np.full(3, 2.0))["low"] == 2.0
+    assert encoding.quantise(np.full(3, 2.0))["low"] == 2.0
 
 
-def test_the_pages_points_come_by_valuation_then_index(measured):
-    page = disk.to_page(measured)
-    order = np.lexsort((np.arange(19_683), measured.valuation))
-    expected = encoding.quantised(measured.radius[order])
-    assert page["radius"] == expected
+def test_the_pages_points_come_by_level_then_index(shown, measured):
+    items, page = disk.encode_items(shown), disk.encode_disk(shown, measured)
+    order = np.lexsort((np.arange(19_683), shown.level))
+    assert items["index"] == encoding.encode_array(order)
+    assert items["labels"].split("\n")[-1] == "-" * 9
+    assert items["sizes"] == list(padic.level_counts())
+    assert page["radius"] == encoding.quantise(measured.radius[order])
     assert len(page["planes"]) == embedding.PLANES
-    assert len(page["colours"]) == len(page["circles"]) == 10
+    assert len(items["colours"]) == len(page["circles"]) == 10
 
 
 def test_violins_show_the_distribution_of_each_class():
     value = np.concatenate([np.linspace(0, 1, 1001), [5.0]])
-    parts = violins.by_class(value, np.concatenate([np.zeros(1001, int), [1]]))
+    classes, parts = levels.by_class(value, np.concatenate([np.zeros(1001, int), [2]]))
+    assert classes == [0, 2]
     assert parts[0].size == 200
     assert np.quantile(parts[0], 0.25) == pytest.approx(0.25, abs=0.01)
     assert parts[1].tolist() == [5.0]
 
 
-def test_radii_have_a_violin_for_each_valuation(measured):
-    drawn = radii.violins(measured, "title")
+def test_radii_have_a_violin_for_each_valuation(shown, measured):
+    drawn = levels.radii(shown, measured, "title")
     assert drawn.labels == [str(level) for level in range(10)]
     assert drawn.values[9].tolist() == [measured.radius[0]]
+    assert drawn.x_title == "valuation"
 
 
-def test_shares_count_what_decodes(measured):
-    count, right = reconstruction.shares(measured)
-    assert count.tolist() == list(ternary.level_counts())
-    assert right.sum() == measured.exact.sum()
+def test_distances_have_a_violin_for_each_3_adic_distance(shown, measured):
+    drawn = levels.distances(shown, measured, "title")
+    assert drawn.labels[:3] == ["1", "1/3", "1/9"]
+    assert [part.size for part in drawn.values] == [200] * 9
 
 
-def test_measuring_traces_once_for_each_embedding(model):
+def test_shares_count_the_items_that_decode(shown, measured):
+    drawn = levels.reconstruction(shown, measured, "title")
+    assert drawn.count.tolist() == list(padic.level_counts())
+    assert drawn.right.sum() == measured.exact.sum()
+
+
+def test_a_large_set_of_items_is_sampled_evenly(shown):
+    items = dataclasses.replace(shown.items, count=10**6, tree=None)
+    sampled = embedding.choose_items(items)
+    assert sampled.index.size == embedding.MOST_ITEMS
+    assert (np.diff(sampled.index) > 0).all()
+    assert sampled.pairs is None
+    assert sampled.n_levels == 1
+
+
+def test_measuring_traces_once_for_each_embedding(model, shown, measured):
     before = embedding._measure._cache_size()
-    embedding.measure(jax.tree.map(lambda leaf: leaf + 0.1, model), "a")
+    embedding.measure(jax.tree.map(lambda leaf: leaf + 0.1, model), "a", shown)
     assert embedding._measure._cache_size() == before

@@ -1,4 +1,4 @@
-"""Diagnostics over a whole record, panels over its metrics, and its targets."""
+"""Diagnostics of a whole run, panels of its metrics, and its targets."""
 
 import pathlib
 
@@ -9,11 +9,13 @@ from ml_collections import ConfigDict
 from tests.conftest import REPOSITORY, load_config
 from tvae.config import default, leaves
 from tvae.domains import aspects, registry
+from tvae.domains.operations.reporting import CURVES
 from tvae.reporting import comparison, findings
 from tvae.reporting.figures import curves, schedules
 from tvae.runs.run import Run
 
 EPOCHS = 100
+PAIRS = [pair for name in registry.names() for pair in registry.get(name).held_out]
 
 
 def record(series, *, config=None, epochs=EPOCHS, folder="runs/one", final=None):
@@ -33,7 +35,7 @@ def fired(series, **early_stop):
     config = default()
     config.early_stop.update_from_flattened_dict(early_stop)
     run = record(series, config=config)
-    found = findings.diagnose(run, config)
+    found = findings.diagnose(run, config, PAIRS)
     return {finding.rule: finding.epoch for finding in found}, findings.ending(run, config, found)
 
 
@@ -41,7 +43,7 @@ TIME = np.arange(EPOCHS) / EPOCHS
 LEARNED = np.maximum(2.0 - 20 * TIME, 0.01)
 
 
-def test_grokking_is_found_in_a_record():
+def test_grokking_is_found_in_a_run():
     held_out = np.where(TIME < 0.5, 2.5, 0.2)
     rules, ending = fired({"train/cross_entropy_a": LEARNED, "val/cross_entropy_a": held_out})
     assert rules["memorisation"] == 11
@@ -83,7 +85,7 @@ def test_compression_and_early_peak_are_found():
 
 
 def test_what_is_not_measured_says_so():
-    found = findings.diagnose(record({"train/loss": LEARNED}), default())
+    found = findings.diagnose(record({"train/loss": LEARNED}), default(), PAIRS)
     assert all(finding.epoch is None for finding in found)
     assert all(finding.text.startswith("does not apply") for finding in found)
 
@@ -92,8 +94,8 @@ def test_panels_mark_what_fired_and_the_ceiling():
     values = {"eval/hierarchy": -0.8 * np.ones(EPOCHS), "train/loss": 100 * LEARNED}
     run = record(values)
     found = [findings.Finding("plateau", "eval/hierarchy", 80.0, "")]
-    objective, hierarchy = curves.panels(
-        run, found, lambda key: {"eval/hierarchy": -0.832}.get(key)
+    objective, hierarchy = curves.make_panels(
+        run, CURVES, found, lambda key: {"eval/hierarchy": -0.832}.get(key)
     )
     assert objective.log
     assert not objective.events
@@ -101,15 +103,15 @@ def test_panels_mark_what_fired_and_the_ceiling():
     assert hierarchy.levels[0].at == -0.832
     # Values that agree are not blown up to the height of the panel; the ceiling stays in sight.
     assert hierarchy.low is None
-    flat = curves.panels(run, [], lambda _: None)[1]
+    flat = curves.make_panels(run, CURVES, [], lambda _: None)[1]
     assert (flat.low, flat.high) == pytest.approx((-0.808, -0.792))
 
 
 def test_zeros_leave_a_logarithmic_axis_logarithmic():
     run = record({"train/loss": LEARNED, "train/closed": np.where(TIME < 0.5, 10.0, 0.0)})
-    assert curves.panels(run, [], lambda _: None)[1].log is False
+    assert curves.make_panels(run, CURVES, [], lambda _: None)[1].log is False
     run = record({"train/loss": LEARNED, "train/closed": LEARNED * (TIME < 0.5)})
-    assert curves.panels(run, [], lambda _: None)[1].log
+    assert curves.make_panels(run, CURVES, [], lambda _: None)[1].log
 
 
 def test_only_schedules_that_move_get_a_panel():
@@ -118,25 +120,25 @@ def test_only_schedules_that_move_get_a_panel():
         "schedule/beta_a": moves, "schedule/beta_b": still, "dynamics/rho": still,
         "gate/encoder_a": TIME > 0.5,
     })  # fmt: skip
-    (panel,) = schedules.panels(run)
+    (panel,) = schedules.make_panels(run)
     assert panel.title == "Beta"
     assert [line.name for line in panel.lines] == ["schedule/beta_a", "schedule/beta_b"]
     assert schedules.constants(run) == {"dynamics/rho": 0.3}
-    names, epochs, is_open = schedules.gates(run)
-    assert names == ["encoder_a"]
-    assert epochs[is_open[0] > 0][0] == 52
+    gates = schedules.read_gates(run)
+    assert gates.names == ["encoder_a"]
+    assert gates.epochs[gates.is_open[0] > 0][0] == 52
 
 
 def test_runs_are_told_apart_by_the_end_of_their_path():
     one = record({"train/loss": LEARNED, "eval/score": TIME})
     series = {"train/loss": LEARNED, "eval/score": TIME}
     other = record(series, folder="sweep/one", final={"eval/score": 0.5})
-    labelled = comparison.label([one, other])
+    labelled = comparison.label_runs([one, other])
     assert list(labelled) == ["runs/one", "sweep/one"]
-    drawn = comparison.panels(labelled)
+    drawn = comparison.make_panels(labelled)
     assert [panel.title for panel in drawn] == ["train/loss", "eval/score"]
     assert [line.name for line in drawn[0].lines] == ["runs/one", "sweep/one"]
-    assert dict(comparison.table(labelled))["eval/score"] == [None, 0.5]
+    assert dict(comparison.make_rows(labelled))["eval/score"] == [None, 0.5]
 
 
 CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))

@@ -21,5 +21,5 @@ def main(argv: Sequence[str]) -> None:
     if not _WORKDIR.value:
         raise UserError("--workdir: needed, the folder of a run")
     others = [pathlib.Path(folder).absolute() for folder in _COMPARE.value]
-    written = page.write(pathlib.Path(_WORKDIR.value).absolute(), others)
+    written = page.write_report(pathlib.Path(_WORKDIR.value).absolute(), others)
     sys.stdout.write(f"{written}\n")

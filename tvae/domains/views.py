@@ -72,7 +72,11 @@ class Items:
         int32; -1 where the outputs are not an item.
       columns: index ``(n,)`` -> name -> ``(n,)`` or ``(n, k)``: columns of a table.
       labels: index ``(n,)`` -> one short text for each item.
+      label_name: of that text.
       tree: over the items, or None where they have no hierarchy.
+      level_name: of an item's level in the tree.
+      pair_name: of the level of two items' common ancestor, as an axis title.
+      pair_label: that level -> tick label.
     """
 
     name: str
@@ -82,7 +86,11 @@ class Items:
     read: Callable[[Any], jax.Array]
     columns: Callable[[jax.Array], Mapping[str, jax.Array]]
     labels: Callable[[jax.Array], list[str]]
+    label_name: str = "label"
     tree: Tree | None = None
+    level_name: str = "level"
+    pair_name: str = "level of the common ancestor"
+    pair_label: Callable[[int], str] = str
 
     def exact(self, outputs: Any, index: jax.Array) -> jax.Array:
         """Whether a decoder's outputs for ``(...)`` latents are the items ``(...)``; bool."""

@@ -1,4 +1,4 @@
-"""Everything that a report says, before any of it is drawn."""
+"""The contents of a report: a run, measured and compared with its targets, before it is drawn."""
 
 import dataclasses
 import json
@@ -10,10 +10,11 @@ from ml_collections import ConfigDict
 from tvae import config as config_lib
 from tvae.domains import aspects, registry
 from tvae.domains.aspects import Verdict
+from tvae.domains.domain import Domain
 from tvae.loading import load_run
 from tvae.metrics.definitions import Definition
 from tvae.reporting import comparison, embedding, findings
-from tvae.reporting.embedding import Embedding
+from tvae.reporting.embedding import Embedding, Shown
 from tvae.reporting.findings import Finding
 from tvae.runs import workdir
 from tvae.runs.run import Run
@@ -21,64 +22,84 @@ from tvae.runs.run import Run
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-    """A run, measured and judged.
+    """A run with everything that its report shows.
 
     Attributes:
-      run: its record.
+      run: working directory, opened.
       config: its complete configuration.
-      embeddings: what its model makes of all operations.
+      shown: items whose embeddings are shown; None where the domain has no finite set of items.
+      embeddings: of these items.
       findings: of the diagnostics.
-      verdicts: on its targets.
-      ending: why it ended.
-      changes: of its configuration against the task's default.
+      verdicts: its final metrics against the targets.
+      ending: its length and why it ended.
+      changes: of its configuration against the domain's defaults, ``(field, default, value)``.
       compared: this and other runs by label; empty for a report on one.
     """
 
     run: Run
     config: ConfigDict
+    shown: Shown | None
     embeddings: list[Embedding]
     findings: list[Finding]
     verdicts: list[Verdict]
     ending: str
-    changes: list[str]
+    changes: list[tuple[str, str, str]]
     compared: Mapping[str, Run]
 
     @property
-    def titled(self) -> list[tuple[Embedding, str]]:
-        """Each embedding with its title."""
-        if len(self.embeddings) == 1:
-            return [(self.embeddings[0], "All operations")]
-        kind = {True: "Embedding", False: "Latent means"}
-        return [(each, f"{kind[each.in_ball]} {each.name.upper()}") for each in self.embeddings]
+    def domain(self) -> Domain:
+        """The domain of the run."""
+        return registry.get(self.config.task)
 
-    def about(self, key: str) -> Definition | None:
-        """The definition of a metric, or None where the domain has none."""
-        return registry.get(self.config.task).define(key, self.config)
+    def define(self, key: str) -> Definition | None:
+        """The definition of a metric, or None."""
+        return self.domain.define(key, self.config)
 
     def ceiling(self, key: str) -> float | None:
         """The best value that a metric can reach, or None."""
-        about = self.about(key)
-        return None if about is None else about.ceiling
+        known = self.define(key)
+        return None if known is None else known.ceiling
+
+    @property
+    def left_out(self) -> str:
+        """One sentence on the sections that this domain does not have; "" if it has all."""
+        if self.shown is None:
+            return (
+                f"Task {self.config.task} has no finite set of items: the page shows no embedding, "
+                "no radii, no distances and no reconstruction."
+            )
+        if self.shown.items.tree is None:
+            name = self.shown.items.name
+            return f"The {name} have no tree: the page shows no radii and no distances by level."
+        return ""
+
+    def title(self, each: Embedding) -> str:
+        """The heading of an embedding's figures."""
+        if len(self.embeddings) == 1 and self.shown is not None:
+            return f"All {self.shown.items.name}"
+        return f"{'Embedding' if each.in_ball else 'Latent means'} {each.name.upper()}"
 
 
-def read(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> Contents:
-    """Read, measure and judge a run.
+def read_contents(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> Contents:
+    """Read a run, measure its embeddings and apply the diagnostics.
 
     Args:
       folder: working directory of a run with at least one checkpoint.
       others: working directories of runs to compare it with.
 
     Raises:
-      UserError: if a folder holds no run, or the run no checkpoint.
+      UserError: if a folder does not hold a run, or the run does not have a checkpoint.
     """
     run = Run.open(folder)
-    compared = comparison.label([run, *map(Run.open, others)]) if others else {}
+    compared = comparison.label_runs([run, *map(Run.open, others)]) if others else {}
     model = load_run(run)
-    diagnosed = findings.diagnose(run, model.config)
+    shown, embeddings = embedding.measure_all(model)
+    diagnosed = findings.diagnose(run, model.config, registry.get(model.task).held_out)
     return Contents(
         run=run,
         config=model.config,
-        embeddings=[embedding.measure(model, which) for which in embedding.names(model)],
+        shown=shown,
+        embeddings=embeddings,
         findings=diagnosed,
         verdicts=aspects.judge(model.config, run.final),
         ending=findings.ending(run, model.config, diagnosed),
@@ -87,9 +108,15 @@ def read(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> Contents:
     )
 
 
-def _changes(config: ConfigDict) -> list[str]:
-    """Fields that differ from the task's default; targets are no part of a recipe."""
+def _changes(config: ConfigDict) -> list[tuple[str, str, str]]:
+    """Fields that differ from the domain's defaults, without the targets."""
     default = config_lib.default(config.task)
     # A stored configuration has lists where tuples were.
     plain = [ConfigDict(json.loads(each.to_json())) for each in (default, config)]
-    return [line for line in workdir.difference(*plain) if not line.startswith("targets.")]
+    changes = []
+    for line in workdir.difference(*plain):
+        path, _, change = line.partition(": ")
+        before, _, after = change.partition(" -> ")
+        if not path.startswith("targets."):
+            changes.append((path, before, after))
+    return changes

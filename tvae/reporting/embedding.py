@@ -1,4 +1,4 @@
-"""What the report shows of a trained model's geometry, computed once, as NumPy arrays."""
+"""The items of a domain as a trained model embeds them: measured once, as NumPy arrays."""
 
 import dataclasses
 import functools
@@ -8,24 +8,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from tvae.domains.operations import coverage
-from tvae.geometry import padic as ternary
+from tvae.domains.views import BALL, LATENT, Items
 from tvae.geometry import poincare
+from tvae.geometry.tree import Tree
 from tvae.model import Model
 
+MOST_ITEMS = 20_000
+"""Items shown; of a larger set as many, evenly spread."""
 PLANES = 3
-"""Pairs of principal directions that can be looked at."""
+"""Pairs of principal directions to choose from."""
 PAIRS = 400
-"""Pairs drawn for each 3-adic distance."""
+"""Pairs drawn for each level of the tree."""
 
 
 class Plane(NamedTuple):
-    """A plane of two principal directions, in polar coordinates.
+    """Projection of all items to two principal directions, in polar coordinates.
 
     Attributes:
-      angle: of each operation, radians, ``(n,)``.
+      angle: of each item, radians, ``(n,)``.
       length: of its projection, in the tangent space, ``(n,)``.
-      explained: share of the squared length of all operations that lies in the plane.
+      explained: share of the squared length of all items that lies in the plane.
     """
 
     angle: np.ndarray
@@ -33,27 +35,59 @@ class Plane(NamedTuple):
     explained: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Embedding:
-    """One embedding of all operations, in a Poincaré ball or in Euclidean space.
+class Pairs(NamedTuple):
+    """Sampled pairs of items, sorted by level.
 
     Attributes:
-      name: "a" or "b".
-      curvature: magnitude c of the ball; None for Euclidean latents, which have no ball.
-      valuation: of each operation, ``(n,)``.
-      radius: distance of each operation to the origin, ``(n,)``.
+      i: position of one item among those shown, ``(m,)``.
+      j: position of the other, ``(m,)``.
+      level: of their deepest common ancestor, ``(m,)``.
+    """
+
+    i: np.ndarray
+    j: np.ndarray
+    level: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Shown:
+    """The items that a report shows; the same in all embeddings.
+
+    Attributes:
+      items: all of them, as the domain describes them.
+      index: of each item shown, ``(n,)``, increasing.
+      level: of each item in the tree, ``(n,)``; all 0 without a tree.
+      pairs: for the distances; None without a tree.
+    """
+
+    items: Items
+    index: np.ndarray
+    level: np.ndarray
+    pairs: Pairs | None
+
+    @property
+    def n_levels(self) -> int:
+        """Number of levels."""
+        return int(self.level.max()) + 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Embedding:
+    """One embedding of the items, in a Poincaré ball or in Euclidean space.
+
+    Attributes:
+      name: such as "a".
+      curvature: magnitude c of the ball; None for Euclidean latents.
+      radius: distance of each item to the origin, ``(n,)``.
       planes: of principal directions 1 and 2, 3 and 4, and so on.
-      pair_valuation: of sampled pairs, ``(m,)``.
-      pair_distance: their distance, ``(m,)``.
-      exact: whether each operation decodes exactly, ``(n,)``; None where no decoder reads this.
+      pair_distance: of the sampled pairs, ``(m,)``; hyperbolic in a ball, Euclidean elsewhere.
+      exact: whether each item decodes exactly, ``(n,)``; None where no decoder reads this space.
     """
 
     name: str
     curvature: float | None
-    valuation: np.ndarray
     radius: np.ndarray
     planes: list[Plane]
-    pair_valuation: np.ndarray
     pair_distance: np.ndarray
     exact: np.ndarray | None
 
@@ -62,20 +96,15 @@ class Embedding:
         """Whether it lies in a Poincaré ball."""
         return self.curvature is not None
 
-    @property
-    def levels(self) -> int:
-        """Number of valuations."""
-        return int(self.valuation.max()) + 1
-
 
 def principal_planes(tangent: np.ndarray) -> list[Plane]:
     """Principal planes of vectors through the origin, which stays where it is.
 
     Args:
-      tangent: ``(n, d)``, d at least 2, not centred: the ball's origin is the root of the tree.
+      tangent: ``(n, d)``, not centred: the ball's origin is the root of the tree.
 
     Returns:
-      Up to ``PLANES`` planes, the one that holds most first.
+      Up to ``PLANES`` planes, the one that explains most first; none for d = 1.
     """
     power, direction = np.linalg.eigh(tangent.T @ tangent)
     power, direction = power[::-1], direction[:, ::-1]
@@ -90,33 +119,51 @@ def principal_planes(tangent: np.ndarray) -> list[Plane]:
     return planes
 
 
-def sample_pairs(n_digits: int, per_valuation: int = PAIRS) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of operations, as many for each valuation of their difference, the same every time.
+def sample_pairs(tree: Tree, index: np.ndarray, per_level: int = PAIRS) -> Pairs:
+    """Random pairs of different items at each level of a tree, the same every time.
 
     Args:
-      n_digits: digits of an operation.
-      per_valuation: how many pairs.
+      tree: of all items.
+      index: the items to choose from, ``(n,)``.
+      per_level: number of random items; each is paired with one item at every level where it has
+        any.
 
     Returns:
-      ``(i, j)`` int ``(n_digits * per_valuation,)``, by rising valuation of ``i - j``.
+      Positions in ``index`` and levels; ``per_level`` pairs a level where every item has a partner
+      there, as in the tree of p-adic numbers.
     """
     draw = np.random.default_rng(0)
-    n = 3**n_digits
-    valuation = np.repeat(np.arange(n_digits), per_valuation)
-    i = draw.integers(0, n, valuation.size)
-    # A step of 3^v times a number that 3 does not divide, around the ring of n operations.
-    unit = 3 * draw.integers(0, n, valuation.size) + draw.integers(1, 3, valuation.size)
-    return i, (i + 3**valuation * unit) % n
+    pairs = []
+    for i in draw.integers(0, index.size, per_level):
+        others = draw.permutation(index.size)
+        others = others[others != i]
+        levels, first = np.unique(tree.pair_level(index[i], index[others]), return_index=True)
+        pairs.append(np.stack([np.full(levels.size, i), others[first], levels]))
+    i, j, level = np.concatenate(pairs, axis=1)
+    order = np.argsort(level, kind="stable")
+    return Pairs(i[order], j[order], level[order])
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _measure(model: Model, which: str, i: jax.Array, j: jax.Array) -> dict[str, jax.Array]:
+def choose_items(items: Items) -> Shown:
+    """The items to show, with their levels and sampled pairs."""
+    index = np.asarray(items.spread(MOST_ITEMS))
+    if items.tree is None:
+        return Shown(items, index, np.zeros(index.size, int), None)
+    level = np.asarray(items.tree.level(index))
+    return Shown(items, index, level, sample_pairs(items.tree, index))
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _measure(
+    model: Model, items: Items, name: str, index: jax.Array, i: jax.Array, j: jax.Array
+) -> dict[str, jax.Array]:
     """Radii, tangent vectors, distances and exactness of one embedding, in one program."""
-    index = jnp.arange(model.n_items)
-    digit = ternary.digits(index, n_digits=model.input_shape[0])
-    space = "ball" if which in model.embeddings else "latent"
-    if space == "ball":
-        z, c = model.embed(index, which), model.curvature(which)
+    views, params = model.views, model.params
+    x = items.inputs(index)
+    space = BALL if name in views.embed else LATENT
+    if space == BALL:
+        points = views.embed[name](params, x)
+        z, c = points.z, points.c
         found = {
             "radius": poincare.hyperbolic_radius(z, c=c),
             "tangent": poincare.log_map_origin(z, c=c),
@@ -124,42 +171,53 @@ def _measure(model: Model, which: str, i: jax.Array, j: jax.Array) -> dict[str, 
             "c": c,
         }
     else:
-        z = jnp.asarray(getattr(model.encode(index), f"mu_{which}"))
+        z, _ = views.posteriors(params, x)[name]
         found = {
             "radius": jnp.linalg.norm(z, axis=-1),
             "tangent": z - z.mean(0, keepdims=True),
             "distance": jnp.linalg.norm(z[i] - z[j], axis=-1),
         }
-    if which in model.decoders.get(space, ()):
-        found["exact"] = coverage.exact_match(model.decode(z, which, space=space), digit)
+    if name in views.decode.get(space, ()):
+        found["exact"] = items.exact(views.decode[space][name](params, z), index)
     return found
 
 
-def measure(model: Model, which: str) -> Embedding:
-    """Measure one embedding of a model.
+def measure_all(model: Model) -> tuple[Shown | None, list[Embedding]]:
+    """Measure the embeddings of a model: those in a ball, or else its Euclidean latents.
 
     Args:
       model: from :func:`tvae.load`.
-      which: of :func:`names`.
 
     Returns:
-      The embedding; distances are hyperbolic in a ball and Euclidean elsewhere.
+      The items and their embeddings; None and no embedding where the domain has no items.
     """
-    i, j = sample_pairs(model.input_shape[0])
-    found = jax.device_get(_measure(model, which, jnp.asarray(i), jnp.asarray(j)))
-    index = jnp.arange(model.n_items)
+    views = model.views
+    if views.items is None:
+        return None, []
+    shown = choose_items(views.items)
+    names = tuple(views.embed) or tuple(
+        jax.eval_shape(views.posteriors, model.params, views.items.inputs(jnp.zeros(1, int)))
+    )
+    return shown, [measure(model, name, shown) for name in names]
+
+
+def measure(model: Model, name: str, shown: Shown) -> Embedding:
+    """Measure one embedding of a model.
+
+    Args:
+      model: from :func:`tvae.load`, of a domain with items.
+      name: of a ball or, where there is none, of an encoder.
+      shown: from :func:`choose_items`.
+    """
+    nothing = np.zeros(0, int)
+    i, j = (nothing, nothing) if shown.pairs is None else (shown.pairs.i, shown.pairs.j)
+    arrays = map(jnp.asarray, (shown.index, i, j))
+    found = jax.device_get(_measure(model, shown.items, name, *arrays))
     return Embedding(
-        name=which,
+        name=name,
         curvature=float(found["c"]) if "c" in found else None,
-        valuation=np.asarray(ternary.valuation(index, n_digits=model.input_shape[0])),
         radius=found["radius"],
         planes=principal_planes(found["tangent"].astype(float)),
-        pair_valuation=np.repeat(np.arange(model.input_shape[0]), PAIRS),
         pair_distance=found["distance"],
         exact=found.get("exact"),
     )
-
-
-def names(model: Model) -> tuple[str, ...]:
-    """The embeddings worth showing: those in a ball, or else both Euclidean latents."""
-    return model.embeddings or ("a", "b")

@@ -1,12 +1,13 @@
-"""Which diagnostics fired in a run, when, and on what."""
+"""Diagnostics of a run: which rules fired, when and on which metric."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
+from tvae.domains.domain import HeldOut
 from tvae.engine import diagnostics
 from tvae.runs.run import Run, Series
 
@@ -14,13 +15,13 @@ _LEAST_WINDOW = 10  # epochs, of a rule that the configuration has switched off
 
 
 class Finding(NamedTuple):
-    """What one diagnostic says of a run.
+    """The result of one diagnostic.
 
     Attributes:
       rule: its name.
-      metric: what it watches; "" where the run has nothing for it.
-      epoch: epochs completed when it fired; None where it stayed quiet.
-      text: what that means, with the rule's numbers.
+      metric: key of the metric that it reads; "" where the run does not measure it.
+      epoch: epochs completed when it fired; None if it did not.
+      text: when it fires, with the rule's numbers, or why it does not apply.
     """
 
     rule: str
@@ -29,16 +30,8 @@ class Finding(NamedTuple):
     text: str
 
 
-# Training loss, what is held out, and whether that is a share that rises to 1.
-_HELD_OUT = (
-    ("train/cross_entropy_a", "val/cross_entropy_a", False),
-    ("train/cross_entropy_b", "val/cross_entropy_b", False),
-    ("train/reconstruction", "eval/coverage_ball_held_out", True),
-)
-
-
-def _together(first: Series, second: Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Epochs at which both were measured, and their values there."""
+def _align(first: Series, second: Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Epochs at which both were measured, and both values there."""
     epoch, here, there = np.intersect1d(first.epoch, second.epoch, return_indices=True)
     return epoch, first.value[here], second.value[there]
 
@@ -47,24 +40,25 @@ def _first_true(epoch: np.ndarray, holds: np.ndarray) -> float | None:
     return float(epoch[holds][0]) if holds.any() else None
 
 
-def _generalisation(record: Run) -> Iterator[Finding]:
+def _generalisation(run: Run, pairs: Sequence[HeldOut]) -> Iterator[Finding]:
     """Memorisation and grokking, for each loss that is measured on both sides of a split."""
     found = False
-    for train, held_out, is_share in _HELD_OUT:
-        epoch, learned, other = _together(record.series(train), record.series(held_out))
+    for pair in pairs:
+        series = run.series(pair.train), run.series(pair.held_out)
+        epoch, learned, other = _align(*series)
         if epoch.size == 0:
             continue
         found = True
-        unseen = 1.0 - other if is_share else other
+        unseen = 1.0 - other if pair.rises else other
         yield Finding(
             "memorisation",
-            held_out,
+            pair.held_out,
             _first_true(epoch, diagnostics.is_memorising(learned, unseen)),
             "training loss below 0.1, held-out loss more than 0.5 above it",
         )
         yield Finding(
             "grokking",
-            held_out,
+            pair.held_out,
             diagnostics.first_epoch(diagnostics.is_grokking, epoch, learned, unseen),
             "after ten epochs of memorisation the held-out loss falls by 5 %",
         )
@@ -72,32 +66,34 @@ def _generalisation(record: Run) -> Iterator[Finding]:
         yield Finding("grokking", "", None, "does not apply: nothing is held out in this run")
 
 
-def _watched(
+def _apply_rule(
     name: str,
     metric: str,
     rule: Callable[..., bool],
-    record: Run,
+    run: Run,
     text: str,
     *,
     sign: float = 1.0,
 ) -> Finding:
     """A rule on one metric."""
-    series = record.series(metric)
+    series = run.series(metric)
     if series.epoch.size == 0:
         return Finding(name, "", None, f"does not apply: {metric} is not measured during the run")
     epoch = diagnostics.first_epoch(rule, series.epoch, sign * series.value)
     return Finding(name, metric, epoch, text)
 
 
-def diagnose(record: Run, config: ConfigDict) -> list[Finding]:
-    """Every diagnostic, fired or not.
+def diagnose(run: Run, config: ConfigDict, pairs: Sequence[HeldOut]) -> list[Finding]:
+    """Apply every diagnostic to a run.
 
     Args:
-      record: the run.
+      run: the run.
       config: its complete configuration.
+      pairs: training and held-out metrics of its domain.
 
     Returns:
-      Findings; rules of the early stop that are off are judged by windows of a fifth of the run.
+      All findings, fired or not. Rules of the early stop that are switched off take windows of a
+      fifth of the run.
     """
     stop = config.early_stop
     window = max(_LEAST_WINDOW, config.epochs // 5)
@@ -106,44 +102,44 @@ def diagnose(record: Run, config: ConfigDict) -> list[Finding]:
     drop = {"size": stop.drop.size, "patience_epochs": patience}
     better = 1.0 if stop.mode == "max" else -1.0
     return [
-        *_generalisation(record),
-        _watched(
+        *_generalisation(run, pairs),
+        _apply_rule(
             "plateau",
             stop.plateau.metric,
             functools.partial(diagnostics.is_plateau, **plateau),
-            record,
+            run,
             f"moved by less than {plateau['delta']:g} in {plateau['window_epochs']} epochs",
         ),
-        _watched(
+        _apply_rule(
             "drop",
             stop.drop.metric,
             functools.partial(diagnostics.is_drop, **drop),
-            record,
+            run,
             f"more than {drop['size']:g} behind its best for {patience} epochs",
             sign=1.0 if stop.drop.mode == "max" else -1.0,
         ),
-        _watched(
+        _apply_rule(
             "early peak",
             stop.metric,
             diagnostics.is_early_peak,
-            record,
+            run,
             "best in the first fifth of at least 50 epochs, then lost by more than 0.02",
             sign=better,
         ),
-        _watched(
+        _apply_rule(
             "compression",
             "train/weight_norm",
             diagnostics.is_compression,
-            record,
+            run,
             "norm of the weights fell by 2 % within ten epochs",
         ),
     ]
 
 
-def ending(record: Run, config: ConfigDict, findings: list[Finding]) -> str:
-    """How far the run went and why it ended there, to be read after "ran"."""
-    epochs = len(record.rows)
-    if not record.finished:
+def ending(run: Run, config: ConfigDict, findings: list[Finding]) -> str:
+    """Length of the run and why it ended, to be read after "ran"."""
+    epochs = len(run.rows)
+    if not run.finished:
         return f"{epochs} of {config.epochs} epochs so far"
     if epochs >= config.epochs:
         return f"all {epochs} epochs"

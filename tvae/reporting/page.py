@@ -1,45 +1,57 @@
-"""The report: reads a run, measures its embedding once, writes one page and some pictures."""
+"""The report of a run: one page that needs nothing else, and two figures as PNG files."""
 
 import importlib.resources
-import json
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+import jinja2
+from markupsafe import Markup
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 
 from tvae.errors import UserError
-from tvae.reporting import sections, summary
-from tvae.reporting.contents import Contents, read
-from tvae.reporting.figures import (
-    curves,
-    disk,
-    distances,
-    panels,
-    radii,
-    reconstruction,
-    schedules,
-    violins,
-)
-from tvae.reporting.sections import Section
+from tvae.reporting import comparison, embedding
+from tvae.reporting.contents import Contents, read_contents
+from tvae.reporting.figures import curves, disk, levels, panels, schedules
+from tvae.reporting.figures.levels import Shares, Violins
+from tvae.reporting.figures.panels import Panel
+from tvae.reporting.figures.schedules import Gates
 from tvae.runs import files
 
 PAGE, FIGURES = files.REPORT_FILE, files.FIGURES
-_DPI = 120
+_TITLES = {
+    "summary": "Summary",
+    "comparison": "Comparison",
+    "curves": "Curves",
+    "radii": "Radii",
+    "distances": "Distances",
+    "reconstruction": "Reconstruction",
+    "schedules": "Schedules and gates",
+    "diagnostics": "Diagnostics",
+    "config": "Configuration",
+    "environment": "Environment",
+}
+_WORD_ENDS = re.compile(r"(?<=_)(?=[a-z]{3})")  # not before the suffix of an encoder
 
-_RADII = (
-    "In a ball that carries the tree the radius falls with the valuation; a level without any "
-    "spread is a bare shell."
-)
-_DISTANCES = (
-    "400 random pairs for each 3-adic distance. In an embedding of the tree the distance falls "
-    "from left to right, and the violins of neighbours do not overlap."
-)
+
+class Plot(NamedTuple):
+    """A figure of the page.
+
+    Attributes:
+      name: of the element in which page.js draws it.
+      title: heading.
+      figure: its description; None where there is nothing to draw.
+    """
+
+    name: str
+    title: str
+    figure: Panel | Violins | Shares | Gates | None
 
 
-def write(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> pathlib.Path:
+def write_report(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> pathlib.Path:
     """Write the report of a run into its folder.
 
     Args:
@@ -47,106 +59,158 @@ def write(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> pathlib.
       others: working directories of runs to compare it with.
 
     Returns:
-      Path of ``report.html``; figures lie as PNG files in ``figures/`` beside it.
+      Path of ``report.html``; ``figures/`` beside it holds the curves and the embeddings as PNG.
 
     Raises:
-      UserError: if a folder holds no run, the run no checkpoint, or nothing can be written.
+      UserError: if a folder does not hold a run, the run does not have a checkpoint, or the folder
+        cannot be written.
     """
-    contents = read(folder, others)
-    text = render(contents)
+    contents = read_contents(folder, others)
+    drawn = describe_figures(contents)
+    text = render(contents, drawn)
+    pictures = {
+        "curves": panels.draw_grid(
+            [plot.figure for plot in drawn["curves"] if isinstance(plot.figure, Panel)]
+        )
+    }
+    if contents.shown is not None:
+        pictures["disk"] = disk.draw_disks(contents.shown, contents.embeddings)
     try:
-        _save(folder / FIGURES, pictures(contents))
+        _save_pictures(folder / FIGURES, pictures)
         files.write_text(folder / PAGE, text)
     except OSError as error:
         raise UserError(f"workdir {folder}: cannot be written ({error.strerror})") from error
     return folder / PAGE
 
 
-def render(contents: Contents) -> str:
-    """The page, complete in itself: style, figures and plotly.js inside."""
-    run = contents.run
-    parts = _sections(contents)
-    figures = {
-        "plots": {name: plot for part in parts for name, plot in part.plots.items()},
-        "disks": [disk.to_page(each) for each in contents.embeddings],
+def describe_figures(contents: Contents) -> dict[str, list[Plot]]:
+    """The figures of the page by section; a section without an entry is left out.
+
+    Args:
+      contents: of the report.
+
+    Returns:
+      Section, or "gates", -> its figures.
+    """
+    run, groups = contents.run, contents.domain.curves
+    drawn = {
+        "curves": _number(
+            "curves", curves.make_panels(run, groups, contents.findings, contents.ceiling)
+        ),
+        "schedules": _number("schedules", schedules.make_panels(run)),
     }
-    links = "".join(f'<li><a href="#{part.name}">{part.title}</a></li>' for part in parts)
-    body = "".join(_in_page(part) for part in parts)
-    head = summary.header(run, contents.verdicts, contents.ending)
+    if contents.compared:
+        first = [verdict.metric for verdict in contents.verdicts]
+        beside = comparison.make_panels(contents.compared, groups, first)
+        drawn["comparison"] = _number("comparison", beside)
+    if gates := schedules.read_gates(run):
+        drawn["gates"] = [Plot("gates", "Gates", gates)]
+    if shown := contents.shown:
+        titled = [(each, contents.title(each)) for each in contents.embeddings]
+        drawn["reconstruction"] = [
+            Plot(
+                f"reconstruction-{each.name}",
+                title,
+                None if each.exact is None else levels.reconstruction(shown, each, title),
+            )
+            for each, title in titled
+        ]
+        if shown.pairs is not None:
+            drawn["radii"] = _number("radii", [levels.radii(shown, *pair) for pair in titled])
+            drawn["distances"] = _number(
+                "distances", [levels.distances(shown, *pair) for pair in titled]
+            )
+    return drawn
+
+
+def _number(section: str, figures: Iterable[Panel | Violins]) -> list[Plot]:
+    """Figures of a section, named by their positions."""
+    return [Plot(f"{section}-{k}", figure.title, figure) for k, figure in enumerate(figures)]
+
+
+def render(contents: Contents, drawn: Mapping[str, Sequence[Plot]]) -> str:
+    """The page with style, scripts, figures and plotly.js inside.
+
+    Args:
+      contents: of the report.
+      drawn: from :func:`describe_figures`.
+    """
+    optional = {"comparison", "radii", "distances", "reconstruction"} - drawn.keys()
+    plots = {
+        plot.name: plot.figure.to_plotly()
+        for group in drawn.values()
+        for plot in group
+        if plot.figure is not None
+    }
+    shown = contents.shown
+    # A latent space of one dimension has no plane to draw.
+    disks = [each for each in contents.embeddings if shown is not None and each.planes]
+    figures = {
+        "plots": plots,
+        "items": disk.encode_items(shown) if shown is not None and disks else None,
+        "disks": [disk.encode_disk(shown, each) for each in disks if shown is not None],
+    }
+    first = [verdict.metric for verdict in contents.verdicts]
     return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{sections.text(run.config_name)} · tvae report</title>"
-        f'<link rel="icon" href="data:,"><style>{_resource("page.css")}</style></head><body>'
-        f"{head}<nav><ul>{links}</ul></nav><main>{body}</main>"
-        "<footer>Written by <code>python -m tvae report</code>. Drag to zoom, double-click to "
-        "reset, click a legend to hide a line.</footer>"
-        f"<script>{get_plotlyjs()}</script>"
-        f'<script id="figures" type="application/json">{_json(figures)}</script>'
-        f"<script>{_resource('page.js')}</script></body></html>\n"
+        _environment()
+        .get_template("page.html")
+        .render(
+            contents=contents,
+            run=contents.run,
+            drawn=drawn,
+            disks=disks,
+            planes=[
+                f"PC {2 * k + 1}–{2 * k + 2}" for k in range(len(disks[0].planes) if disks else 0)
+            ],
+            pairs_per_level=embedding.PAIRS,
+            compared_metrics=comparison.make_rows(contents.compared, first),
+            constants=schedules.constants(contents.run),
+            sections={name: title for name, title in _TITLES.items() if name not in optional},
+            figures=figures,
+            style=_resource("page.css"),
+            script=_resource("page.js"),
+            plotly=Markup(get_plotlyjs()),  # noqa: S704 - a script of plotly's own package
+        )
     )
 
 
-def pictures(contents: Contents) -> dict[str, Figure]:
-    """The figures of the page as matplotlib draws them, by file name."""
-    run, embeddings = contents.run, contents.embeddings
-    made = {
-        "curves": panels.draw(_curves(contents), columns=3),
-        "disk": disk.draw(embeddings),
-        "radii": violins.draw([radii.violins(*pair) for pair in contents.titled]),
-        "distances": violins.draw([distances.violins(*pair) for pair in contents.titled]),
-    }
-    decoded = [each for each in embeddings if each.exact is not None]
-    if decoded:
-        made["reconstruction"] = reconstruction.draw(decoded)
-    if settings := schedules.panels(run):
-        made["schedules"] = panels.draw(settings, columns=3)
-    if schedules.gates(run)[0]:
-        made["gates"] = schedules.draw_gates(run)
-    return made
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tvae.reporting"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"key": _breakable, "number": format_value}
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
+    return environment
 
 
-def _curves(contents: Contents) -> list[panels.Panel]:
-    return curves.panels(contents.run, contents.findings, contents.ceiling)
+def format_value(value: Any) -> str:
+    """A metric's value in at most five significant digits.
+
+    >>> format_value(0.83205029), format_value([1, 2]), format_value(float("nan"))
+    ('0.83205', '2 values', 'nan')
+    """
+    if value is None:
+        return "–"
+    return f"{len(value)} values" if isinstance(value, list) else f"{value:.5g}"
 
 
-def _sections(contents: Contents) -> list[Section]:
-    run, embeddings, titled = contents.run, contents.embeddings, contents.titled
-    compared = []
-    if contents.compared:
-        compared.append(sections.beside(contents.compared, contents.verdicts))
-    return [
-        summary.section(run, contents.verdicts, embeddings, contents.about),
-        *compared,
-        sections.curves(_curves(contents)),
-        sections.distributions("radii", "Radii", _RADII, [radii.violins(*pair) for pair in titled]),
-        sections.distributions(
-            "distances", "Distances", _DISTANCES, [distances.violins(*pair) for pair in titled]
-        ),
-        sections.decoding(embeddings, [title for _, title in titled]),
-        sections.settings(run),
-        sections.diagnosis(contents.findings, contents.ending),
-        sections.changes(contents.changes, contents.config),
-        sections.environment(run),
-    ]
+def _breakable(name: str) -> Markup:
+    """A metric key or field whose line may break after its words."""
+    words = Markup("<wbr>").join(_WORD_ENDS.split(name))
+    return Markup('<span class="key">{}</span>').format(words)
 
 
-def _in_page(part: Section) -> str:
-    # The summary stands under the page's own title.
-    heading = "" if part.name == "summary" else f"<h2>{part.title}</h2>"
-    return f'<section id="{part.name}">{heading}{part.body}</section>'
+def _resource(name: str) -> Markup:
+    """A style sheet or script of the package, which is not escaped."""
+    text = (importlib.resources.files("tvae.reporting") / "templates" / name).read_text("utf-8")
+    return Markup(text)  # noqa: S704 - a file of this package
 
 
-def _resource(name: str) -> str:
-    return (importlib.resources.files("tvae.reporting") / name).read_text("utf-8")
-
-
-def _json(value: Any) -> str:
-    """JSON that no browser takes for the end of its script."""
-    return json.dumps(value, separators=(",", ":")).replace("</", "<\\/")
-
-
-def _save(folder: pathlib.Path, figures: Mapping[str, Figure]) -> None:
+def _save_pictures(folder: pathlib.Path, figures: Mapping[str, Figure]) -> None:
     """Write each figure as a PNG file; a reader sees the old one or the new, never a part."""
     folder.mkdir(exist_ok=True)
     for name, figure in figures.items():

@@ -53,7 +53,11 @@ def make_items(n_digits: int) -> Items:
         read=lambda logits: padic.index_of(jnp.argmax(logits, -1)),
         columns=columns,
         labels=labels,
+        label_name="digits",
         tree=tree,
+        level_name="valuation",
+        pair_name="3-adic distance",
+        pair_label=lambda valuation: f"1/{3**valuation}" if valuation else "1",
     )
 
 

@@ -1,12 +1,11 @@
-"""What was set from outside over the epochs: schedules, dynamics, thresholds, and the gates."""
+"""Schedules, dynamics, thresholds and gates over epochs."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 
 from tvae.reporting.figures import palette
 from tvae.reporting.figures.panels import Line, Panel
@@ -16,87 +15,83 @@ _PREFIXES = ("schedule/", "dynamics/", "homeostasis/")
 _CLOSED, _OPEN = "#c9ccd1", palette.GOOD
 
 
-def _by_stem(record: Run) -> dict[str, list[str]]:
+@dataclasses.dataclass(frozen=True)
+class Gates:
+    """Which parameter groups are trained, over epochs, as bands of colour.
+
+    Attributes:
+      names: of the groups.
+      epochs: ``(n,)``.
+      is_open: 1 where a group is trained, ``(groups, n)``.
+    """
+
+    names: list[str]
+    epochs: np.ndarray
+    is_open: np.ndarray
+    title: str = "Gates"
+
+    def to_plotly(self) -> dict[str, Any]:
+        """The bands as plotly.js takes them."""
+        data = {
+            "type": "heatmap",
+            "x": self.epochs.tolist(),
+            "y": self.names,
+            "z": self.is_open.astype(int).tolist(),
+            "zmin": 0,
+            "zmax": 1,
+            "colorscale": [[0, _CLOSED], [1, _OPEN]],
+            "showscale": False,
+            "ygap": 6,
+            "hovertemplate": "%{y}, epoch %{x}: %{z} (1 = trained)<extra></extra>",
+        }
+        layout = {"xaxis": {"title": {"text": "epoch"}}, "yaxis": {"automargin": True}}
+        return {"data": [data], "layout": layout}
+
+
+def read_gates(run: Run) -> Gates | None:
+    """The gates of a run; None where its task has none."""
+    keys = [key for key in run.scalars() if key.startswith("gate/")]
+    if not keys:
+        return None
+    series = [run.series(key) for key in keys]
+    names = [key.split("/")[1] for key in keys]
+    return Gates(names, series[0].epoch, np.stack([each.value for each in series]))
+
+
+def make_panels(run: Run) -> list[Panel]:
+    """A panel for each quantity that changes during the run."""
+    return [
+        Panel(
+            stem.split("/")[1].replace("_", " ").capitalize(),
+            [
+                Line(key, *run.series(key), palette.line(position), steps=True)
+                for position, key in enumerate(keys)
+            ],
+            epochs=len(run.rows),
+        )
+        for stem, keys in _by_stem(run).items()
+        if _changes(run, keys)
+    ]
+
+
+def constants(run: Run) -> dict[str, float]:
+    """The quantities that do not change, with their values."""
+    return {
+        key: float(run.series(key).value[0])
+        for keys in _by_stem(run).values()
+        for key in keys
+        if not _changes(run, keys)
+    }
+
+
+def _by_stem(run: Run) -> dict[str, list[str]]:
     """Quantities that share a panel: those of A and B, or numbered ones."""
     stems: dict[str, list[str]] = {}
-    for key in record.scalars():
+    for key in run.scalars():
         if key.startswith(_PREFIXES):
             stems.setdefault(re.sub(r"(_[ab]|\d+)$", "", key), []).append(key)
     return stems
 
 
-def _moves(record: Run, keys: Sequence[str]) -> bool:
-    return any(np.ptp(record.series(key).value) > 0 for key in keys)
-
-
-def panels(record: Run) -> list[Panel]:
-    """A panel for each quantity that moves."""
-    return [
-        Panel(
-            stem.split("/")[1].replace("_", " ").capitalize(),
-            [
-                Line(key, *record.series(key), palette.line(position), steps=True)
-                for position, key in enumerate(keys)
-            ],
-            epochs=len(record.rows),
-        )
-        for stem, keys in _by_stem(record).items()
-        if _moves(record, keys)
-    ]
-
-
-def constants(record: Run) -> dict[str, float]:
-    """The quantities that stand still, and where: no panel says more."""
-    return {
-        key: float(record.series(key).value[0])
-        for keys in _by_stem(record).values()
-        for key in keys
-        if not _moves(record, keys)
-    }
-
-
-def gates(record: Run) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """Which groups learned when.
-
-    Returns:
-      ``(group names, epochs (n,), open (groups, n))``; no names where the task has no gates.
-    """
-    keys = [key for key in record.scalars() if key.startswith("gate/")]
-    if not keys:
-        return [], np.zeros(0), np.zeros((0, 0))
-    series = [record.series(key) for key in keys]
-    return [k.split("/")[1] for k in keys], series[0].epoch, np.stack([s.value for s in series])
-
-
-def gates_to_plotly(record: Run) -> dict[str, Any]:
-    """The gates as bands of colour over the epochs."""
-    names, epochs, is_open = gates(record)
-    data = {
-        "type": "heatmap",
-        "x": epochs.tolist(),
-        "y": names,
-        "z": is_open.astype(int).tolist(),
-        "zmin": 0,
-        "zmax": 1,
-        "colorscale": [[0, _CLOSED], [1, _OPEN]],
-        "showscale": False,
-        "ygap": 6,
-        "hovertemplate": "%{y}, epoch %{x}: %{z} (1 = learns)<extra></extra>",
-    }
-    layout = {"xaxis": {"title": {"text": "epoch"}}, "yaxis": {"automargin": True}}
-    return {"data": [data], "layout": layout}
-
-
-def draw_gates(record: Run) -> Figure:
-    """The same bands, as a figure to save."""
-    names, epochs, is_open = gates(record)
-    figure = Figure(figsize=(8.0, 0.7 + 0.4 * len(names)), layout="constrained")
-    axes = figure.add_subplot()
-    extent = (epochs[0] - 0.5, epochs[-1] + 0.5, len(names) - 0.5, -0.5)
-    colours = ListedColormap([_CLOSED, _OPEN])
-    axes.imshow(is_open, aspect="auto", cmap=colours, vmin=0, vmax=1, extent=extent,
-                interpolation="nearest")  # fmt: skip
-    axes.set_yticks(range(len(names)), names, size=8)
-    axes.set_xlabel("epoch (green: the group learns)", size=8)
-    axes.tick_params(labelsize=7)
-    return figure
+def _changes(run: Run, keys: Sequence[str]) -> bool:
+    return any(np.ptp(run.series(key).value) > 0 for key in keys)

@@ -22,38 +22,19 @@ function themed(layout) {
   };
 }
 
-// { low, step, bdata } -> numbers; see tvae.reporting.figures.encoding.quantised.
-function unpack({ low, step, bdata }) {
+// The array of tvae.reporting.figures.encoding.encode_array.
+function decode({ dtype, bdata }) {
   const bytes = Uint8Array.from(atob(bdata), (letter) => letter.charCodeAt(0));
-  const words = new DataView(bytes.buffer);
-  return Float64Array.from({ length: bytes.length / 2 }, (_, k) => low + step * words.getUint16(2 * k, true));
+  return new ({ f4: Float32Array, u2: Uint16Array, u4: Uint32Array }[dtype])(bytes.buffer);
 }
 
-// The digits of an operation, least significant first, as the signs of their values.
-function digits(index, n) {
-  let text = "";
-  for (let k = 0; k < n; k++) {
-    text += "\u22120+"[index % 3];
-    index = Math.floor(index / 3);
-  }
-  return text;
-}
+// The array of tvae.reporting.figures.encoding.quantise.
+const dequantise = ({ low, step, ...packed }) => Float64Array.from(decode(packed), (k) => low + step * k);
 
-// Points come by valuation, then by index: the k-th of valuation v is 3^v times the k-th number
-// that 3 does not divide.
-function levelsOf(disk) {
-  const radius = unpack(disk.radius);
-  const levels = [];
-  for (let level = 0, start = 0; level <= disk.digits; level++) {
-    const size = level < disk.digits ? 2 * 3 ** (disk.digits - 1 - level) : 1;
-    const about = Array.from({ length: size }, (_, k) => {
-      const index = level < disk.digits ? 3 ** level * (k + Math.floor(k / 2) + 1) : 0;
-      return [index, digits(index, disk.digits), level, radius[start + k]];
-    });
-    levels.push({ start, size, about });
-    start += size;
-  }
-  return levels;
+// The range of each level in the arrays of the items, which are sorted by level.
+function rangesOf(items) {
+  let start = 0;
+  return items.sizes.map((size) => ({ start, end: (start += size) }));
 }
 
 // Hyperbolic radius, or length in the tangent space, to the radius in the unit disk.
@@ -61,37 +42,42 @@ const inDisk = (c, rho) => Math.tanh(Math.sqrt(c) * rho / 2);
 
 function diskFigure(disk, plane, mode) {
   const ball = disk.curvature !== null;
-  const angle = unpack(plane.angle), projected = unpack(plane.length), radius = unpack(disk.radius);
+  const angle = dequantise(plane.angle), projected = dequantise(plane.length), radius = dequantise(disk.radius);
   const length = !ball ? projected : angle.map((_, k) =>
     inDisk(disk.curvature, mode === "radius" ? radius[k] : 2 * projected[k]));
-  const along = (points, wave) =>
-    Array.from({ length: points.size }, (_, k) => length[points.start + k] * wave(angle[points.start + k]));
-  const what = ball ? "radius" : "norm";
-  const data = disk.levels.map((points, level) => ({
+  const along = ({ start, end }, wave) =>
+    Array.from(angle.slice(start, end), (turn, k) => length[start + k] * wave(turn));
+  const { labels, index, colours, label_name, level_name } = items;
+  const height = Math.max(colours.length - 1, 1);
+  const hover = ["index %{customdata[0]}", `${label_name} %{customdata[1]}`];
+  if (level_name) hover.push(`${level_name} %{customdata[2]}`);
+  hover.push(`${ball ? "radius" : "norm"} %{customdata[3]:.3f}<extra></extra>`);
+  const data = items.ranges.map((range, level) => ({
     type: "scattergl",
     mode: "markers",
     name: String(level),
-    x: along(points, Math.cos),
-    y: along(points, Math.sin),
-    customdata: points.about,
+    x: along(range, Math.cos),
+    y: along(range, Math.sin),
+    customdata: Array.from(index.slice(range.start, range.end), (i, k) =>
+      [i, labels[range.start + k], level, radius[range.start + k]]),
     marker: {
-      color: disk.colours[level],
-      size: 3 + 9 * (level / disk.digits) ** 1.6,
+      color: colours[level],
+      size: 3 + 9 * (level / height) ** 1.6,
       opacity: level === 0 ? 0.55 : 0.9,
       line: level > 3 ? { color: css("--card"), width: 0.8 } : { width: 0 },
     },
-    hovertemplate: "index %{customdata[0]}<br>digits %{customdata[1]}<br>valuation %{customdata[2]}<br>" +
-      what + " %{customdata[3]:.3f}<extra></extra>",
+    hovertemplate: hover.join("<br>"),
   }));
   const circle = (r, colour, width) => ({
     type: "circle", x0: -r, x1: r, y0: -r, y1: r, line: { color: colour, width }, layer: "below",
   });
   const circles = !ball ? [] : [circle(1, css("--soft"), 1.2)];
   if (ball && mode === "radius") {
-    disk.circles.forEach((rho, level) => circles.push(circle(inDisk(disk.curvature, rho), disk.colours[level] + "99", 0.9)));
+    disk.circles.forEach((rho, level) => circles.push(circle(inDisk(disk.curvature, rho), colours[level] + "99", 0.9)));
   }
   const bare = { visible: false, ...(ball ? { range: [-1.03, 1.03] } : {}) };
   const layout = {
+    showlegend: Boolean(level_name),
     hovermode: "closest",
     dragmode: "pan",
     shapes: circles,
@@ -104,7 +90,10 @@ function diskFigure(disk, plane, mode) {
 }
 
 const chosen = { embedding: 0, plane: 0, mode: "radius" };
-page.disks.forEach((disk) => { disk.levels = levelsOf(disk); });
+const items = page.items;
+if (items) {
+  Object.assign(items, { index: decode(items.index), labels: items.labels.split("\n"), ranges: rangesOf(items) });
+}
 
 function drawDisk() {
   const disk = page.disks[chosen.embedding];
@@ -118,7 +107,7 @@ function drawDisk() {
 }
 
 function drawAll() {
-  drawDisk();
+  if (items) drawDisk();
   document.querySelectorAll("[data-plot]").forEach((place) => {
     const { data, layout } = page.plots[place.dataset.plot];
     if (layout.showlegend && data.length > 6) place.style.height = `${290 + 7 * data.length}px`;
