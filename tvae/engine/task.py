@@ -189,7 +189,7 @@ def evaluate(task: Task, params: Params, aux: Aux, key: jax.Array, hparams: Hpar
     return task.evaluate(params, aux, key, hparams)
 
 
-def section(hparams: Hparams, name: str) -> dict[str, jax.Array]:
+def section(hparams: Hparams, name: str) -> dict[str, Any]:
     """The traced fields of a section such as "coupling", by their bare names.
 
     >>> section({"tree.ratio": 0.7, "treatment.x": 1.0}, "tree")

@@ -224,6 +224,15 @@ class HyperbolicVAETask(Task):
         del aux
         return {name: hparams[f"weights.{name}"] for name in TERMS}
 
+    def group_of(self, path: str) -> str:
+        """All parts learn in one group."""
+        return {"encoder": "vae", "projection": "vae", "decoder": "vae"}[path.split("/")[0]]
+
+    def groups(self, hparams: Hparams) -> dict[str, float]:
+        """The group learns at the full rate."""
+        del hparams
+        return {"vae": 1.0}
+
     def learning_rate(self, aux: jax.Array, hparams: Hparams) -> jax.Array:
         """The rate moves with every step."""
         return self.rate(aux / self.steps_per_epoch, hparams)
