@@ -321,7 +321,7 @@ def test_every_field_is_read_by_training(tmp_path):
     recorder = Recorder(config, seen)
     train(recorder, tmp_path)
     unread = {f"learning_rate.{n}" for n in ("boundaries", "rates", "end", "warmup_epochs")}
-    unread.add("report")  # the door's
+    unread.add("report")  # the command's
     assert {path for path, _ in config_lib.leaves(config)} - seen == unread
     final = json.loads((tmp_path / "metrics.json").read_text())
     for name in ("coverage_mu_a", "coverage_ball", "hierarchy_a", "q_comprehensive_b"):

@@ -1,4 +1,4 @@
-"""The door: each command, its output, and one line for every mistake."""
+"""Commands: each command, its output, and one line for every mistake."""
 
 import json
 import os
@@ -14,12 +14,9 @@ from tvae.artifacts import ledger
 # All commands in one process: importing JAX for each would take most of the time.
 DRIVER = """
 import contextlib, io, json, pathlib, shutil, sys
-import jax
-from absl import flags
-from tvae.cli import artifacts, command
 from tvae.artifacts import checks, latency, promote
+from tvae.cli import command
 
-jax.config.config_with_absl = lambda: None  # defines flags; once is all that a process takes
 answers = []
 # What test_lifecycle.py does for real, and takes time: the same weights give the same again.
 known = pathlib.Path("artifacts/production/tiny/1.0")
@@ -33,12 +30,10 @@ for arguments in json.load(sys.stdin):
     sys.argv = ["artifacts", *arguments]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            command.run(artifacts.main, commands=tuple(artifacts.COMMANDS))
+            command.run("tvae.cli.artifacts")
         except SystemExit as end:
             code = end.code or 0
     answers.append([code, out.getvalue(), err.getvalue()])
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
 json.dump(answers, sys.stdout)
 """
 
