@@ -92,11 +92,11 @@ def run_training(
       UserError: see :func:`train`.
     """
     config_lib.validate(config)
-    task = registry.make_task(config)
+    task, hparams = registry.make_task(config), config_lib.hparams(config)
     start = None
     if start_from is not None and not resume:
-        start = continuation.read_start(config, task, start_from)
+        start = continuation.read_start(config, task, hparams, start_from)
     workdirs.prepare(workdir, config, resume=resume)
     if start is not None:
         continuation.write_start(start, steps_per_epoch=task.steps_per_epoch, workdir=workdir)
-    return loop.train(config, task, workdir, control=control)
+    return loop.train(config, task, hparams, workdir, control=control)
