@@ -98,7 +98,7 @@ def test_commands(folder, ask):
         "raw tiny/1.0: intact",
         "raw tiny/2.0: intact",
         "validated tiny/1.0: intact",
-        f"ledger: 4 lines, seal {ledger.seals(folder / 'artifacts')[-1]}",
+        f"ledger: 4 lines, seal {ledger.read_seals(folder / 'artifacts')[-1]}",
     ]
     assert one.splitlines()[0] == "production tiny/1.0: intact"
 
@@ -179,7 +179,7 @@ def test_damage_is_named_and_gives_a_status(folder, ask):
     card = folder / "artifacts" / "production" / "tiny" / "1.0" / "README.md"
     card.chmod(0o644)
     card.write_text("# Better than it is\n")
-    kept = ledger.seals(folder / "artifacts")[-1]
+    kept = ledger.read_seals(folder / "artifacts")[-1]
     [(code, out, err)] = ask(["verify", "--stage=production", f"--seal={kept}"])
     assert code == 2
     assert out.startswith("production tiny/1.0: changed: README.md has 20 bytes, not ")

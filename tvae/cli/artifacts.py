@@ -115,7 +115,7 @@ def _show(options: flags.FlagValues) -> None:
 def _verify(options: flags.FlagValues) -> None:
     repository = _repository(options)
     wanted = None if options.name is None else names.parse_name(options.name)
-    seals = ledger.seals(repository.root)
+    seals = ledger.read_seals(repository.root)
     if options.seal is not None and options.seal not in seals:
         raise UserError(f"verify: the ledger never had the seal {options.seal}")
     found = repository.verify_all(stage=options.stage, name=wanted)
