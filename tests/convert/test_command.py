@@ -164,7 +164,7 @@ def test_a_folder_gives_the_file_back_to_the_bit(tmp_path) -> None:
 
 def test_a_foreign_folder_is_not_exported(tmp_path) -> None:
     parameters.save_params(tmp_path / "native", {"w": np.zeros(2)}, {"config": {}})
-    with pytest.raises(UserError, match="does not say which PyTorch model"):
+    with pytest.raises(UserError, match="does not name its PyTorch model"):
         folders.folder_to_torch(tmp_path / "native", tmp_path / "x.pt")
     found = import_checkpoint(GOLDEN)
     del found.params["decoder_b"]["input"]["bias"]
