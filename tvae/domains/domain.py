@@ -60,8 +60,8 @@ def _no_aspects(config: ConfigDict) -> list[Aspect]:
 
 
 SHARED_DEFINITIONS = latent_use.DEFINITIONS | {
-    "train/epochs": Entry("epochs trained", "the run", "neither"),
-    "train/best_epoch": Entry("epoch of the best early-stop metric", "the run", "neither"),
+    "train/epochs": Entry("epochs trained", "the run", better="neither"),
+    "train/best_epoch": Entry("epoch of the best early-stop metric", "the run", better="neither"),
 }
 """Definitions of the metrics that a run of every domain has."""
 
