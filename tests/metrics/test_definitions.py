@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY, load_config
-from tests.domains.projected_vae.test_task import small
 from tests.support.engines import bound_engine
+from tests.support.small_configs import small
 from tvae.config import default
 from tvae.domains import latent_use, registry
 from tvae.domains.operations.tree import TREE
