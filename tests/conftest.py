@@ -36,8 +36,8 @@ def compilation_cache(tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
-def door(compilation_cache):
-    """Start a door of the package: ``door("main", "--config=...")`` -> a running process."""
+def command(compilation_cache):
+    """Start a command of the package: ``command("main", "--config=...")`` -> a running process."""
 
     def start(name: str, *flags: str, **options) -> subprocess.Popen:
         fixed = name in {"main", "convert_torch_ckpt"}

@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from tests.conftest import REPOSITORY, load_config
 from tests.support.engines import train
+from tests.support.small_configs import Recorder
 from tvae import config as config_lib
 from tvae.domains import registry
 from tvae.engine.config import FIELDS
@@ -152,24 +153,6 @@ def test_a_bad_value_of_the_hyperbolic_vae_is_refused_by_name(path, value):
         config_lib.validate(config)
     assert path in str(refusal.value)
     assert "expected" in str(refusal.value)
-
-
-class Recorder:
-    """A configuration that remembers which leaves were read."""
-
-    def __init__(self, config, seen, prefix=""):
-        self._config, self._seen, self._prefix = config, seen, prefix
-
-    def __getattr__(self, name):
-        value = self._config[name]
-        if isinstance(value, ConfigDict):
-            return Recorder(value, self._seen, f"{self._prefix}{name}.")
-        self._seen.add(self._prefix + name)
-        return value
-
-    def to_dict(self):
-        self._seen.update(path for path, _ in config_lib.leaves(self._config, self._prefix))
-        return self._config.to_dict()
 
 
 RATE_FIELDS = {

@@ -13,9 +13,9 @@ import pytest
 
 import tvae
 from tests.conftest import REPOSITORY, load_config
-from tests.domains.projected_vae.test_task import small
 from tests.support.engines import bound_engine
 from tests.support.production_cases import FAST_COMPILE
+from tests.support.small_configs import small
 from tests.support.torch_checkpoints import GOLDEN, PUBLISHED, weights
 from tvae import config as config_lib
 from tvae.convert import folders, names

@@ -1,22 +1,40 @@
 """Ternary hyperbolic variational autoencoders in JAX and Flax.
 
-``tvae.load(checkpoint)`` returns a :class:`~tvae.model.Model`, ``tvae.list_checkpoints()`` says
-what ships. Importing the package alone imports nothing else: the three names below are found on
-first use.
+``tvae.load(checkpoint)`` and ``tvae.train(config)`` return a :class:`~tvae.model.Model`,
+``tvae.list_checkpoints()`` lists those that ship, ``tvae.register(domain)`` adds a domain.
+Importing the package alone imports nothing else: the names below are imported on first use.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tvae.domains.registry import register
+    from tvae.errors import UserError
     from tvae.loading import list_checkpoints, load
     from tvae.model import Model
+    from tvae.training import train
 
 __version__ = "0.1.0"
 
-__all__ = ["Model", "__version__", "list_checkpoints", "load"]
+_HOMES = {
+    "Model": "model",
+    "UserError": "errors",
+    "list_checkpoints": "loading",
+    "load": "loading",
+    "register": "domains.registry",
+    "train": "training",
+}
 
-_HOMES = {"Model": "model", "list_checkpoints": "loading", "load": "loading"}
+__all__ = [
+    "Model",
+    "UserError",
+    "__version__",
+    "list_checkpoints",
+    "load",
+    "register",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,22 +1,38 @@
-"""``python -m tvae <command>``: report, evaluate, export, ship, artifacts."""
+"""Commands of the library: ``python -m tvae <command>``, or ``tvae <command>`` where installed."""
 
-import importlib
 import sys
 
-COMMANDS = ("artifacts", "evaluate", "export", "report", "ship")
+COMMANDS = {
+    "train": ("tvae.main", "train a model, or resume a run"),
+    "report": ("tvae.cli.report", "write the report of a run, or compare runs"),
+    "evaluate": ("tvae.cli.evaluate", "measure a checkpoint"),
+    "export": ("tvae.cli.export", "write a model for programs that do not use this library"),
+    "ship": ("tvae.cli.ship", "write the parameters of a run with a model card"),
+    "artifacts": ("tvae.cli.artifacts", "register, validate, promote and list models"),
+    "convert": ("tvae.convert_torch_ckpt", "convert checkpoints from PyTorch and back"),
+}
+"""Name -> module and purpose. ``tvae.main`` and ``tvae.convert_torch_ckpt`` also run by name."""
+
+
+def _usage() -> str:
+    lines = (f"  {name:<10} {purpose}\n" for name, (_, purpose) in COMMANDS.items())
+    return f"usage: tvae <command> [--flags]; tvae <command> --help lists them\n\n{''.join(lines)}"
 
 
 def run() -> None:
     """Run the command that the first argument names."""
-    name = sys.argv[1] if len(sys.argv) > 1 else "none"
+    name, *rest = [*sys.argv[1:], ""]
+    if name in {"-h", "--help"}:
+        sys.stdout.write(_usage())
+        return
     if name not in COMMANDS:
-        sys.stderr.write(f"error: expected one of {', '.join(COMMANDS)}; got {name}\n")
+        sys.stderr.write(f"error: expected a command; got {name or 'none'}\n\n{_usage()}")
         sys.exit(2)
-    sys.argv = [f"tvae {name}", *sys.argv[2:]]
-    module = importlib.import_module(f"tvae.cli.{name}")
+    sys.argv = [f"tvae {name}", *rest[:-1]]
+    # Here, because a list of the commands need not wait for JAX.
     from tvae.cli import command
 
-    command.run(module.main, commands=tuple(getattr(module, "COMMANDS", ())))
+    command.run(COMMANDS[name][0])
 
 
 if __name__ == "__main__":

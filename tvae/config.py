@@ -5,6 +5,9 @@ domains share are in :mod:`tvae.engine.config`, those of a domain in its ``confi
 """
 
 import dataclasses
+import os
+import pathlib
+import runpy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -53,6 +56,20 @@ def default(task: str = "dual_vae") -> ConfigDict:
       UserError: if there is no such domain.
     """
     return make_config(fields(task))
+
+
+def read_file(path: str | os.PathLike[str]) -> ConfigDict:
+    """The configuration of a file like those in ``configs/``, which is executed.
+
+    Args:
+      path: of a Python file that defines ``get_config()``.
+
+    Raises:
+      UserError: if there is no such file.
+    """
+    if not pathlib.Path(path).is_file():
+        raise UserError(f"config: no such file: {path}")
+    return runpy.run_path(os.fspath(path))["get_config"]()
 
 
 def validate(config: ConfigDict) -> None:

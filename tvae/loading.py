@@ -1,4 +1,4 @@
-"""Checkpoints as models: what ships, what a run left, what was converted from PyTorch."""
+"""Checkpoints as models: shipped ones, runs, and conversions from PyTorch."""
 
 import os
 import pathlib
@@ -19,7 +19,7 @@ from tvae.runs import files, parameters
 from tvae.runs.run import Run
 
 SHIPPED = pathlib.Path(__file__).parent.parent / "checkpoints"
-"""Where the weights lie that ship with the repository (an editable install)."""
+"""Folder of the weights that ship with the repository (an editable install)."""
 
 
 class CheckpointInfo(NamedTuple):
@@ -97,7 +97,7 @@ def load_run(run: Run) -> Model:
     """
     stored = run.config.to_dict()
     config = config_lib.complete(stored)
-    # The checkpoint holds what came from the base, whose folder may be gone by now.
+    # The checkpoint holds the parameters of the base, whose folder may be gone by now.
     baseless = config.copy_and_resolve_references()
     if "base_checkpoint" in baseless:
         baseless.base_checkpoint = ""
@@ -117,34 +117,22 @@ def load_run(run: Run) -> Model:
 
 
 def _from_parameters(folder: pathlib.Path) -> Model:
-    """What :func:`tvae.runs.parameters.save_params` wrote, natively or converted."""
+    """A folder that :func:`tvae.runs.parameters.save_params` wrote, natively or converted."""
     params, metadata = parameters.load_params(folder)
     metadata = configuration.with_config(metadata)
     if "config" in metadata:
         return _model(folder, params, metadata, config_lib.complete(metadata["config"]))
     raise UserError(
-        f"checkpoint {folder}: {files.METADATA_FILE} has neither a configuration nor what a "
-        "conversion from PyTorch leaves there, so its model is unknown"
+        f"checkpoint {folder}: {files.METADATA_FILE} has neither a configuration nor the "
+        "metadata of a conversion from PyTorch, so its model is unknown"
     )
 
 
 def _model(folder: pathlib.Path, params: Any, card: dict[str, Any], config: ConfigDict) -> Model:
-    domain = registry.get(config.task)
-    views = domain.make_views(config)
-    description = Description(
-        path=folder,
-        task=config.task,
-        views=views,
-        config=config,
-        card=card,
-    )
-    return _checked(params, description)
-
-
-def _checked(params: Any, description: Description) -> Model:
     """The model, if its parameters fit its module."""
+    views = registry.get(config.task).make_views(config)
     params = jax.tree.map(jnp.asarray, params)
-    model = Model(params, description)
+    model = Model(params, Description(path=folder, views=views, config=config, card=card))
     try:
         jax.eval_shape(lambda: model.views.encode(params, model.views.examples(1)))
         for name in model.embeddings:
@@ -156,6 +144,6 @@ def _checked(params: Any, description: Description) -> Model:
     except flax.errors.FlaxError as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"checkpoint {description.path}: its parameters are not those of its model: {reason}"
+            f"checkpoint {folder}: its parameters are not those of its model: {reason}"
         ) from error
     return model

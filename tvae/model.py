@@ -65,14 +65,12 @@ class Description:
 
     Attributes:
       path: the checkpoint's folder.
-      task: name of its domain.
       views: the functions of the model.
       config: its configuration, complete.
       card: the checkpoint's own record: ``command``, ``run``, ``metrics``, as far as known.
     """
 
     path: pathlib.Path
-    task: str
     views: Views
     config: ConfigDict
     card: Mapping[str, Any]
@@ -103,7 +101,7 @@ class Model:
     @property
     def task(self) -> str:
         """Name of the domain, such as ``"dual_vae"`` or ``"hyperbolic_vae"``."""
-        return self.description.task
+        return self.config.task
 
     @property
     def config(self) -> ConfigDict:

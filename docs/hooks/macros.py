@@ -26,6 +26,7 @@ from typing import Any
 from absl import flags as absl_flags
 from mkdocs.exceptions import PluginError
 
+from tvae.__main__ import COMMANDS
 from tvae.config import default
 from tvae.domains import registry
 from tvae.domains.dual_vae import evaluation as dual_vae
@@ -100,27 +101,24 @@ def value(name: str, form: str) -> str:
 
 def _flags(module: str) -> str:
     """Table of the flags that a door defines."""
-    importlib.import_module(module)
+    values = absl_flags.FlagValues()
+    importlib.import_module(module).define_flags(values)
     rows = []
-    for flag in list(absl_flags.FLAGS.flags_by_module_dict()[module]):
+    for flag in values.flags_by_module_dict()[module]:
         shown = "" if flag.default in (None, False, "", []) else f"`{flag.default}`"
         meaning = html.escape(" ".join(flag.help.split())).replace("|", "&#124;")
         rows.append([f"`--{flag.name}`", shown, meaning])
-        delattr(absl_flags.FLAGS, flag.name)  # another door may have one of the same name
     return _table(["flag", "default", "meaning"], rows)
 
 
 def doors() -> str:
     """Every module that is run as a command: its docstring and its flags."""
     sections = []
-    package = REPOSITORY / "tvae"
-    for path in sorted([*package.glob("*.py"), *package.glob("*/__main__.py")]):
-        if "    door.run(" in path.read_text():
-            module = ".".join(path.relative_to(REPOSITORY).with_suffix("").parts)
-            # Command lines stand in docstrings as lines of their own.
-            text = re.sub(r"^(python -m .*)$", r"    \1", _docstring(path), flags=re.MULTILINE)
-            command = module.removesuffix(".__main__")
-            sections.append(f"## {command}\n\n{text}\n\n{_flags(module)}")
+    for name, (module, _) in COMMANDS.items():
+        path = REPOSITORY / f"{module.replace('.', '/')}.py"
+        # Command lines stand in docstrings as lines of their own.
+        text = re.sub(r"^(python -m .*)$", r"    \1", _docstring(path), flags=re.MULTILINE)
+        sections.append(f"## {name}\n\n{text}\n\n{_flags(module)}")
     return "\n\n".join(sections)
 
 

@@ -1,4 +1,4 @@
-"""What richness and tree fidelity cost: short runs of the v6 recipe with one or two knobs moved.
+"""What richness and tree fidelity cost: short runs of the v6 config with one or two fields changed.
 
     python experiments/frontier/run.py [--draw]
 
@@ -7,21 +7,20 @@ Takes about four minutes on two CPU cores and writes ``results.json`` and ``fron
 """
 
 import argparse
-import functools
-import importlib.util
 import json
 import pathlib
+import sys
 
-import jax
 import matplotlib as mpl
 
-from tvae.domains.hyperbolic_vae import evaluation as hyperbolic_vae_evaluation
-from tvae.domains.hyperbolic_vae import task as hyperbolic_vae
+import tvae
+import tvae.config
 from tvae.domains.operations import bands
-from tvae.engine import optim, step
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import seed_study
 
 HERE = pathlib.Path(__file__).parent
-REPOSITORY = HERE.parents[1]
 EPOCHS = 20
 REPORTED = [
     "coverage_ball",
@@ -52,30 +51,14 @@ PUBLISHED = {
 }
 
 
-def load_recipe():
-    """The configuration of ``configs/v6.py``, cut short."""
-    spec = importlib.util.spec_from_file_location("v6", REPOSITORY / "configs" / "v6.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
+def measure(changes: dict[str, float]) -> dict[str, float]:
+    """Train with some fields changed and measure the embedding."""
+    config = tvae.config.read_file(seed_study.REPOSITORY / "configs" / "v6.py")
     config.epochs = EPOCHS
     config.learning_rate.warmup_epochs = 0.05 * EPOCHS
-    return config
-
-
-def measure(knobs, evaluate):
-    """Train with some knobs moved and measure the embedding."""
-    config = load_recipe()
-    config.update_from_flattened_dict(knobs)
-    domain = hyperbolic_vae.make_domain(config)
-    settings = optim.OptimizerSettings(**config.optimizer.to_dict())
-    engine = step.make_engine(domain.task(), settings)
-    key = jax.random.key(config.seed)
-    state = engine.init(key)
-    for _ in range(EPOCHS):
-        state, _ = engine.train_epoch(state, key)
-    metrics = jax.device_get(evaluate(state.params, key))
-    row = knobs | {name: round(float(metrics[f"eval/{name}"]), 6) for name in REPORTED}
+    config.update_from_flattened_dict(changes)
+    metrics = tvae.train(config).card["metrics"]
+    row = changes | {name: round(metrics[f"eval/{name}"], 6) for name in REPORTED}
     print(json.dumps(row))
     return row
 
@@ -145,19 +128,11 @@ def main():
     if parser.parse_args().draw:
         draw(json.loads((HERE / "results.json").read_text()))
         return
-    # One compiled evaluation for all: it depends on the model and not on the knobs.
-    domain = hyperbolic_vae.make_domain(load_recipe())
-    evaluate = jax.jit(
-        functools.partial(
-            hyperbolic_vae_evaluation.full, domain.model, learned=domain.tables.learned
-        )
-    )
     rows = {
-        name: [measure(knobs, evaluate) for knobs in sweep]
+        name: [measure(changes) for changes in sweep]
         for name, sweep in (("spread", SPREAD), ("pull", PULL))
     }
-    results = {"command": "python experiments/frontier/run.py", "epochs": EPOCHS} | rows
-    (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    seed_study.write_results(__file__, {"epochs": EPOCHS} | rows)
     draw(rows)
 
 

@@ -1,4 +1,4 @@
-"""Seeds 0..2 of the two v5.11 recipes.
+"""Seeds 0..2 of the two v5.11 configs.
 
     python experiments/v5_11/run.py
 
@@ -6,14 +6,12 @@ Each seed is a process of its own, measured from the means by its final table. T
 minutes on two CPU cores and writes ``results.json``.
 """
 
-import json
 import pathlib
-import subprocess
 import sys
-import tempfile
 
-HERE = pathlib.Path(__file__).parent
-REPOSITORY = HERE.parents[1]
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import seed_study
+
 REPORTED = [
     "eval/coverage_mu_a",
     "eval/hierarchy_a",
@@ -26,26 +24,11 @@ REPORTED = [
 ]
 
 
-def run(name, seed, folder):
-    """The final metrics of one run."""
-    command = [sys.executable, "-m", "tvae.main", f"--config=configs/{name}.py"]
-    flags = [f"--config.seed={seed}", "--config.report=False", f"--workdir={folder}"]
-    subprocess.run(command + flags, cwd=REPOSITORY, check=True, capture_output=True)
-    final = json.loads(pathlib.Path(folder, "metrics.json").read_text())
-    return {key: final[key] for key in REPORTED}
-
-
-def main():
+def main() -> None:
     """Run all, print ranges over seeds, write everything."""
-    results = {"command": "python experiments/v5_11/run.py"}
-    for name in ("v5_11", "v5_11_homeostatic"):
-        with tempfile.TemporaryDirectory() as folder:
-            results[name] = {seed: run(name, seed, f"{folder}/{seed}") for seed in range(3)}
-        print(name)
-        for key in REPORTED:
-            values = [row[key] for row in results[name].values()]
-            print(f"  {key:<24}{min(values):>10.5f} .. {max(values):.5f}")
-    (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    names = ("v5_11", "v5_11_homeostatic")
+    seeds = {name: seed_study.train_seeds(name, REPORTED, seeds=3, cold=False) for name in names}
+    seed_study.write_results(__file__, seeds)
 
 
 if __name__ == "__main__":

@@ -1,60 +1,37 @@
-"""Seeds 0..4 of the production recipe, each a process of its own that compiles everything.
+"""Seeds 0..4 of the default config, each a process of its own that compiles everything.
 
     python experiments/v5_12_4/run.py
 
 Takes about four minutes on two CPU cores and writes ``results.json``.
 """
 
-import json
 import pathlib
-import subprocess
 import sys
-import tempfile
-import time
 
-HERE = pathlib.Path(__file__).parent
-REPOSITORY = HERE.parents[1]
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import seed_study
+
 # Measure, and which end of the five is the worst.
 REPORTED = {
-    "eval/coverage_ball": min,
-    "eval/coverage_mu_a": min,
-    "eval/hierarchy_a": max,
-    "eval/hierarchy_b": max,
-    "eval/richness_a": min,
-    "eval/richness_b": min,
-    "eval/q_quick_b": min,
-    "eval/q_comprehensive_b": min,
-    "eval/tree_fidelity_a": min,
-    "eval/tree_fidelity_b": min,
+    "eval/coverage_ball": "min",
+    "eval/coverage_mu_a": "min",
+    "eval/hierarchy_a": "max",
+    "eval/hierarchy_b": "max",
+    "eval/richness_a": "min",
+    "eval/richness_b": "min",
+    "eval/q_quick_b": "min",
+    "eval/q_comprehensive_b": "min",
+    "eval/tree_fidelity_a": "min",
+    "eval/tree_fidelity_b": "min",
 }
 
 
-def run(seed, folder):
-    """Final metrics of one seed and its seconds from process start to end."""
-    command = [sys.executable, "-m", "tvae.main", "--config=configs/v5_12_4.py"]
-    command.append("--config.report=False")
-    flags = [f"--config.seed={seed}", f"--workdir={folder}/{seed}", "--compilation_cache=off"]
-    start = time.perf_counter()
-    subprocess.run(command + flags, cwd=REPOSITORY, check=True, capture_output=True)
-    seconds = time.perf_counter() - start
-    final = json.loads(pathlib.Path(folder, str(seed), "metrics.json").read_text())
-    return {"seconds": round(seconds, 1)} | {name: final[name] for name in REPORTED}
-
-
-def main():
+def main() -> None:
     """Run all seeds, print a table, write the worst of each figure beside them."""
-    with tempfile.TemporaryDirectory() as folder:
-        seeds = {seed: run(seed, folder) for seed in range(5)}
-    worst = {
-        name: pick(row[name] for row in seeds.values())
-        for name, pick in ({"seconds": max} | REPORTED).items()
-    }
-    for name, value in worst.items():
-        values = "".join(f"{row[name]:>10.5g}" for row in seeds.values())
-        print(f"{name:<26}{values}   worst {value:.6g}")
-    command = "python experiments/v5_12_4/run.py"
-    results = {"command": command, "seeds": seeds, "worst": worst}
-    (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    seeds = seed_study.train_seeds("v5_12_4", REPORTED, own=("seconds",))
+    ends = seed_study.spread(seeds)
+    worst = {name: ends[name][end] for name, end in ({"seconds": "max"} | REPORTED).items()}
+    seed_study.write_results(__file__, {"seeds": seeds, "worst": worst})
 
 
 if __name__ == "__main__":

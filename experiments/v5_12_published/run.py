@@ -1,22 +1,21 @@
-"""Seeds 0..4 of the published recipe, with and without the zero-structure term.
+"""Seeds 0..4 of the published config, with and without the zero-structure term.
 
     python experiments/v5_12_published/run.py [--base=DIR ...]
 
 Each seed is measured from the means and, as the original measures, from posterior samples: every
 second epoch up to 22 with the term, up to 40 without it. Takes about six minutes on two CPU cores
 and writes ``results.json``. With ``--base``, which may be repeated: two seeds of
-the recipe on each of these bases instead, added to ``results.json`` under ``bases``.
+the config on each of these bases instead, added to ``results.json`` under ``bases``.
 """
 
 import argparse
 import json
 import pathlib
-import subprocess
 import sys
-import tempfile
 
-HERE = pathlib.Path(__file__).parent
-REPOSITORY = HERE.parents[1]
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import seed_study
+
 REPORTED = [
     "eval/coverage_mu_a",
     "eval/coverage_ball",
@@ -30,51 +29,35 @@ REPORTED = [
 CASES = {"published": (22, []), "without_zero_structure": (40, ["--config.loss.zero_weight=0.0"])}
 
 
-def run(seed, epochs, flags, folder):
-    """The last evaluation of a run, from samples and from the means."""
-    command = [sys.executable, "-m", "tvae.main", "--config=configs/v5_12_published.py"]
-    command.append("--config.report=False")
-    flags = [*flags, f"--config.seed={seed}", f"--config.epochs={epochs}", f"--workdir={folder}"]
-    subprocess.run(command + flags, cwd=REPOSITORY, check=True, capture_output=True)
-    sampled = json.loads(pathlib.Path(folder, "metrics.jsonl").read_text().splitlines()[-1])
-    final = json.loads(pathlib.Path(folder, "metrics.json").read_text())
-    both = {"means": final, "samples": sampled}
-    return {kind: {name: row[name] for name in REPORTED} for kind, row in both.items()}
-
-
-def report(title, seeds):
-    """Print ranges over seeds."""
+def study(title: str, seeds: int, epochs: int, flags: list[str]) -> dict[int, dict[str, dict]]:
+    """One case over seeds: its last evaluation, from samples and from the means."""
+    found = {}
+    for seed in range(seeds):
+        given = [*flags, f"--config.seed={seed}", f"--config.epochs={epochs}"]
+        run = seed_study.train("v5_12_published", *given)
+        both = {"means": run.final, "samples": run.rows[-1]}
+        found[seed] = {kind: {key: row[key] for key in REPORTED} for kind, row in both.items()}
     for kind in ("means", "samples"):
-        print(f"{title}, from {kind}", flush=True)
-        for name in REPORTED:
-            values = [row[kind][name] for row in seeds.values()]
-            print(f"  {name:<26}{min(values):>10.5f} .. {max(values):.5f}", flush=True)
+        rows = {seed: both[kind] for seed, both in found.items()}
+        seed_study.print_seeds(f"{title}, {epochs} epochs, from {kind}", rows)
+    return found
 
 
-def study(title, seeds, epochs, flags):
-    """One case over seeds."""
-    with tempfile.TemporaryDirectory() as folder:
-        rows = {s: run(s, epochs, flags, f"{folder}/{s}") for s in range(seeds)}
-    report(f"{title}, {epochs} epochs", rows)
-    return rows
-
-
-def main():
+def main() -> None:
     """Run the study asked for and write everything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--base", action="append", default=[], help="folder of a v5.5 checkpoint")
     bases = parser.parse_args().base
-    output = HERE / "results.json"
+    output = pathlib.Path(__file__).parent / "results.json"
     results = json.loads(output.read_text()) if output.exists() else {}
     for base in bases:
         flags = [f"--config.base_checkpoint={base}"]
         row = study(f"base {base}", 2, CASES["published"][0], flags)
         results.setdefault("bases", {})[pathlib.Path(base).name] = row
     if not bases:
-        results["command"] = "python experiments/v5_12_published/run.py"
         for case, (epochs, flags) in CASES.items():
             results[case] = {"epochs": epochs, "seeds": study(case, 5, epochs, flags)}
-    output.write_text(json.dumps(results, indent=2) + "\n")
+    seed_study.write_results(__file__, results)
 
 
 if __name__ == "__main__":

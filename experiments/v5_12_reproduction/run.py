@@ -1,4 +1,4 @@
-"""Train the published v5.12.4 recipe and draw its trajectory beside the original's.
+"""Train the published v5.12.4 config and draw its trajectory beside the original's.
 
     python experiments/v5_12_reproduction/run.py [--base=checkpoints/v5_5_faithful]
 
@@ -9,17 +9,17 @@ the frozen autoencoder to start from: the shipped one, or one converted from the
 import argparse
 import json
 import pathlib
-import subprocess
 import sys
-import tempfile
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import seed_study
+
 HERE = pathlib.Path(__file__).parent
-REPOSITORY = HERE.parents[1]
 PANELS = [
     ("hierarchy_b", "hierarchy of B"),
     ("hierarchy_a", "hierarchy of A"),
@@ -28,17 +28,6 @@ PANELS = [
     ("richness_b", "richness of B"),
     ("radius_v0_a", "mean radius of valuation 0, A"),
 ]
-
-
-def train(folder, base):
-    """The evaluations of a run, every second epoch."""
-    command = [sys.executable, "-m", "tvae.main", "--config=configs/v5_12_published.py"]
-    command.append("--config.report=False")
-    flags = [f"--config.base_checkpoint={base}", f"--workdir={folder}/run"]
-    subprocess.run([*command, *flags], cwd=REPOSITORY, check=True)
-    lines = pathlib.Path(folder, "run", "metrics.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    return [row for row in rows if "eval/hierarchy_b" in row]
 
 
 def draw(rows, original):
@@ -64,14 +53,13 @@ def main():
     parser.add_argument("--base", default="checkpoints/v5_5_faithful")
     arguments = parser.parse_args()
     original = json.loads((HERE / "original.json").read_text())
-    with tempfile.TemporaryDirectory() as folder:
-        rows = train(folder, arguments.base)
+    run = seed_study.train("v5_12_published", f"--config.base_checkpoint={arguments.base}")
+    rows = [row for row in run.rows if "eval/hierarchy_b" in row]
     draw(rows, original)
     kept = [f"eval/{name}" for name, _ in PANELS]
     kept += ["train/loss", "gate/encoder_a", "gate/encoder_b", "eval/coverage_mu_a"]
     trajectory = {name: [round(row[name], 5) for row in rows] for name in ["epoch", *kept]}
-    results = {"command": "python experiments/v5_12_reproduction/run.py", "trajectory": trajectory}
-    (HERE / "results.json").write_text(json.dumps(results) + "\n")
+    seed_study.write_results(__file__, {"trajectory": trajectory}, indent=None)
     print("epoch " + " ".join(f"{name:>12}" for name, _ in PANELS))
     for row in rows:
         print(f"{row['epoch']:>5} " + " ".join(f"{row[f'eval/{n}']:>12.4f}" for n, _ in PANELS))

@@ -3,7 +3,7 @@
     python experiments/v5_12_robustness/run.py [--runs=200] [--resume]
 
 Each run draws every field of the task but sizes from its documented range, trains a tiny model for
-two epochs through the public loop and ends in one of two ways: finite, or stopped by the loop with
+two epochs through ``tvae.train`` and ends in one of two ways: finite, or stopped by the loop with
 the metric that diverged. Anything else fails. Draws whose fields do not go together are refused by
 name before the run and drawn again. Takes 45 minutes on two CPU cores, most of it compilation, and
 writes ``results.json``.
@@ -25,9 +25,8 @@ os.environ["XLA_FLAGS"] = (
 
 import numpy as np
 
+import tvae
 from tvae import config as config_lib
-from tvae.domains import registry
-from tvae.engine import loop
 from tvae.errors import UserError
 
 HERE = pathlib.Path(__file__).parent
@@ -102,7 +101,7 @@ def draw(rng):
 def outcome(config, folder):
     """How a run ends, and the line that says so."""
     try:
-        final = loop.train(config, registry.make_task(config), folder)
+        final = tvae.train(config, folder).card["metrics"]
     except UserError as error:
         return "stopped", str(error).replace(str(folder), "WORKDIR")
     numbers = [v for v in final.values() if isinstance(v, float)]

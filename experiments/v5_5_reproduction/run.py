@@ -1,4 +1,4 @@
-"""Train the faithful v5.5 recipe and draw its trajectory beside the original's.
+"""Train the faithful v5.5 config and draw its trajectory beside the original's.
 
     python experiments/v5_5_reproduction/run.py
 
@@ -7,17 +7,17 @@ Takes about a minute on two CPU cores; writes ``results.json`` and ``trajectory.
 
 import json
 import pathlib
-import subprocess
 import sys
-import tempfile
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import seed_study
+
 HERE = pathlib.Path(__file__).parent
-REPOSITORY = HERE.parents[1]
 PANELS = [
     ("val/loss", "validation loss", "log"),
     ("train/kl_a", "KL of A (nats, free bits)", "log"),
@@ -26,15 +26,6 @@ PANELS = [
     ("eval/coverage_mu_b", "B exact from its own mean", "linear"),
     ("eval/prior_coverage_195k_a", "A: distinct of 195k prior draws", "linear"),
 ]
-
-
-def train(folder):
-    """The metrics of each epoch of a run."""
-    command = [sys.executable, "-m", "tvae.main", "--config=configs/v5_5.py"]
-    command.append("--config.report=False")
-    subprocess.run([*command, f"--workdir={folder}/run"], cwd=REPOSITORY, check=True)
-    lines = pathlib.Path(folder, "run", "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
 
 
 def draw(rows, original):
@@ -76,15 +67,13 @@ def summarise(rows):
 def main():
     """Train, summarise, draw."""
     original = json.loads((HERE / "original.json").read_text())
-    with tempfile.TemporaryDirectory() as folder:
-        rows = train(folder)
+    rows = seed_study.train("v5_5").rows
     marks = summarise(rows)
     for name, value in marks.items():
         print(f"{name:<28}{value:.6g}")
-    results = {"command": "python experiments/v5_5_reproduction/run.py", "marks": marks}
     kept = ["epoch", *(name for name, _, _ in PANELS), "train/loss"]
-    results["trajectory"] = {name: [round(row[name], 6) for row in rows] for name in kept}
-    (HERE / "results.json").write_text(json.dumps(results) + "\n")
+    trajectory = {name: [round(row[name], 6) for row in rows] for name in kept}
+    seed_study.write_results(__file__, {"marks": marks, "trajectory": trajectory}, indent=None)
     draw(rows, original)
 
 

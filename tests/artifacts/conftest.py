@@ -16,7 +16,7 @@ from tests.conftest import load_config
 from tests.support.engines import bound_engine
 from tvae.artifacts import checks, latency, names, promote, register, validate
 from tvae.artifacts.repository import Repository
-from tvae.cli import command as door
+from tvae.cli import command
 from tvae.runs import checkpoint, files, workdir
 from tvae.runs.run import Run
 
@@ -66,7 +66,7 @@ class Life(NamedTuple):
 @contextlib.contextmanager
 def compiled_once(folder):
     """What is measured four times is compiled once."""
-    door.enable_compilation_cache(folder)
+    command.enable_compilation_cache(folder)
     compilation_cache.reset_cache()
     try:
         yield

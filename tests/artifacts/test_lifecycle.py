@@ -217,10 +217,8 @@ def test_a_changed_artifact_goes_no_further(repository, quickly):
     folder = repository.folder("raw", FIRST)
     (folder / "metrics.json").chmod(0o644)
     (folder / "metrics.json").write_text("{}")
-    repository_of_raw = [("raw", FIRST)]
-    assert [known for known in repository.artifacts() if repository.verify(*known)] == (
-        repository_of_raw
-    )
+    damaged = [known for known, lines in repository.verify_all().items() if lines]
+    assert damaged == [("raw", FIRST)]
     with pytest.raises(UserError, match=r"raw tiny/1.0: not what was recorded: changed: metrics"):
         validate.validate(repository, FIRST)
 

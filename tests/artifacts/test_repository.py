@@ -133,9 +133,9 @@ def test_every_change_inside_the_ledger_is_found(repository):
     kept = json.loads(lines[-1])["seal"]
     path.write_bytes(b"".join(lines[:2]))
     assert repository.verify("production", name("v6/3")) == ["not in the ledger"]
-    assert kept not in ledger.seals(repository.root)
+    assert kept not in ledger.read_seals(repository.root)
     path.write_bytes(original)
-    assert ledger.seals(repository.root)[-1] == kept
+    assert ledger.read_seals(repository.root)[-1] == kept
 
 
 def test_rollback_goes_back_and_deletes_nothing(repository):
@@ -160,7 +160,7 @@ class Killed(BaseException):
 STEPS = [
     (manifest, "write_manifest"),
     (manifest, "make_content_read_only"),
-    (ledger, "append"),
+    (ledger, "append_event"),
     (manifest, "make_folder_read_only"),
     (os, "replace"),
 ]

@@ -1,4 +1,4 @@
-"""The evaluation door: one JSON object, a table with definitions, one line for a mistake."""
+"""The evaluation command: one JSON object, a table with definitions, one line for a mistake."""
 
 import csv
 import io
@@ -30,9 +30,9 @@ def card():
     return json.loads(path.read_text())["metrics"]
 
 
-def test_json_is_exactly_one_flat_object(door, tmp_path):
+def test_json_is_exactly_one_flat_object(command, tmp_path):
     small = write_untrained(tmp_path / "small")
-    code, out, err = run(door("evaluate", f"--checkpoint={small}", "--format=json"))
+    code, out, err = run(command("evaluate", f"--checkpoint={small}", "--format=json"))
     assert code == 0, err
     assert out.count("\n") == 1
     found = json.loads(out)
@@ -51,8 +51,8 @@ def test_json_is_exactly_one_flat_object(door, tmp_path):
         (("--checkpoint=x", "--format=xml"), "error: flag --format=xml: value should be one of"),
     ],
 )
-def test_mistakes_are_one_line(door, flags, message):
-    code, out, err = run(door("evaluate", *flags))
+def test_mistakes_are_one_line(command, flags, message):
+    code, out, err = run(command("evaluate", *flags))
     assert (code, out) == (2, "")
     assert err.startswith(message)
     assert err.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The converter's door: folders whole or absent, one clear line, the way back, going on."""
+"""The conversion command: folders whole or absent, one clear line, the way back, going on."""
 
 import json
 import pathlib
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from absl.testing import flagsaver
+from absl import flags
 
 from tests.conftest import REPOSITORY
 from tests.support import toy_task
@@ -31,14 +31,16 @@ from tvae.errors import UserError
 from tvae.runs import parameters
 
 
-def convert(source: pathlib.Path, target: pathlib.Path, **options: Any) -> None:
-    with flagsaver.flagsaver(input=str(source), output=str(target), **options):
-        if not convert_torch_ckpt.flags.FLAGS.is_parsed():
-            convert_torch_ckpt.flags.FLAGS.mark_as_parsed()
-        convert_torch_ckpt.main([])
+def convert(source: pathlib.Path | None, target: pathlib.Path, **given: Any) -> None:
+    options = flags.FlagValues()
+    convert_torch_ckpt.define_flags(options)
+    options.mark_as_parsed()
+    for name, value in (given | {"input": source and str(source), "output": str(target)}).items():
+        setattr(options, name, value)
+    convert_torch_ckpt.main(options)
 
 
-def run_door(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tvae.convert_torch_ckpt", *arguments],
         cwd=REPOSITORY,
@@ -52,7 +54,7 @@ def test_the_command_converts_quickly(tmp_path) -> None:
     source, target = tmp_path / "golden.pt", tmp_path / "new" / "converted"
     source.write_bytes(GOLDEN_FILE)
     start = time.perf_counter()
-    done = run_door(f"--input={source}", f"--output={target}", "--include_optimizer")
+    done = run_command(f"--input={source}", f"--output={target}", "--include_optimizer")
     elapsed = time.perf_counter() - start
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"v5_5: 48 tensors, 168,770 numbers -> {target}\n"
@@ -68,7 +70,7 @@ def test_the_command_converts_quickly(tmp_path) -> None:
 def test_the_command_refuses_in_one_line(tmp_path) -> None:
     source, target = tmp_path / "evil.pt", tmp_path / "converted"
     source.write_bytes(hostile(Call("os.system", ("touch hacked",))))
-    done = run_door(f"--input={source}", f"--output={target}")
+    done = run_command(f"--input={source}", f"--output={target}")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.splitlines() == [
@@ -127,11 +129,8 @@ def test_wrong_requests_are_refused(tmp_path) -> None:
         convert(tmp_path, tmp_path / "x.pt", to_torch=True)
     with pytest.raises(UserError, match=r"output .*: File exists"):
         convert(source, source / "x")
-    with (
-        pytest.raises(UserError, match="--input and --output"),
-        flagsaver.flagsaver(input=None),
-    ):
-        convert_torch_ckpt.main([])
+    with pytest.raises(UserError, match="--input and --output"):
+        convert(None, tmp_path / "x")
     assert [path.name for path in tmp_path.iterdir()] == ["golden.pt"]
 
 
@@ -165,7 +164,7 @@ def test_a_folder_gives_the_file_back_to_the_bit(tmp_path) -> None:
 
 def test_a_foreign_folder_is_not_exported(tmp_path) -> None:
     parameters.save_params(tmp_path / "native", {"w": np.zeros(2)}, {"config": {}})
-    with pytest.raises(UserError, match="does not say which PyTorch model"):
+    with pytest.raises(UserError, match="does not name its PyTorch model"):
         folders.folder_to_torch(tmp_path / "native", tmp_path / "x.pt")
     found = import_checkpoint(GOLDEN)
     del found.params["decoder_b"]["input"]["bias"]
@@ -306,7 +305,7 @@ def test_training_goes_on_from_v5_5s_own_checkpoint(reference) -> None:
         continue_dual_vae(without_optimizer, fresh, steps_per_epoch=247)
 
 
-def test_the_door_goes_on_from_a_converted_checkpoint(reference, door, tmp_path) -> None:
+def test_the_command_goes_on_from_a_converted_checkpoint(reference, command, tmp_path) -> None:
     """Two epochs more than the original's last: loss and dynamics go on where they stopped."""
     source, workdir = tmp_path / "converted", tmp_path / "run"
     found = import_checkpoint(
@@ -316,7 +315,7 @@ def test_the_door_goes_on_from_a_converted_checkpoint(reference, door, tmp_path)
     # Fewer epochs would be another schedule: stop by patience, after one evaluation to compare to.
     flags = ["--config=configs/v5_5.py", "--config.evaluation.prior_draws=0"]
     flags += ["--config.early_stop.patience_epochs=1", "--config.early_stop.min_delta=1e9"]
-    process = door("main", *flags, f"--workdir={workdir}", f"--start_from={source}")
+    process = command("main", *flags, f"--workdir={workdir}", f"--start_from={source}")
     _, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
@@ -326,12 +325,12 @@ def test_the_door_goes_on_from_a_converted_checkpoint(reference, door, tmp_path)
     assert rows[0]["train/kl_b"] == pytest.approx(10.7, rel=0.05)
 
 
-def test_going_on_from_what_does_not_fit_is_one_line(door, tmp_path) -> None:
+def test_going_on_from_what_does_not_fit_is_one_line(command, tmp_path) -> None:
     folders.write_folder(tmp_path / "plain", import_checkpoint({"model": GOLDEN["model"]}))
     cases = {"absent": "is missing", "plain": "training goes on only from"}
     for name, expected in cases.items():
         flags = [f"--workdir={tmp_path / 'run'}{name}", f"--start_from={tmp_path / name}"]
-        process = door("main", "--config=configs/v5_5.py", *flags)
+        process = command("main", "--config=configs/v5_5.py", *flags)
         _, err = process.communicate(timeout=300)
         assert process.returncode == 2
         assert expected in err

@@ -194,8 +194,11 @@ def test_any_missing_tensor_is_named(name: str) -> None:
         ({"epoch": 3}, "holds no state dict"),
         ({"model": {}}, "holds no state dict"),
         ({"model": {"a": np.zeros(1)}, "model_state": {"a": np.zeros(1)}}, "more than one"),
-        ({"model": {"conv.weight": np.zeros(1, np.float32)}}, "none of the original's tensors"),
-        ({"model": GOLDEN["model"] | {"extra": 1}}, "'extra' in its state dict is no tensor"),
+        (
+            {"model": {"conv.weight": np.zeros(1, np.float32)}},
+            "none of the reference",
+        ),
+        ({"model": GOLDEN["model"] | {"extra": 1}}, "'extra' in its state dict is not a tensor"),
         ({"model": GOLDEN["model"] | {"grad_norm_A_ema": np.float32(np.inf)[None]}}, "wrong shape"),
     ],
 )

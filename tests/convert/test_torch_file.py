@@ -1,7 +1,6 @@
 """The reader of PyTorch files: what it reads to the bit, and what it refuses."""
 
 import builtins
-import io
 import os
 import re
 import struct
@@ -162,11 +161,11 @@ def test_a_file_without_byte_order_is_little_endian() -> None:
     assert same(read(tensor, {"0": FLOATS.astype("<f4").tobytes()}, byteorder=None), FLOATS)
 
 
-def test_accepts_paths_bytes_and_files(tmp_path) -> None:
+def test_accepts_paths_and_bytes(tmp_path) -> None:
     data = save({"w": FLOATS})
     path = tmp_path / "x.pt"
     path.write_bytes(data)
-    for source in (path, str(path), data, io.BytesIO(data)):
+    for source in (path, str(path), data):
         assert same(read_torch_file(source), {"w": FLOATS})
 
 
@@ -185,7 +184,7 @@ def test_refuses_what_is_no_such_file(tmp_path) -> None:
     refused(b"", "is empty")
     refused(b"just some text\n", "not a PyTorch checkpoint")
     refused(tmp_path / "absent.pt", r"absent\.pt: no such file")
-    refused(tmp_path, "is not a file")
+    refused(tmp_path, "not a regular file")
     refused(b"PK\x03\x04 and then text", "damaged zip")
     refused(archive(pickle({})).replace(b"data.pkl", b"date.pkl"), "expected one entry data.pkl")
     refused(save({"w": FLOATS}), "larger than the limit", max_bytes=100)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.support import toy_task
-from tvae.cli import command as door
+from tvae.cli import command
 from tvae.engine import step
 from tvae.errors import UserError
 
@@ -111,7 +111,7 @@ def test_too_many_in_a_row_stop_the_run_by_name(trainers, tmp_path):
     workdir = tmp_path / "run"
     config = {"log_every_epochs": 2, "optimizer.max_nonfinite_steps": 4}
     status, messages = trainers.run(workdir, config, poison=(8, 99))
-    assert status == door.USER_ERROR_STATUS
+    assert status == command.USER_ERROR_STATUS
     assert len(messages) == 1
     # Four bad steps are allowed, so epochs 2 and 3 pass; the fifth is the first of epoch 4.
     assert "error: train/error is nan, " in messages[0]

@@ -182,9 +182,9 @@ def test_a_folder_with_content_is_refused_and_failure_leaves_nothing(
         folder.export_model(model, tmp_path / "out")
 
 
-def test_the_command_exports_a_model_without_a_ball(door, tmp_path):
+def test_the_command_exports_a_model_without_a_ball(command, tmp_path):
     small = write_untrained(tmp_path / "small")
-    process = door("export", f"--checkpoint={small}", f"--output={tmp_path / 'out'}")
+    process = command("export", f"--checkpoint={small}", f"--output={tmp_path / 'out'}")
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
     assert "programs encode, decode_a, decode_b, inputs, read ->" in out
@@ -200,8 +200,8 @@ def test_the_command_exports_a_model_without_a_ball(door, tmp_path):
     assert (tmp_path / "out" / "projector" / "tensors_b.tsv").exists()
 
 
-def test_a_missing_flag_is_one_line(door):
-    process = door("export", "--checkpoint=x")
+def test_a_missing_flag_is_one_line(command):
+    process = command("export", "--checkpoint=x")
     out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (2, "")
     assert err == "error: --checkpoint and --output are needed\n"

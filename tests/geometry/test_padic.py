@@ -1,10 +1,8 @@
-"""The operation space: enumeration, valuation, distance."""
+"""The operation space: enumeration and valuation."""
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tvae.geometry import padic
 
@@ -49,20 +47,6 @@ def test_valuation_and_level_counts_agree_with_brute_force(n_digits, p):
     np.testing.assert_array_equal(got, expected)
     counts = np.bincount(got, minlength=n_digits + 1)
     np.testing.assert_array_equal(counts, padic.level_counts(n_digits=n_digits, p=p))
-
-
-INDEX = st.integers(0, 3**9 - 1)
-
-
-@settings(max_examples=100, deadline=None)
-@given(INDEX, INDEX, INDEX)
-def test_distance_is_an_ultrametric(i, j, k):
-    def distance(a: int, b: int) -> float:
-        return float(padic.padic_distance(jnp.asarray(a), jnp.asarray(b)))
-
-    assert distance(i, j) == distance(j, i)
-    assert (distance(i, j) == 0) == (i == j)
-    assert distance(i, k) <= max(distance(i, j), distance(j, k))
 
 
 @pytest.mark.parametrize("sizes", [{"n_digits": 0}, {"p": 1}, {"n_digits": 20}])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY, load_config
-from tests.domains.projected_vae.test_task import small
 from tests.support.engines import bound_engine
+from tests.support.small_configs import small
 from tvae.config import default
 from tvae.domains import latent_use, registry
 from tvae.domains.operations.tree import TREE
@@ -108,6 +108,6 @@ def test_suffixes_are_not_parts_of_names():
     assert defined("eval/score", "hyperbolic_vae").measured_on[-1] != ")"
     for unknown in ("eval/hierarchy_c", "eval/nothing", "_a", "eval/prior_coverage_x_a"):
         assert defined(unknown) is None
-    entries = {"x_a": Entry("text", "items", "higher")}
+    entries = {"x_a": Entry("text", "items")}
     assert define("x_a", entries).measured_on == "items"
     assert define("x_b", entries) is None

@@ -269,7 +269,7 @@ def test_nearest_neighbours_equal_brute_force():
     np.testing.assert_allclose(found.distance, np.sort(matrix)[query, :5], rtol=1e-4)
 
 
-def test_neighbour_consistency_reaches_its_ceiling(TREE):
+def test_neighbour_consistency_reaches_its_ceiling():
     """81 operations in one tight cluster a level: only levels smaller than k + 1 fall short."""
     items = PadicTree(3, 4)
     valuation = items.level(jnp.arange(81))

@@ -1,5 +1,6 @@
 """The report of a run of each task: complete, small, self-contained, and honest."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -7,7 +8,7 @@ import shutil
 import pytest
 
 from tvae.errors import UserError
-from tvae.reporting import contents, page
+from tvae.reporting import contents, embedding, page
 
 LARGEST = 6_000_000  # bytes
 
@@ -90,6 +91,31 @@ def test_names_are_escaped(runs, tmp_path):
     text = page.render(read, page.describe_figures(read))
     assert "<b>run" not in text
     assert "&lt;b&gt;run" in text
+
+
+def without(read, *, tree_only):
+    """The same contents as a domain without a tree, or without items, would have them."""
+    if not tree_only:
+        return dataclasses.replace(read, shown=None, embeddings=[])
+    items = dataclasses.replace(read.shown.items, tree=None)
+    return dataclasses.replace(read, shown=embedding.choose_items(items))
+
+
+@pytest.mark.parametrize(
+    ("tree_only", "absent", "reason"),
+    [
+        (False, ["radii", "distances", "reconstruction"], "has no finite set of items"),
+        (True, ["radii", "distances"], "The operations have no tree"),
+    ],
+)
+def test_sections_that_a_domain_does_not_have_are_absent(runs, tree_only, absent, reason):
+    read = without(contents.read_contents(runs["dual_vae"]), tree_only=tree_only)
+    text = without_plotly(page.render(read, page.describe_figures(read)))
+    sections = re.findall(r'<section id="(\w+)">', text)
+    assert not set(sections) & set(absent)
+    assert set(sections) >= {"summary", "curves", "schedules", "diagnostics", "config"}
+    assert reason in text
+    assert ('<div id="disk">' in text) == tree_only
 
 
 def test_a_run_is_not_compared_with_itself(runs):

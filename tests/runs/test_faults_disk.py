@@ -12,7 +12,7 @@ import orbax.checkpoint as ocp
 import pytest
 
 from tests.support import toy_task
-from tvae.cli import command as door
+from tvae.cli import command
 from tvae.runs import archive, checkpoint
 
 CONFIG = {"epochs": 12}
@@ -51,7 +51,7 @@ def test_no_space_for_a_checkpoint(trainers, tmp_path, reference, repeat):
     workdir = tmp_path / "run"
     limit = 6 + 6 * repeat
     status, messages = trainers.run(workdir, CONFIG, pace=0.05, full_disk=limit)
-    assert status == door.USER_ERROR_STATUS
+    assert status == command.USER_ERROR_STATUS
     assert_one_line(messages, "could not be saved", "No space left on device", "are intact")
     kept = int(last_state(workdir).step)
     assert 0 < kept < limit
@@ -66,7 +66,7 @@ def test_files_that_may_not_grow(trainers, tmp_path, reference, size):
     assert status == 0
     before = (workdir / "metrics.jsonl").read_text()
     status, messages = trainers.run(workdir, CONFIG, small_files=size)
-    assert status == door.USER_ERROR_STATUS
+    assert status == command.USER_ERROR_STATUS
     assert_one_line(messages, "File too large")
     assert int(last_state(workdir).step) >= 4 * toy_task.STEPS
     assert (workdir / "metrics.jsonl").read_text().startswith(before)
@@ -100,7 +100,7 @@ def test_a_disk_that_fills_up(trainers, small_disk, tmp_path, reference):
             os.posix_fallocate(file.fileno(), 0, (space.f_bavail - 8) * space.f_frsize)
         status, messages = trainers.run(workdir, CONFIG)
         os.remove(small_disk / "other")
-    assert status == door.USER_ERROR_STATUS
+    assert status == command.USER_ERROR_STATUS
     assert_one_line(messages, "File too large" if small_disk is None else "No space left on device")
     assert int(last_state(workdir).step) >= 4 * toy_task.STEPS
     assert_goes_on(trainers, workdir, reference)
@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written(trainers, tmp_path):
         folder.chmod(0o555)
         status, messages = trainers.run(folder, CONFIG, nobody=None)
         folder.chmod(0o755)
-        assert status == door.USER_ERROR_STATUS
+        assert status == command.USER_ERROR_STATUS
         assert_one_line(messages, f"workdir {folder}: cannot be written (Permission denied)")
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 

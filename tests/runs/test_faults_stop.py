@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support import toy_task
-from tvae.cli import command as door
+from tvae.cli import command
 from tvae.cli import signals as interruption
 from tvae.errors import UserError
 from tvae.runs import files
@@ -48,7 +48,7 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_from_there(
     workdir, done = tmp_path / "run", 0
     for epochs in (3, 7, 10, 20):
         status, messages = trainers.run(workdir, CONFIG, signal_at=(number, epochs))
-        assert status == door.SIGNAL_STATUS + number
+        assert status == command.SIGNAL_STATUS + number
         assert len(messages) == 2
         assert messages[0].startswith(f"{number.name}: finishing what runs, then saving")
         done += epochs
@@ -72,7 +72,7 @@ def test_the_second_signal_stops_at_once(trainers, tmp_path):
     began = time.monotonic()
     os.kill(pid, signal.SIGINT)
     status, messages = trainers.wait(pid)
-    assert status == door.SIGNAL_STATUS + signal.SIGINT
+    assert status == command.SIGNAL_STATUS + signal.SIGINT
     assert time.monotonic() - began < 10
     assert len(messages) == 1
 
@@ -119,7 +119,7 @@ def test_a_second_run_in_the_folder_is_refused_until_the_first_is_killed(trainer
     wait_for_rows(workdir, 1)
     before = (workdir / "metrics.jsonl").read_text()
     status, messages = trainers.run(workdir, CONFIG)
-    assert status == door.USER_ERROR_STATUS
+    assert status == command.USER_ERROR_STATUS
     expected = f"error: workdir {workdir} is in use by another process (pid {pid})"
     assert [message[: len(expected)] for message in messages] == [expected]
     assert (workdir / "metrics.jsonl").read_text().startswith(before)

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import resource
 import struct
 
 import pytest
@@ -58,7 +59,26 @@ def test_events_reach_the_disk_while_the_run_goes_on(tmp_path, monkeypatch):
         assert [e.step for e in events(tmp_path / "tensorboard") if e.summary.value] == [0]
 
 
-def test_rows_that_are_no_text_are_dropped(tmp_path):
+def test_a_full_disk_ends_the_event_file_and_not_the_process(tmp_path, monkeypatch):
+    """``tensorboardX.SummaryWriter`` waits forever here: its queue fills, its thread has died."""
+    monkeypatch.setattr(log.TensorBoard, "FLUSH_SECONDS", -1.0)
+    board = log.TensorBoard(tmp_path, first_epoch=0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (300, hard))
+
+    def write_all():
+        for epoch in range(100):
+            board.write(epoch, {"x": 1.0})
+
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write_all()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        board.close()
+
+
+def test_rows_that_are_not_text_are_dropped(tmp_path):
     path = tmp_path / files.METRICS_FILE
     path.write_bytes(b'{"epoch": 0}\n\xff\xfe{"epoch": 1}\n')
     log.keep_rows_before(path, 5)

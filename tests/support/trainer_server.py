@@ -6,7 +6,7 @@ answers are JSON lines on standard input and output:
     {"start": {"workdir": ..., "config": {...}, "trouble": {name: argument}}} -> pid
     {"wait": pid}                              -> [exit status, what it wrote to standard error]
 
-A trainer answers to trouble that it is told to make for itself. Its exit status is that of a door.
+A trainer makes the trouble that it is asked for. Its exit status is that of a command.
 """
 
 import errno
@@ -23,8 +23,7 @@ import jax
 import orbax.checkpoint as ocp
 
 from tests.support import toy_task
-from tvae.cli import command as door
-from tvae.cli import process
+from tvae.cli import command, process
 from tvae.engine import step
 from tvae.errors import StoppedError, UserError
 from tvae.runs import log
@@ -141,10 +140,10 @@ def train(workdir, config, trouble):
             toy_task.train(toy_task.make_config(**config), task, folder, control=control)
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
-        return door.USER_ERROR_STATUS
+        return command.USER_ERROR_STATUS
     except StoppedError as stopped:
         sys.stderr.write(f"{stopped}\n")
-        return door.SIGNAL_STATUS + stopped.signal_number
+        return command.SIGNAL_STATUS + stopped.signal_number
     return 0
 
 
@@ -168,7 +167,7 @@ def start(workdir, config, trouble):
 
 def main(cache):
     """Answer requests until there are no more."""
-    door.enable_compilation_cache(pathlib.Path(cache))
+    command.enable_compilation_cache(pathlib.Path(cache))
     pipes = {}
     for line in sys.stdin:
         request = json.loads(line)

@@ -7,7 +7,6 @@ from importlib import metadata
 from typing import Any
 
 from tvae.artifacts.names import Name
-from tvae.exports import run_exported
 from tvae.runs import files
 
 EXPORT = "export"
@@ -16,21 +15,13 @@ REQUIREMENTS = ("jax", "jaxlib", "numpy", "flatbuffers")
 _PYTHON = "3.12"
 _USER = 65534
 """The user "nobody": the image runs without any right that it does not need."""
+COMMAND = ["python", "run_exported.py"]
+"""Of the image, in the folder of the exported model."""
+ARGUMENTS: list[str] = []
+"""Of the command by default: none, with which the program checks itself. ``--index 0 5 7`` decodes
+operations; the tables in the image hold all of them."""
 _CPU, _MEMORY = "1", "1Gi"
 """Of the job; the largest model takes some 400 MiB with a batch of the whole space."""
-
-
-def command() -> list[str]:
-    """The command of the image, in the folder of the exported model."""
-    return ["python", run_exported.__name__.rpartition(".")[2] + ".py"]
-
-
-def arguments() -> list[str]:
-    """The default arguments: none, with which the program checks itself.
-
-    ``--index 0 5 7`` decodes operations; the tables in the image hold all of them.
-    """
-    return []
 
 
 def dockerfile() -> str:
@@ -45,8 +36,8 @@ def dockerfile() -> str:
         f"COPY {EXPORT}/ ./\n"
         f"USER {_USER}:{_USER}\n"
         "ENV PYTHONDONTWRITEBYTECODE=1\n"
-        f"ENTRYPOINT {json.dumps(command())}\n"
-        f"CMD {json.dumps(arguments())}\n"
+        f"ENTRYPOINT {json.dumps(COMMAND)}\n"
+        f"CMD {json.dumps(ARGUMENTS)}\n"
     )
 
 
@@ -73,7 +64,7 @@ def job(name: Name) -> dict[str, Any]:
     container = {
         "name": "model",
         "image": image(name),
-        "args": arguments(),
+        "args": ARGUMENTS,
         "resources": {
             "requests": {"cpu": _CPU, "memory": _MEMORY},
             "limits": {"cpu": _CPU, "memory": _MEMORY},
@@ -115,7 +106,7 @@ def write_deployment(folder: pathlib.Path, name: Name) -> None:
         "model": name.model,
         "version": name.version,
         "image": image(name),
-        "command": [*command(), *arguments()],
+        "command": COMMAND + ARGUMENTS,
         "python": _PYTHON,
         "requirements": {package: metadata.version(package) for package in REQUIREMENTS},
     }

@@ -1,4 +1,4 @@
-"""The ledger: what became of which artifact, one line each, every line sealed over those before.
+"""The ledger: one line an event, each sealed by a digest over those before.
 
 It lies outside the artifacts and holds the digest of each manifest, so that a manifest cannot be
 changed together with its files. A change inside the ledger breaks the chain of digests. A ledger
@@ -52,7 +52,7 @@ def _line(event: Event, before: str) -> tuple[str, str]:
     return json.dumps(fields | {"seal": seal}) + "\n", seal
 
 
-def read(root: pathlib.Path) -> list[Event]:
+def read_events(root: pathlib.Path) -> list[Event]:
     """All events, oldest first.
 
     Raises:
@@ -61,11 +61,11 @@ def read(root: pathlib.Path) -> list[Event]:
     return _read(root)[0]
 
 
-def seals(root: pathlib.Path) -> list[str]:
-    """The seal of each line, oldest first: each says what the ledger was until then.
+def read_seals(root: pathlib.Path) -> list[str]:
+    """The seal of each line, oldest first: a digest of the ledger up to that line.
 
     Raises:
-      UserError: as :func:`read`.
+      UserError: as :func:`read_events`.
     """
     return _read(root)[2]
 
@@ -93,8 +93,8 @@ def _read(root: pathlib.Path) -> tuple[list[Event], str, list[str]]:
     return events, text, found[1:]
 
 
-def append(root: pathlib.Path, event: Event) -> None:
-    """Add an event in one instant; the caller holds the repository's lock.
+def append_event(root: pathlib.Path, event: Event) -> None:
+    """Add an event atomically; the caller holds the repository's lock.
 
     Raises:
       UserError: if the ledger is damaged.

@@ -1,12 +1,12 @@
-"""Where artifacts lie, and the only way one gets there: staged, sealed, recorded, then moved.
+"""The repository of artifacts: each is staged, sealed, recorded, then moved to its place.
 
-    ROOT/ledger.jsonl                            what became of which artifact
+    ROOT/ledger.jsonl                            the events of all artifacts
     ROOT/{raw,validated,production}/MODEL/VERSION/
     ROOT/current/MODEL.json                      which production version is current
     ROOT/.staging/                               unfinished work; never read
 
-The line in the ledger is the instant at which an artifact exists. What is interrupted before it
-leaves nothing but staging; what is interrupted after it is finished by whoever comes next.
+An artifact exists from the instant of its line in the ledger. Interrupted before it, only staging
+is left; interrupted after it, the next writer or reader finishes the move.
 """
 
 import contextlib
@@ -30,7 +30,7 @@ CURRENT = "current"
 _STAGING, _LOCK = ".staging", ".lock"
 
 Build = Callable[[pathlib.Path], Mapping[str, Any]]
-"""Makes a folder and fills it; returns what the manifest states beside its files."""
+"""Makes a folder and fills it; returns the header of its manifest."""
 
 
 class Repository:
@@ -44,10 +44,10 @@ class Repository:
         self.root = root.absolute()
 
     def folder(self, stage: str, name: Name) -> pathlib.Path:
-        """Where an artifact lies, or would.
+        """The folder of an artifact, existing or not.
 
         Raises:
-          UserError: if part of the way is a symbolic link.
+          UserError: if part of the path is a symbolic link.
         """
         folder = self.root / stage / name.model / name.version
         files.refuse_links(self.root, folder)
@@ -55,7 +55,7 @@ class Repository:
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Be the only writer; waits for the one at work, and first finishes what one left.
+        """Be the only writer, after waiting for another; finish what an interrupted one left.
 
         Raises:
           UserError: if the folder cannot be written, here or later in the block.
@@ -69,7 +69,7 @@ class Repository:
             raise UserError(f"artifacts {self.root}: {error}") from error
 
     def settle(self) -> None:
-        """Finish or drop what an interrupted writer left, unless one is at work or none can be."""
+        """Finish or drop what an interrupted writer left, unless the repository is locked."""
         if not (self.root / _STAGING).is_dir():
             return
         with contextlib.ExitStack() as stack:
@@ -81,20 +81,29 @@ class Repository:
                 self._settle()
 
     def events(self, *, stage: str | None = None, name: Name | None = None) -> list[Event]:
-        """What the ledger says, oldest first, of one stage and one artifact or of all.
+        """The events of the ledger, oldest first, of one stage and one artifact or of all.
 
         Raises:
           UserError: if the ledger is damaged.
         """
         return [
             event
-            for event in ledger.read(self.root)
+            for event in ledger.read_events(self.root)
             if stage in (None, event.stage) and (name is None or event.name == str(name))
         ]
 
+    def added(self) -> dict[tuple[str, Name], Event]:
+        """Stage and name of each recorded artifact -> the event that added it, oldest first."""
+        return _added(self.events())
+
     def recorded(self, stage: str, name: Name) -> Event | None:
         """The event that added an artifact, or None."""
-        return _added(self.events()).get((stage, str(name)))
+        return self.added().get((stage, name))
+
+    def origin(self, stage: str, name: Name) -> dict[str, Any]:
+        """Stage, name and digest of a recorded artifact, for one that is made from it."""
+        event = self.added()[stage, name]
+        return {"stage": stage, "name": str(name), "manifest_sha256": event.manifest_sha256}
 
     def rows(self) -> Iterator[tuple[pathlib.Path, dict[str, str]]]:
         """Folder of each recorded artifact and its columns for :func:`tvae.runs.find.collect`.
@@ -104,36 +113,11 @@ class Repository:
         """
         events = self.events()
         current = current_versions(events)
-        for event in _added(events).values():
-            stage, name = event.stage, names.parse_name(event.name)
+        for (stage, name), event in _added(events).items():
             in_use = stage == "production" and current[name.model] == name.version
             about = {"stage": stage, "name": event.name, "created": event.time}
             about |= {"state": "current" if in_use else stage, "note": event.note}
             yield self.root / stage / name.model / name.version, about
-
-    def origin(self, stage: str, name: Name) -> dict[str, Any]:
-        """Stage, name and digest of a recorded artifact, for one that is made from it."""
-        event = self.recorded(stage, name)
-        if event is None:
-            raise UserError(f"{stage} {name}: no such artifact")
-        return {"stage": stage, "name": str(name), "manifest_sha256": event.manifest_sha256}
-
-    def artifacts(
-        self, *, stage: str | None = None, name: Name | None = None
-    ) -> list[tuple[str, Name]]:
-        """Stage and name of all that is recorded, and of all that lies where an artifact would."""
-        recorded = {(event.stage, names.parse_name(event.name)) for event in self.events()}
-        # Whatever it is called: it is only compared with what is recorded.
-        on_disk = {
-            (each, Name(*path.parts[-2:]))
-            for each in STAGES
-            for path in (self.root / each).glob("*/*")
-        }
-        return [
-            (where, found)
-            for where, found in sorted(recorded | on_disk)
-            if stage in (None, where) and name in (None, found)
-        ]
 
     def add(self, action: str, name: Name, build: Build, *, note: str = "") -> pathlib.Path:
         """Add an artifact; the caller holds the lock.
@@ -141,7 +125,7 @@ class Repository:
         Args:
           action: key of ``ADDED_BY``.
           name: must be new in its stage.
-          build: writes the files; if it raises, nothing has happened.
+          build: writes the files; if it raises, nothing changes.
           note: the user's words, for the ledger.
 
         Returns:
@@ -161,9 +145,9 @@ class Repository:
             staging.rename(staging.with_name(digest))
             previous = self.current(name.model) if action == "promote" else None
             event = Event(ledger.now(), action, stage, str(name), digest, previous, note)
-            ledger.append(self.root, event)
+            ledger.append_event(self.root, event)
         finally:
-            # Recorded or not: that decides whether it is finished or dropped.
+            # Moved to its place if it was recorded, dropped otherwise.
             self._settle()
         return target
 
@@ -193,15 +177,15 @@ class Repository:
             raise UserError(f"production {name}: no such artifact")
         previous = self.current(name.model)
         event = added._replace(time=ledger.now(), action="rollback", previous=previous, note=note)
-        # Its presence says that there is something to settle.
+        # Its presence makes settle() write the pointer, should this be interrupted.
         (self.root / _STAGING).mkdir(exist_ok=True)
-        ledger.append(self.root, event)
+        ledger.append_event(self.root, event)
         self._settle()
         return previous
 
     def verify(self, stage: str, name: Name) -> list[str]:
-        """Every difference between an artifact and what was recorded; empty if it is intact."""
-        return self._verify_against(self.recorded(stage, name), stage, name)
+        """Every difference between an artifact and its record; empty if it is intact."""
+        return self._verify(self.recorded(stage, name), stage, name)
 
     def verify_all(
         self, *, stage: str | None = None, name: Name | None = None
@@ -212,14 +196,21 @@ class Repository:
           stage: only of this stage.
           name: only of this name.
         """
-        recorded = _added(self.events())
+        added = self.added()
+        # Whatever a folder is called: its name is only compared with those that are recorded.
+        on_disk = {
+            (each, Name(*path.parts[-2:]))
+            for each in STAGES
+            for path in (self.root / each).glob("*/*")
+        }
         return {
-            (where, found): self._verify_against(recorded.get((where, str(found))), where, found)
-            for where, found in self.artifacts(stage=stage, name=name)
+            (where, found): self._verify(added.get((where, found)), where, found)
+            for where, found in sorted(added.keys() | on_disk)
+            if stage in (None, where) and name in (None, found)
         }
 
-    def _verify_against(self, event: Event | None, stage: str, name: Name) -> list[str]:
-        """:meth:`verify`, where the event that added the artifact is known already."""
+    def _verify(self, event: Event | None, stage: str, name: Name) -> list[str]:
+        """:meth:`verify` against the event that added the artifact."""
         if event is None:
             return ["not in the ledger"]
         try:
@@ -234,7 +225,7 @@ class Repository:
         """The folder of an intact artifact.
 
         Raises:
-          UserError: if there is none, or it is not what was recorded.
+          UserError: if there is none, or it differs from its record.
         """
         if self.recorded(stage, name) is None:
             known = ", ".join(sorted({e.name for e in self.events(stage=stage)})) or "none"
@@ -249,14 +240,13 @@ class Repository:
         files.refuse_links(self.root, staging)
         if not staging.exists():
             return
-        events = ledger.read(self.root)
-        recorded = {event.manifest_sha256: event for event in _added(events).values()}
+        events = ledger.read_events(self.root)
+        recorded = {event.manifest_sha256: key for key, event in _added(events).items()}
         for left in list(staging.iterdir()):
-            event = recorded.get(left.name)
-            if event is None or left.is_symlink():
+            if left.name not in recorded or left.is_symlink():
                 _remove(left)
                 continue
-            target = self.folder(event.stage, names.parse_name(event.name))
+            target = self.folder(*recorded[left.name])
             target.parent.mkdir(parents=True, exist_ok=True)
             left.rename(target)
             manifest.make_folder_read_only(target)
@@ -266,7 +256,7 @@ class Repository:
         staging.rmdir()
 
     def _point(self, model: str, version: str) -> None:
-        """Write which version is current, for programs that read no ledger."""
+        """Write which version is current, for programs that do not read the ledger."""
         path = self.root / CURRENT / f"{model}.json"
         files.refuse_links(self.root, path)
         path.parent.mkdir(exist_ok=True)
@@ -276,9 +266,10 @@ class Repository:
             files.write_text(path, text)
 
 
-def _added(events: list[Event]) -> dict[tuple[str, str], Event]:
+def _added(events: list[Event]) -> dict[tuple[str, Name], Event]:
     """Stage and name -> the event that added the artifact."""
-    return {(e.stage, e.name): e for e in events if ADDED_BY.get(e.action) == e.stage}
+    new = (event for event in events if ADDED_BY.get(event.action) == event.stage)
+    return {(event.stage, names.parse_name(event.name)): event for event in new}
 
 
 def current_versions(events: list[Event]) -> dict[str, str]:

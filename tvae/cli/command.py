@@ -1,52 +1,105 @@
-"""What every door shares: one clear line on a user's mistake, and the compilation cache."""
+"""Running of a command: flags, help, the compilation cache, errors as one line, exit statuses."""
 
+import functools
+import importlib
 import os
 import pathlib
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, cast
 
 import jax
 from absl import app, flags, logging
 
 from tvae.errors import StoppedError, UserError
 
-COMPILATION_CACHE = flags.DEFINE_string(
-    "compilation_cache",
-    None,
-    "Folder of compiled programs, kept between runs; 'off' to keep none. Default: "
-    "$JAX_COMPILATION_CACHE_DIR, or tvae/ in the user's cache folder.",
-)
-
 USER_ERROR_STATUS = 2
 SIGNAL_STATUS = 128
 """Added to a signal's number, as shells do."""
 
 
-def cache_folder(choice: str | None) -> pathlib.Path | None:
-    """Where compiled programs are kept, or None for nowhere."""
-    if choice == "off":
-        return None
-    if choice:
-        return pathlib.Path(choice)
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
-    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
-    return pathlib.Path(base) / "tvae"
+class Command(Protocol):
+    """A module that is a command. Its docstring is the text of ``--help``.
+
+    A command of several actions also has ``ACTIONS``, a mapping from their names; ``main`` then
+    gets the name as its second argument.
+
+    Attributes:
+      define_flags: adds the command's flags to a ``FlagValues``.
+      main: does the work with the parsed flags.
+    """
+
+    define_flags: Callable[[flags.FlagValues], None]
+    main: Callable[..., None]
 
 
-def enable_compilation_cache(folder: pathlib.Path | None) -> None:
-    """Let a second start compile nothing; without a writable folder, compile as ever."""
-    if folder is None:
+def run(name: str) -> None:
+    """Run a command with the arguments of this process, ``sys.argv``.
+
+    The exit status is 0, or 2 after a user's mistake, or 128 + the signal's number after a signal:
+    143 for SIGTERM, 130 for SIGINT.
+
+    Args:
+      name: of the module, such as "tvae.cli.report"; see :class:`Command`.
+    """
+    command = cast(Command, importlib.import_module(name))
+    actions: Mapping[str, object] = getattr(command, "ACTIONS", {})
+    _add_jax_flags()
+    options = flags.FlagValues()
+    define_flags(command, options)
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        sys.stdout.write(_help(command, options))
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        logging.warning("compilation cache %s cannot be used: %s", folder, error)
-        return
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+    def parse(argv: Sequence[str]) -> list[str]:
+        options.append_flag_values(flags.FLAGS)
+        # Otherwise the action would end the flags.
+        options.set_gnu_getopt(bool(actions))
+        words = _parse_flags(options, argv)
+        flags.FLAGS.mark_as_parsed()
+        return words
+
+    def main(argv: Sequence[str]) -> None:
+        try:
+            action = _check_arguments(argv[1:], tuple(actions))
+            enable_compilation_cache(cache_folder(options.compilation_cache))
+            if not flags.FLAGS["verbosity"].present:
+                logging.set_verbosity(logging.WARNING)  # Orbax reports every rename otherwise
+            command.main(options, *action)
+        except UserError as error:
+            _refuse(error)
+        except StoppedError as stopped:
+            sys.stderr.write(f"{stopped}\n")
+            sys.exit(SIGNAL_STATUS + stopped.signal_number)
+        except KeyboardInterrupt:
+            sys.stderr.write("stopped by SIGINT\n")
+            sys.exit(SIGNAL_STATUS + signal.SIGINT)
+
+    app.run(main, flags_parser=parse)
+
+
+def define_flags(command: Command, options: flags.FlagValues) -> None:
+    """Add a command's own flags and those that all commands have."""
+    command.define_flags(options)
+    flags.DEFINE_string(
+        "compilation_cache",
+        None,
+        "Folder of compiled programs, kept between runs; 'off' to keep none. Default: "
+        "$JAX_COMPILATION_CACHE_DIR, or tvae/ in the user's cache folder.",
+        flag_values=options,
+    )
+
+
+@functools.cache
+def _add_jax_flags() -> None:
+    """Let every setting of JAX be a flag; a process can do so once."""
+    jax.config.config_with_absl()
+
+
+def _help(command: Command, options: flags.FlagValues) -> str:
+    own = "\n".join(map(options.module_help, options.flags_by_module_dict()))
+    return f"{(command.__doc__ or '').strip()}\n\nFlags:\n{own}\n\n--helpfull: those of JAX too.\n"
 
 
 def _refuse(message: object) -> None:
@@ -54,10 +107,10 @@ def _refuse(message: object) -> None:
     sys.exit(USER_ERROR_STATUS)
 
 
-def _parse_flags(argv: Sequence[str]) -> list[str]:
+def _parse_flags(options: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     """Parse flags; a mistake in one becomes one line, with a suggestion where there is one."""
     try:
-        return flags.FLAGS(list(argv))
+        return options(list(argv))
     except flags.Error as error:
         _refuse(" ".join(str(error).split()))
         raise
@@ -69,45 +122,41 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
         raise
 
 
-def _check_arguments(argv: Sequence[str], commands: Sequence[str]) -> None:
-    """Refuse what is no flag, but for one of the commands where a door has some."""
-    words = list(argv[1:])
-    if commands:
-        word = words.pop(0) if words else None
-        if word not in commands:
-            raise UserError(f"expected one of {', '.join(commands)}; got {word or 'none'}")
-    if words:
-        raise UserError(f"unexpected argument {words[0]!r}; flags begin with --")
+def _check_arguments(words: Sequence[str], actions: Sequence[str]) -> Sequence[str]:
+    """The action in a list where the command has some; other words are refused."""
+    action, rest = (words[:1], words[1:]) if actions else ((), words)
+    if actions and (not action or action[0] not in actions):
+        raise UserError(f"expected one of {', '.join(actions)}; got {(*action, 'none')[0]}")
+    if rest:
+        raise UserError(f"unexpected argument {rest[0]!r}; flags begin with --")
+    return action
 
 
-def run(main: Callable[[Sequence[str]], None], *, commands: Sequence[str] = ()) -> None:
-    """Run a door: parse flags, set the cache, call ``main``, turn a UserError into one line.
-
-    The exit status is 0, or 2 after a user's mistake, or 128 + the signal's number after a signal:
-    143 for SIGTERM, 130 for SIGINT.
+def cache_folder(choice: str | None) -> pathlib.Path | None:
+    """Folder of compiled programs, or None for none.
 
     Args:
-      main: takes the arguments that are no flags, the program's name first.
-      commands: words of which the door needs one, before or between its flags.
+      choice: the flag ``--compilation_cache``.
     """
+    if choice == "off":
+        return None
+    if choice:
+        return pathlib.Path(choice)
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return pathlib.Path(os.environ["JAX_COMPILATION_CACHE_DIR"])
+    base = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+    return pathlib.Path(base) / "tvae"
 
-    def guarded(argv: Sequence[str]) -> None:
-        try:
-            _check_arguments(argv, commands)
-            enable_compilation_cache(cache_folder(COMPILATION_CACHE.value))
-            if not flags.FLAGS["verbosity"].present:
-                logging.set_verbosity(logging.WARNING)  # Orbax reports every rename otherwise
-            main(argv)
-        except UserError as error:
-            _refuse(error)
-        except StoppedError as stopped:
-            sys.stderr.write(f"{stopped}\n")
-            sys.exit(SIGNAL_STATUS + stopped.signal_number)
-        except KeyboardInterrupt:
-            sys.stderr.write("stopped by SIGINT\n")
-            sys.exit(SIGNAL_STATUS + signal.SIGINT)
 
-    # Otherwise the command would end the flags.
-    flags.FLAGS.set_gnu_getopt(bool(commands))
-    jax.config.config_with_absl()
-    app.run(guarded, flags_parser=_parse_flags)
+def enable_compilation_cache(folder: pathlib.Path | None) -> None:
+    """Keep compiled programs in a folder; without a writable one, compile as ever."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        logging.warning("compilation cache %s cannot be used: %s", folder, error)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

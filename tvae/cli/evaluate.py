@@ -5,7 +5,6 @@ beside it. ``--format=json`` prints exactly one flat JSON object on standard out
 """
 
 import sys
-from collections.abc import Sequence
 
 from absl import flags
 
@@ -14,18 +13,25 @@ from tvae.domains import registry
 from tvae.errors import UserError
 from tvae.reporting import listing
 
-_CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "Folder of parameters, or of a run, whose newest checkpoint is taken."
-)
-_FORMAT = flags.DEFINE_enum("format", "table", list(listing.FORMATS), "What is printed.")
+
+def define_flags(options: flags.FlagValues) -> None:
+    """Add the flags of the command."""
+    flags.DEFINE_string(
+        "checkpoint",
+        None,
+        "Folder of parameters, or of a run, whose newest checkpoint is taken.",
+        flag_values=options,
+    )
+    flags.DEFINE_enum(
+        "format", "table", list(listing.FORMATS), "Format of the output.", flag_values=options
+    )
 
 
-def main(argv: Sequence[str]) -> None:
+def main(options: flags.FlagValues) -> None:
     """Print the metrics of ``--checkpoint``."""
-    del argv
-    if not _CHECKPOINT.value:
+    if not options.checkpoint:
         raise UserError("--checkpoint: expected a folder such as checkpoints/v6")
-    model = loading.load(_CHECKPOINT.value)
-    show = listing.FORMATS[_FORMAT.value]
+    model = loading.load(options.checkpoint)
+    show = listing.FORMATS[options.format]
     define = registry.get(model.task).define
     sys.stdout.write(show(model.metrics(), lambda key: define(key, model.config)))

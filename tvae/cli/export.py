@@ -6,7 +6,6 @@ projector files, weights as safetensors, and encode, embed and decode as StableH
 
 import pathlib
 import sys
-from collections.abc import Sequence
 
 from absl import flags
 
@@ -14,18 +13,25 @@ from tvae import loading
 from tvae.errors import UserError
 from tvae.exports import folder
 
-_CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "Folder of parameters, or of a run, whose newest checkpoint is taken."
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write; must not exist, or be empty.")
+
+def define_flags(options: flags.FlagValues) -> None:
+    """Add the flags of the command."""
+    flags.DEFINE_string(
+        "checkpoint",
+        None,
+        "Folder of parameters, or of a run, whose newest checkpoint is taken.",
+        flag_values=options,
+    )
+    flags.DEFINE_string(
+        "output", None, "Folder to write; must not exist, or be empty.", flag_values=options
+    )
 
 
-def main(argv: Sequence[str]) -> None:
+def main(options: flags.FlagValues) -> None:
     """Export ``--checkpoint`` to ``--output``."""
-    del argv
-    if not (_CHECKPOINT.value and _OUTPUT.value):
+    if not (options.checkpoint and options.output):
         raise UserError("--checkpoint and --output are needed")
-    target = pathlib.Path(_OUTPUT.value).absolute()
-    manifest = folder.export_model(loading.load(_CHECKPOINT.value), target)
+    target = pathlib.Path(options.output).absolute()
+    manifest = folder.export_model(loading.load(options.checkpoint), target)
     sys.stdout.write(f"{len(manifest['files']) + 1} files, programs ")
     sys.stdout.write(f"{', '.join(manifest['programs'])} -> {target}\n")

@@ -13,7 +13,7 @@ from tvae.runs import text
 
 
 @contextlib.contextmanager
-def control_process(headline: Sequence[str] = ()) -> Iterator[Control]:
+def control_process(headline: Sequence[str] = (), *, title: str = "") -> Iterator[Control]:
     """Hand the process to one training run, until the end of the block.
 
     From the start to the last epoch SIGTERM and SIGINT ask the run to save and stop. Freed memory
@@ -22,6 +22,7 @@ def control_process(headline: Sequence[str] = ()) -> Iterator[Control]:
 
     Args:
       headline: metrics that the bar shows beside the training loss.
+      title: a line for standard error when the run starts.
 
     Yields:
       What :func:`tvae.engine.loop.train` takes.
@@ -32,6 +33,8 @@ def control_process(headline: Sequence[str] = ()) -> Iterator[Control]:
 
         def between(phase: Phase) -> None:
             if phase == Phase.START:
+                if title:
+                    sys.stderr.write(f"{title}\n")
                 memory.limit_arenas()
                 watch.append(epochs.enter_context(signals.watch()))
             elif phase == Phase.INITIALISED:

@@ -2,24 +2,28 @@
 
 import pathlib
 import sys
-from collections.abc import Sequence
 
 from absl import flags
 
 from tvae.errors import UserError
 from tvae.reporting import page
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run, finished or not.")
-_COMPARE = flags.DEFINE_multi_string(
-    "compare", [], "Folder of another run, shown beside it; may be given several times."
-)
+
+def define_flags(options: flags.FlagValues) -> None:
+    """Add the flags of the command."""
+    flags.DEFINE_string("workdir", None, "Folder of a run, finished or not.", flag_values=options)
+    flags.DEFINE_multi_string(
+        "compare",
+        [],
+        "Folder of another run, shown beside it; may be given several times.",
+        flag_values=options,
+    )
 
 
-def main(argv: Sequence[str]) -> None:
+def main(options: flags.FlagValues) -> None:
     """Write ``report.html`` and ``figures/`` into ``--workdir``."""
-    del argv
-    if not _WORKDIR.value:
+    if not options.workdir:
         raise UserError("--workdir: needed, the folder of a run")
-    others = [pathlib.Path(folder).absolute() for folder in _COMPARE.value]
-    written = page.write_report(pathlib.Path(_WORKDIR.value).absolute(), others)
+    others = [pathlib.Path(folder).absolute() for folder in options.compare]
+    written = page.write_report(pathlib.Path(options.workdir).absolute(), others)
     sys.stdout.write(f"{written}\n")

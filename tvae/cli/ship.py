@@ -5,7 +5,6 @@ Writes what ``checkpoints/`` holds: parameters alone in Orbax format, and a mode
 
 import pathlib
 import sys
-from collections.abc import Sequence
 
 from absl import flags
 
@@ -14,17 +13,19 @@ from tvae.artifacts import cards
 from tvae.errors import UserError
 from tvae.runs import files, parameters
 
-_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run.")
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write; must not exist.")
+
+def define_flags(options: flags.FlagValues) -> None:
+    """Add the flags of the command."""
+    flags.DEFINE_string("workdir", None, "Folder of a finished run.", flag_values=options)
+    flags.DEFINE_string("output", None, "Folder to write; must not exist.", flag_values=options)
 
 
-def main(argv: Sequence[str]) -> None:
+def main(options: flags.FlagValues) -> None:
     """Write parameters and card of the newest checkpoint of ``--workdir``."""
-    del argv
-    if not (_WORKDIR.value and _OUTPUT.value):
+    if not (options.workdir and options.output):
         raise UserError("--workdir and --output are needed")
-    source = pathlib.Path(_WORKDIR.value).absolute()
-    target = pathlib.Path(_OUTPUT.value).absolute()
+    source = pathlib.Path(options.workdir).absolute()
+    target = pathlib.Path(options.output).absolute()
     final = source / files.FINAL_FILE
     if not final.exists():
         raise UserError(f"workdir {source}: {final.name} is missing; the run has not finished")

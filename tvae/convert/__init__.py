@@ -1,1 +1,1 @@
-"""PyTorch checkpoints of the original system to this library's parameters, and back."""
+"""Conversion of the reference system's PyTorch checkpoints to this library's, and back."""

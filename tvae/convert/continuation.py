@@ -1,4 +1,4 @@
-"""Go on training where an imported checkpoint stopped."""
+"""Training continued from an imported checkpoint."""
 
 import contextlib
 import dataclasses
@@ -19,7 +19,7 @@ from tvae.engine import loop, stopping
 from tvae.engine.step import TrainState, make_engine
 from tvae.engine.task import Hparams, Task
 from tvae.errors import UserError
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 from tvae.runs import files
 from tvae.runs.checkpoint import RunCheckpoints
 
@@ -59,10 +59,10 @@ def adopt_moments(opt_state: Any, moments: Mapping[str, Any], *, updates: int) -
 def read_start(
     config: ConfigDict, task: Task, hparams: Hparams, source: pathlib.Path
 ) -> TrainState:
-    """The state from which a run goes on where an imported checkpoint stopped.
+    """The training state in which an imported checkpoint stopped.
 
     Args:
-      config: of the dual VAE, with the shapes of the original's model.
+      config: of the dual VAE, with the shapes of the checkpoint's model.
       task: of that configuration.
       hparams: of that configuration.
       source: folder of a converted v5.5 checkpoint with its optimizer.
@@ -103,9 +103,9 @@ def write_start(state: TrainState, *, steps_per_epoch: int, workdir: pathlib.Pat
 
 
 def _last_coverage(state: Mapping[str, Any], vae: str) -> float:
-    """Share of operations among the original's last prior samples; it stores counts."""
+    """Share of operations among the last prior samples; the checkpoint holds counts."""
     history = state.get(f"coverage_{vae}_history") or [0]
-    return history[-1] / ternary.count()
+    return history[-1] / padic.count()
 
 
 def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch: int) -> TrainState:

@@ -1,4 +1,4 @@
-"""The way back: a converted checkpoint as a ``.pt`` file with the original's names."""
+"""Export of a converted checkpoint as a ``.pt`` file with the reference system's names."""
 
 import pathlib
 from collections import OrderedDict
@@ -24,14 +24,13 @@ def export_checkpoint(
       moments: Adam's moments or None.
 
     Returns:
-      The checkpoint as the original saves it, with NumPy arrays for tensors, each of the type that
-      the file had.
+      The checkpoint as the reference system saves it, with NumPy arrays for tensors.
 
     Raises:
       UserError: if the parameters do not fit the metadata.
     """
     if not {"kind", "model", "buffers", "state", "source"} <= metadata.keys():
-        raise UserError("the checkpoint's metadata does not say which PyTorch model it is")
+        raise UserError("the checkpoint's metadata does not name its PyTorch model")
     slots = model_slots(metadata)
     named = from_tree(params, slots)
     source = metadata["source"]

@@ -1,4 +1,4 @@
-"""Converted checkpoints on disk: all of it or nothing."""
+"""Converted checkpoints on disk, written whole or not at all."""
 
 import pathlib
 
@@ -43,7 +43,7 @@ def read_folder(folder: pathlib.Path) -> Imported:
 
 
 def folder_to_torch(folder: pathlib.Path, path: pathlib.Path) -> None:
-    """Write a converted checkpoint as a ``.pt`` file with the original's names; needs PyTorch.
+    """Write a converted checkpoint as a ``.pt`` file with the reference system's names.
 
     Args:
       folder: from :func:`write_folder`.

@@ -1,4 +1,4 @@
-"""A checkpoint of the original as parameters, metadata and, if asked for, Adam's moments."""
+"""A PyTorch checkpoint as parameters, metadata and, if asked for, Adam's moments."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -19,7 +19,7 @@ _MAX_LISTED = 4096
 
 
 class Imported(NamedTuple):
-    """What :func:`import_checkpoint` found.
+    """A converted checkpoint.
 
     Attributes:
       params: nested dictionary of float32 arrays, as the module's ``init`` makes it.
@@ -48,7 +48,7 @@ def import_checkpoint(
     """Recognise a checkpoint and place every tensor.
 
     Args:
-      payload: from :func:`tvae.convert.torch_file.reader.read_torch_file`.
+      payload: from :func:`tvae.convert.torch_file.read_torch_file`.
       kind: ``auto``, ``v5_5``, ``v5_11`` or ``v5_12``.
       include_optimizer: also take over Adam's moments.
 
@@ -94,12 +94,12 @@ def import_checkpoint(
 
 
 def plain(value: Any, where: str, left_out: list[str]) -> Any:
-    """Values as JSON knows them.
+    """JSON-compatible values.
 
     Args:
       value: from a checkpoint.
       where: its path there, dotted.
-      left_out: gets the paths of what JSON cannot hold; None stands in its place.
+      left_out: receives the paths of values that JSON cannot hold; None replaces them.
 
     Returns:
       The same with NumPy numbers as Python's, and tuples, sets and small arrays as lists.

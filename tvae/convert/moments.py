@@ -1,4 +1,4 @@
-"""Adam's moments: from the original's numbered lists to trees like the parameters', and back."""
+"""Adam's moments: numbered lists of a PyTorch optimizer to trees like the parameters, and back."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,15 +11,11 @@ from tvae.errors import UserError
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
-# Names of v5.12's parameter groups, and the tensors in each.
+# Names of v5.12's parameter groups, and the prefix of the tensors in each.
 _GROUP_PREFIXES = {
-    "proj_A": "projection.proj_A.",
-    "proj_B": "projection.proj_B.",
-    "projection": "projection.",
-    "controller": "controller.",
-    "encoder_A": "encoder_A.",
-    "encoder_B": "encoder_B.",
-    "decoder_A": "decoder_A.",
+    **{f"proj_{letter}": f"projection.proj_{letter}." for letter in "AB"},
+    **{part: f"{part}." for part in ("projection", "controller")},
+    **{part: f"{part}." for part in ("encoder_A", "encoder_B", "decoder_A")},
 }
 
 
@@ -29,7 +25,7 @@ def _members(group: Mapping[str, Any], parameters: Sequence[Slot]) -> list[Slot]
     if prefix is not None:
         members = [slot for slot in parameters if slot.name.startswith(prefix)]
     else:
-        # One nameless group: what v5.11 trains, or everything (v5.5).
+        # One nameless group: the trained part in v5.11, all in v5.5.
         trained = [s for s in parameters if s.name.startswith(("projection.", "controller."))]
         members = trained if len(group["params"]) == len(trained) else list(parameters)
     if len(group["params"]) != len(members):
@@ -40,12 +36,13 @@ def _members(group: Mapping[str, Any], parameters: Sequence[Slot]) -> list[Slot]
 
 
 def _number_slots(groups: Sequence[Mapping[str, Any]], slots: Sequence[Slot]) -> dict[int, Slot]:
-    """Which tensor each of the optimizer's numbers means."""
+    """Tensors by their numbers in the optimizer."""
     parameters = [slot for slot in slots if slot.path]
-    numbered: dict[int, Slot] = {}
-    for group in groups:
-        numbered.update(zip(group["params"], _members(group, parameters), strict=True))
-    return numbered
+    return {
+        number: slot
+        for group in groups
+        for number, slot in zip(group["params"], _members(group, parameters), strict=True)
+    }
 
 
 def _moment(name: str, state: Mapping[Slot, Any], slots: Sequence[Slot]) -> Named:
@@ -71,12 +68,12 @@ def read_moments(optimizer: Any, slots: list[Slot]) -> tuple[dict[str, Any], dic
     """Order an Adam optimizer's state as the parameters are ordered.
 
     Args:
-      optimizer: the original's ``optimizer.state_dict()``.
+      optimizer: a PyTorch ``optimizer.state_dict()``.
       slots: the model's tensors.
 
     Returns:
       ``({moment: tree like the parameters}, settings)``. Tensors that were never updated have
-      zeros. The settings hold ``steps``, the number of updates by the original's name,
+      zeros. The settings hold ``steps``, the number of updates by tensor name,
       ``tensor_steps``, whether those were tensors, and ``param_groups`` with names for numbers.
 
     Raises:

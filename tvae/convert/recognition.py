@@ -1,9 +1,9 @@
-"""Which of the original's models a checkpoint holds, told by its tensors' names and shapes."""
+"""Recognition of a checkpoint's model by the names and shapes of its tensors."""
 
 import itertools
 import re
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from tvae.errors import UserError
 KINDS = ("v5_5", "v5_11", "v5_12")
 PAYLOAD_KEYS = ("model", "model_state", "model_state_dict")
 
-# What torch.compile, DataParallel and checkpoint wrappers put between the names.
+# Parts of names that torch.compile, DataParallel and checkpoint wrappers insert.
 _WRAPPERS = frozenset({"_orig_mod", "module", "_checkpoint_wrapped_module"})
 _MAX_PROJECTION_LAYERS = 4
 _LIKELY_LATENT_DIM = 16
@@ -29,7 +29,7 @@ class Layout(NamedTuple):
 
     Attributes:
       kind: one of ``KINDS``.
-      model: what tells it from its relatives, as plain values for the metadata.
+      model: its sizes and options, as plain values for the metadata.
       slots: its tensors.
     """
 
@@ -41,7 +41,7 @@ class Layout(NamedTuple):
 def find_weights(payload: Any) -> tuple[str, Weights]:
     """The state dict of a checkpoint and its key there (empty for a bare state dict).
 
-    Names lose what wrappers added to them; tensors that are listed twice thereby must be equal.
+    Names lose the parts that wrappers added; tensors listed twice thereby must be equal.
 
     Raises:
       UserError: if there is none, more than one, or one with contradicting tensors.
@@ -59,7 +59,7 @@ def find_weights(payload: Any) -> tuple[str, Weights]:
     for raw_name, value in state_dict.items():
         name = canonical_name(str(raw_name))
         if not isinstance(value, np.ndarray):
-            raise UserError(f"'{printable(name)}' in its state dict is no tensor")
+            raise UserError(f"'{printable(name)}' in its state dict is not a tensor")
         if name in weights and not _identical(weights[name], value):
             raise UserError(f"holds two different tensors for '{printable(name)}'")
         weights[name] = value
@@ -71,7 +71,7 @@ def _identical(x: np.ndarray, y: np.ndarray) -> bool:
 
 
 def canonical_name(name: str) -> str:
-    """The original's name without what wrappers added.
+    """A tensor's name without the parts that wrappers added.
 
     >>> canonical_name("_orig_mod.encoder_A.sequential_part.0.weight")
     'encoder_A.encoder.0.weight'
@@ -100,43 +100,27 @@ def _vote(weights: Mapping[str, np.ndarray], pattern: str, default: int) -> int:
     return statistics.mode(sizes) if sizes else default
 
 
-def _dual_vae_model(weights: Weights, has_state_net: bool) -> dict[str, Any]:
-    inputs = 0
-    if has_state_net:
-        first = weights.get("state_net.encoder.0.weight")
-        inputs = 12 if first is not None and first.shape[1:] == (12,) else 9
-    return {
-        "latent_dim": _vote(weights, r"encoder_[AB]\.fc_(mu|logvar)\.bias", _LIKELY_LATENT_DIM),
-        "state_net_inputs": inputs,
-    }
-
-
-def _projected_vae_model(weights: Weights, choice: tuple[Any, ...]) -> dict[str, Any]:
-    improved_encoder, improved_decoder, dual, n_layers, dropout, controller = choice
-    return {
-        "latent_dim": _vote(weights, r"encoder_[AB]\.fc_(mu|logvar)\.bias", _LIKELY_LATENT_DIM),
-        "improved_encoder": improved_encoder,
-        "improved_decoder": improved_decoder,
-        "dual_projection": dual,
-        "width": _vote(weights, r"projection\..*direction_net\.[01]\.bias", _LIKELY_WIDTH),
-        "n_layers": n_layers,
-        "dropout": dropout,
-        "use_controller": controller,
-    }
-
-
-def _candidates(weights: Weights) -> list[tuple[dict[str, Any], list[names.Slot]]]:
-    """Every model this library knows, in the sizes that the tensors suggest."""
-    found: list[tuple[dict[str, Any], list[names.Slot]]] = []
-    for has_state_net in (True, False):
-        model = _dual_vae_model(weights, has_state_net)
-        found.append((model, names.dual_vae(**model)))
+def _candidates(weights: Weights) -> Iterator[tuple[dict[str, Any], list[names.Slot]]]:
+    """Every model that this library can hold, in the sizes that the tensors suggest."""
+    latent_dim = _vote(weights, r"encoder_[AB]\.fc_(mu|logvar)\.bias", _LIKELY_LATENT_DIM)
+    first = weights.get("state_net.encoder.0.weight")
+    for inputs in (12 if first is not None and first.shape[1:] == (12,) else 9, 0):
+        model = {"latent_dim": latent_dim, "state_net_inputs": inputs}
+        yield model, names.dual_vae(**model)
     flags = (False, True)
-    layers = range(1, _MAX_PROJECTION_LAYERS + 1)
-    for choice in itertools.product(flags, flags, flags, layers, flags, flags):
-        model = _projected_vae_model(weights, choice)
-        found.append((model, names.projected_vae(**model)))
-    return found
+    choices: dict[str, Sequence[int]] = {
+        "latent_dim": (latent_dim,),
+        "improved_encoder": flags,
+        "improved_decoder": flags,
+        "dual_projection": flags,
+        "width": (_vote(weights, r"projection\..*direction_net\.[01]\.bias", _LIKELY_WIDTH),),
+        "n_layers": range(1, _MAX_PROJECTION_LAYERS + 1),
+        "dropout": flags,
+        "use_controller": flags,
+    }
+    for values in itertools.product(*choices.values()):
+        choice: dict[str, Any] = dict(zip(choices, values, strict=True))
+        yield choice, names.projected_vae(**choice)
 
 
 def recognise(weights: Weights, payload_key: str, kind: str = "auto") -> Layout:
@@ -145,15 +129,14 @@ def recognise(weights: Weights, payload_key: str, kind: str = "auto") -> Layout:
     Args:
       weights: the state dict, see :func:`find_weights`.
       payload_key: its key in the checkpoint.
-      kind: what the user expects, or ``auto``. v5.11 and v5.12 share their names, so between
-        those two the user's word counts.
+      kind: the expected kind, or ``auto``. v5.11 and v5.12 share their names, so that between
+        those two the expectation decides.
 
     Returns:
-      The closest layout; :func:`tvae.convert.placement.place` tells whether it fits.
+      The closest layout; :func:`tvae.convert.placement.place` checks that it fits.
 
     Raises:
-      UserError: if no name is known, or it is of another kind than the user expects, or that is
-        no kind.
+      UserError: if no name is known, or the kind is unknown or not the one expected.
     """
     if kind not in ("auto", *KINDS):
         raise UserError(f"kind '{printable(kind)}' is none of auto, {', '.join(KINDS)}")
@@ -165,7 +148,7 @@ def recognise(weights: Weights, payload_key: str, kind: str = "auto") -> Layout:
     model, slots = min(_candidates(weights), key=distance)
     if not present.intersection(slot.name for slot in slots):
         example = printable(min(present))
-        raise UserError(f"holds none of the original's tensors (but e.g. '{example}')")
+        raise UserError(f"holds none of the reference system's tensors (but e.g. '{example}')")
     found = "v5_5"
     if "width" in model:
         old = payload_key == "model_state" or not model["dual_projection"]

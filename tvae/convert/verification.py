@@ -71,15 +71,13 @@ def recorded(metadata: Mapping[str, Any]) -> dict[str, float]:
     return {name: value for name, value in found.items() if isinstance(value, (int, float))}
 
 
-def comparison_table(measured: Mapping[str, float], said: Mapping[str, float]) -> str:
+def comparison_table(measured: Mapping[str, float], stored: Mapping[str, float]) -> str:
     """Three columns of text: metric, recomputed, recorded (a dash where nothing is recorded).
 
     >>> print(comparison_table({"eval/rho": 0.1, "eval/x": 1.0}, {"eval/rho": 0.1}))
-    metric    recomputed  recorded
-    eval/rho         0.1       0.1
-    eval/x             1         -
+    metric      recomputed    recorded
+    eval/rho           0.1         0.1
+    eval/x               1           -
     """
-    rows = (
-        (name, text.number(value), text.number(said.get(name))) for name, value in measured.items()
-    )
+    rows = [(m, text.number(x), text.number(stored.get(m))) for m, x in measured.items()]
     return text.table(rows, ("metric", "recomputed", "recorded"), right=2)

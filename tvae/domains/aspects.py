@@ -1,4 +1,4 @@
-"""Aspects and targets: what is asked of a model of a domain, and whether its metrics meet it."""
+"""Aspects of a model that a validation checks, and targets that its metrics have to meet."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -7,14 +7,14 @@ from ml_collections import ConfigDict
 
 
 class Aspect(NamedTuple):
-    """A question that every model is asked.
+    """An aspect that is checked for every model of a domain.
 
     Attributes:
       name: for the report.
       at_least: metric keys of which one or more need a lower bound in the targets.
       at_most: the same for an upper bound.
-      reason: why the question does not apply to this model; "" where it does.
-      also: further keys whose figures belong to the answer.
+      reason: why the aspect does not apply to this model; "" where it does.
+      also: further keys whose figures are reported with it.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Aspect(NamedTuple):
 
 
 def of_latents(encoders: str, *, deterministic: bool = False) -> list[Aspect]:
-    """The questions about a latent space with a posterior, for encoders such as ``"ab"``."""
+    """Aspects of a latent space with a posterior, for encoders such as ``"ab"``."""
 
     def keys(measure: str) -> tuple[str, ...]:
         return tuple(f"latent/{measure}_{encoder}" for encoder in encoders)

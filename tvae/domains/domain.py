@@ -60,8 +60,8 @@ def _no_aspects(config: ConfigDict) -> list[Aspect]:
 
 
 SHARED_DEFINITIONS = latent_use.DEFINITIONS | {
-    "train/epochs": Entry("epochs trained", "the run", "neither"),
-    "train/best_epoch": Entry("epoch of the best early-stop metric", "the run", "neither"),
+    "train/epochs": Entry("epochs trained", "the run", better="neither"),
+    "train/best_epoch": Entry("epoch of the best early-stop metric", "the run", better="neither"),
 }
 """Definitions of the metrics that a run of every domain has."""
 
@@ -82,9 +82,9 @@ class Domain:
       validate: checks what involves several fields; raises ``UserError``.
       tiny: path -> value of the sizes that compile in seconds, for tests.
       make_task: validated configuration -> task for the engine.
-      make_views: validated configuration -> what can be asked of a trained model.
+      make_views: validated configuration -> functions of a trained model.
       define: ``(metric key, validated configuration) -> its definition``, or None.
-      aspects: validated configuration -> questions of an artifact's validation.
+      aspects: validated configuration -> aspects that an artifact's validation checks.
       headline: metric keys that a list of models shows, most important first.
       curves: groups of evaluation metrics in the report.
       held_out: losses whose training and held-out values the diagnostics compare.

@@ -59,31 +59,25 @@ def measure(posteriors: Gaussians) -> Metrics:
 
 _POSTERIORS = "posteriors of all items, in units of the prior"
 _FLAT = "In a ball that of the tangent Gaussians, which neglects its curvature."
+_KL = Entry("KL divergence from the prior, nats", _POSTERIORS, better="neither", note=_FLAT)
 
 DEFINITIONS = {
-    "latent/kl": Entry("KL divergence from the prior, nats", _POSTERIORS, "neither", note=_FLAT),
-    "latent/kl_per_dimension": Entry(
-        "KL divergence from the prior by latent dimension: a vector, nats",
-        _POSTERIORS,
-        "neither",
-        note=_FLAT,
-    ),
+    "latent/kl": _KL,
+    "latent/kl_per_dimension": _KL._replace(text=f"{_KL.text}, by latent dimension"),
     "latent/informed_dimensions": Entry(
         "latent dimensions with a KL above 0.01 nats: the others have collapsed",
         _POSTERIORS,
-        "higher",
         note="At most latent_dim.",
     ),
     "latent/active_dimensions": Entry(
         "latent dimensions whose mean has a variance above 0.01",
         _POSTERIORS,
-        "higher",
         note="At most latent_dim.",
     ),
     "latent/entropy": Entry(
-        "entropy of each latent dimension's histogram over [-3, 3], nats, mean of dimensions",
+        "mean entropy of the latent dimensions' histograms over [-3, 3], nats",
         _POSTERIORS,
-        "higher",
         math.log(latent.HISTOGRAM_BINS),
     ),
 }
+"""Metric key without the suffix of an encoder -> entry."""

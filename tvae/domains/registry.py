@@ -1,4 +1,4 @@
-"""Which domains exist: those of the library, of registered code, and of other packages."""
+"""Registry of domains: those of the library, registered ones, and those of other packages."""
 
 import importlib
 from importlib import metadata
@@ -21,7 +21,7 @@ _registered: dict[str, Domain] = {}
 
 
 def register(domain: Domain) -> Domain:
-    """Make a domain known to training, loading and every command.
+    """Add a domain, for training, loading and every command of this process.
 
     Args:
       domain: with a name of its own.

@@ -1,8 +1,8 @@
-"""``Views`` and ``Items``: what can be asked of a trained model, and of the things that it models.
+"""``Views`` and ``Items``: functions of a trained model, and the finite set of its items.
 
 The engine takes a :class:`~tvae.engine.task.Task`, the public :class:`~tvae.model.Model` takes a
 :class:`Views`, which the domain makes of a configuration. Everything above the domains asks these
-two, and none of it assumes what an item is.
+two, and none of it depends on what an item is.
 """
 
 import dataclasses
@@ -106,7 +106,7 @@ class Items:
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Views:
-    """What a kind of model can do. Every function is pure and takes the parameters first.
+    """Functions of a kind of model, each pure and with the parameters first.
 
     Attributes:
       module: the Flax module.
@@ -140,15 +140,17 @@ class Views:
     examples: Callable[[int], jax.Array]
     encode: Callable[[Params, jax.Array], Posterior]
     posteriors: Callable[[Params, jax.Array], Gaussians]
-    embed: Mapping[str, Callable[[Params, jax.Array], Points]]
     decode: Mapping[str, Mapping[str, Call]]
     prior: Callable[[Params, jax.Array, int], jax.Array]
     measure: Callable[[Params, jax.Array, Mapping[str, Any]], Metrics]
+    embed: Mapping[str, Callable[[Params, jax.Array], Points]] = dataclasses.field(
+        default_factory=dict
+    )
     items: Items | None = None
 
     @property
     def space(self) -> str:
-        """What the model's own forward pass decodes from: ``"ball"`` or ``"latent"``."""
+        """Space that the model's own forward pass decodes from: ``"ball"`` or ``"latent"``."""
         return next(iter(self.decode))
 
 

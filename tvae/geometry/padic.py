@@ -1,4 +1,4 @@
-r"""Operations as digit strings: indices, digits, p-adic valuation and p-adic distance.
+r"""Operations as digit strings: indices, digits, p-adic valuation.
 
 An operation over ``n_digits`` positions is a string of base-``p`` digits, least significant first;
 for ``p = 3`` the digits 0, 1, 2 are written as the values -1, 0, +1. Index ``i`` and digits ``d``
@@ -128,28 +128,6 @@ def pair_valuation(
     if n_items > _LARGEST_TABLE:
         return valuation(difference, n_digits=n_digits, p=p)
     return valuation(jnp.arange(n_items), n_digits=n_digits, p=p)[jnp.abs(difference)]
-
-
-def padic_distance(
-    i: jax.Array, j: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3
-) -> jax.Array:
-    """p-adic distance ``p ** -v(i - j)``; 0 where ``i == j``.
-
-    Args:
-      i: indices; broadcast against ``j``.
-      j: indices.
-      n_digits: depth of the tree.
-      p: base.
-
-    Returns:
-      float32 of the broadcast shape, an ultrametric.
-
-    >>> [round(float(padic_distance(0, j)), 4) for j in (1, 9, 0)]
-    [1.0, 0.1111, 0.0]
-    """
-    difference = jnp.asarray(i, jnp.int32) - jnp.asarray(j, jnp.int32)
-    depth = valuation(difference, n_digits=n_digits, p=p).astype(jnp.float32)
-    return jnp.where(difference == 0, 0.0, jnp.float32(p) ** -depth)
 
 
 def level_counts(*, n_digits: int = N_DIGITS, p: int = 3) -> tuple[int, ...]:

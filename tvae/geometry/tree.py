@@ -179,14 +179,14 @@ class TableTree(Tree):
         parents = np.asarray(self.parents)
         by_parent = np.argsort(parents, kind="stable")
         ends = np.cumsum(np.bincount(parents + 1, minlength=parents.size + 1))
-        order, waiting = [], [int(by_parent[0])]
+        order, waiting = [], np.flatnonzero(parents < 0).tolist()
         while waiting:
             node = waiting.pop()
             order.append(node)
             waiting.extend(by_parent[ends[node] : ends[node + 1]][::-1].tolist())
         if len(order) < parents.size:
             lost = np.setdiff1d(np.arange(parents.size), order)[0]
-            raise UserError(f"parents[{lost}]: the ancestors of node {lost} form a cycle")
+            raise UserError(f"parents[{lost}]: the ancestors of node {lost} run in a cycle")
         return np.asarray(order)
 
     @functools.cached_property
@@ -280,6 +280,4 @@ def _checked_parents(parents: ArrayLike | Sequence[int]) -> np.ndarray:
     if root.sum() > 1:
         first, second = np.flatnonzero(root)[:2]
         raise UserError(f"parents[{second}]: node {second} is a second root beside node {first}")
-    if not root.any():
-        raise UserError("parents[0]: the ancestors of node 0 form a cycle, and there is no root")
     return np.where(root, -1, given).astype(np.int64)

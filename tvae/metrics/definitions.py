@@ -45,8 +45,8 @@ class Entry(NamedTuple):
 
     text: str
     measured_on: str
-    better: Better
     ceiling: float | Callable[[Any], float] | None = None
+    better: Better = "higher"
     note: str = ""
 
 
@@ -68,7 +68,7 @@ def define(
     Returns:
       The definition, or None where the key has no entry.
 
-    >>> entries = {"eval/kl": Entry("KL divergence, nats", "all items", "neither")}
+    >>> entries = {"eval/kl": Entry("KL divergence, nats", "all items", better="neither")}
     >>> define("eval/kl_b", entries, published={"eval/kl_b": 3.5})[1:5]
     ('all items (B)', 'neither', None, 3.5)
     """

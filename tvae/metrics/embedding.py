@@ -114,9 +114,7 @@ def _pair_metrics(
 def definitions(items: Tree) -> dict[str, Entry]:
     """Definitions of the measures of an embedding of a tree's items."""
     radii = {
-        f"radius_v{level}": Entry(
-            f"mean hyperbolic radius of the items of level {level}", BALL, "neither"
-        )
+        f"radius_v{level}": Entry(f"mean hyperbolic radius, level {level}", BALL, better="neither")
         for level in range(items.n_levels)
     }
     return levels.DEFINITIONS | tree.DEFINITIONS | neighbourhood.DEFINITIONS | radii

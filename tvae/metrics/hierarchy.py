@@ -96,11 +96,9 @@ DEFINITIONS = {
     "hierarchy": Entry(
         "Spearman correlation of level and hyperbolic radius",
         BALL,
-        "lower",
         hierarchy_ceiling,
-        "Ties in the radius raise the ceiling to -1.",
+        better="lower",
+        note="Ties in the radius raise the ceiling to -1.",
     ),
-    "richness": Entry(
-        "mean over levels of the variance of hyperbolic radius inside a level", BALL, "higher"
-    ),
+    "richness": Entry("mean over levels of the variance of hyperbolic radius in a level", BALL),
 }

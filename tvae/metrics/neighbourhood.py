@@ -110,14 +110,13 @@ DEFINITIONS = {
     "neighbour_valuation_consistency": Entry(
         "share of the ten nearest neighbours that have the level of their query",
         _QUERIES,
-        "higher",
         neighbour_level_consistency_ceiling,
-        "The ceiling is that of all points: a sample may pass it.",
+        note="The ceiling is that of all points: a sample may pass it.",
     ),
     "intrinsic_dimension": Entry(
         "dimension estimated from the two nearest neighbours",
         _QUERIES,
-        "neither",
+        better="neither",
         note="Standard error about 6 % of the value; 0 where all points coincide with another.",
     ),
 }

@@ -177,48 +177,40 @@ def _dist_corr(separation: jax.Array, sample: PairSample, tree: Tree) -> jax.Arr
 
 DEFINITIONS = {
     "tree_fidelity": Entry(
-        "Spearman correlation of hyperbolic pair distance and distance in the tree",
+        "Spearman correlation of hyperbolic pair distance and tree distance",
         PAIRS,
-        "higher",
         tree_fidelity_ceiling,
     ),
     "dist_corr_quick": Entry(
         "Spearman correlation of |r_i - r_j| (Euclidean norms) and |level_i - level_j|",
         PAIRS,
-        "higher",
         dist_corr_quick_ceiling,
-        "Of radii and levels, not of distances.",
+        note="Of radii and levels, not of distances.",
     ),
     "dist_corr_comprehensive": Entry(
-        "Spearman correlation of the Euclidean distance in the ball and |level_i - level_j|",
+        "Spearman correlation of Euclidean pair distance and |level_i - level_j|",
         PAIRS,
-        "higher",
         dist_corr_quick_ceiling,
-        "A difference of levels is not a distance in the tree: an embedding of the tree does not "
-        "reach this ceiling.",
+        note="|level_i - level_j| is not a tree distance: an embedding of the tree does not reach "
+        "this ceiling.",
     ),
     "q_quick": Entry(
         "dist_corr_quick + 1.5 |hierarchy|",
         PAIRS,
-        "higher",
         q_ceiling,
-        "An inverted hierarchy scores as well.",
+        note="An inverted hierarchy scores as well.",
     ),
-    "q_comprehensive": Entry(
-        "dist_corr_comprehensive + 1.5 |hierarchy|", PAIRS, "higher", q_ceiling
-    ),
+    "q_comprehensive": Entry("dist_corr_comprehensive + 1.5 |hierarchy|", PAIRS, q_ceiling),
     "triplet_concordance": Entry(
         "share of triplets whose anchor is nearer to the one that is nearer in the tree",
         "5,000 triplets of such points",
-        "higher",
         1.0,
-        "Chance is 1/2.",
+        note="Chance is 1/2.",
     ),
     "ultrametric_compliance": Entry(
         "share of triangles whose two longest sides agree within a tenth",
         "5,000 triangles of such points",
-        "higher",
         1.0,
-        "Random points in many dimensions score high too: read with triplet_concordance.",
+        note="Random points in many dimensions score high too: read with triplet_concordance.",
     ),
 }

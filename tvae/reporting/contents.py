@@ -1,7 +1,6 @@
 """The contents of a report: a run, measured and compared with its targets, before it is drawn."""
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -111,12 +110,5 @@ def read_contents(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> 
 def _changes(config: ConfigDict) -> list[tuple[str, str, str]]:
     """Fields that differ from the domain's defaults, without the targets."""
     default = config_lib.default(config.task)
-    # A stored configuration has lists where tuples were.
-    plain = [ConfigDict(json.loads(each.to_json())) for each in (default, config)]
-    changes = []
-    for line in workdir.difference(*plain):
-        path, _, change = line.partition(": ")
-        before, _, after = change.partition(" -> ")
-        if not path.startswith("targets."):
-            changes.append((path, before, after))
-    return changes
+    changes = workdir.difference(default, config)
+    return [change for change in changes if not change[0].startswith("targets.")]

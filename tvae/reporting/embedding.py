@@ -133,12 +133,14 @@ def sample_pairs(tree: Tree, index: np.ndarray, per_level: int = PAIRS) -> Pairs
       there, as in the tree of p-adic numbers.
     """
     draw = np.random.default_rng(0)
+    first = draw.integers(0, index.size, per_level)
+    others = draw.permuted(np.tile(np.arange(index.size), (per_level, 1)), axis=1)
+    levels = np.asarray(jax.jit(tree.pair_level)(index[first][:, None], index[others]))
     pairs = []
-    for i in draw.integers(0, index.size, per_level):
-        others = draw.permutation(index.size)
-        others = others[others != i]
-        levels, first = np.unique(tree.pair_level(index[i], index[others]), return_index=True)
-        pairs.append(np.stack([np.full(levels.size, i), others[first], levels]))
+    for i, candidates, level in zip(first, others, levels, strict=True):
+        candidates, level = candidates[candidates != i], level[candidates != i]
+        found, at = np.unique(level, return_index=True)
+        pairs.append(np.stack([np.full(found.size, i), candidates[at], found]))
     i, j, level = np.concatenate(pairs, axis=1)
     order = np.argsort(level, kind="stable")
     return Pairs(i[order], j[order], level[order])

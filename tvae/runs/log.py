@@ -27,8 +27,8 @@ def keep_rows_before(path: pathlib.Path, epoch: int) -> None:
 class TensorBoard:
     """An event file of scalars.
 
-    It writes in the caller's thread: tensorboardX's own thread dies of a full disk, and the run
-    then waits for it forever.
+    It writes in the caller's thread: the thread of ``tensorboardX.SummaryWriter`` dies of a full
+    disk, and the run then waits for it forever (a test shows a full disk).
 
     Attributes:
       FLUSH_SECONDS: how often events must reach the disk, for those who watch.

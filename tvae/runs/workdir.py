@@ -50,24 +50,19 @@ def provenance() -> dict[str, Any]:
     }
 
 
-def _as_stored(config: ConfigDict) -> ConfigDict:
-    """The configuration after a trip through JSON, which turns tuples into lists."""
-    return ConfigDict(json.loads(config.to_json()))
+def difference(old: ConfigDict, new: ConfigDict) -> list[tuple[str, str, str]]:
+    """Fields in which two configurations differ once stored, which makes lists of tuples.
 
+    Returns:
+      ``(path, old value, new value)`` of each, sorted by path.
 
-def difference(old: ConfigDict, new: ConfigDict) -> list[str]:
-    """Fields in which two configurations differ, as ``path: old -> new`` lines.
-
-    >>> difference(ConfigDict({"a": {"seed": 1}, "b": 2}), ConfigDict({"a": {"seed": 3}, "b": 2}))
-    ['a.seed: 1 -> 3']
+    >>> difference(ConfigDict({"a": {"b": 1}, "c": (2,)}), ConfigDict({"a": {"b": 3}, "c": [2]}))
+    [('a.b', '1', '3')]
     """
-    before, after = (flatten_dict(config.to_dict(), sep=".") for config in (old, new))
-    absent = "(absent)"
-    return [
-        f"{path}: {before.get(path, absent)} -> {after.get(path, absent)}"
-        for path in sorted(before.keys() | after.keys())
-        if before.get(path, absent) != after.get(path, absent)
-    ]
+    plain = (json.loads(config.to_json()) for config in (old, new))
+    before, after = (flatten_dict(config, sep=".") for config in plain)
+    pairs = {p: (before.get(p, "(absent)"), after.get(p, "(absent)")) for p in before | after}
+    return [(path, str(was), str(now)) for path, (was, now) in sorted(pairs.items()) if was != now]
 
 
 def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
@@ -100,7 +95,7 @@ def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
 
 def _check_same_run(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
     run = Run.open(folder)
-    changes = difference(run.config, _as_stored(config))
+    changes = [f"{path}: {was} -> {now}" for path, was, now in difference(run.config, config)]
     if changes:
         raise UserError(f"workdir {folder} holds a run of another config: {'; '.join(changes)}")
     if not resume:

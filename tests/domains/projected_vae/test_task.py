@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import load_config
 from tests.support.engines import bound_engine, train
 from tests.support.production_cases import FAST_COMPILE
-from tests.test_config import Recorder
+from tests.support.small_configs import Recorder, small
 from tvae import config as config_lib
 from tvae.domains.projected_vae.base import load_base, make_model
 from tvae.domains.projected_vae.task import make_task
@@ -20,26 +20,6 @@ from tvae.engine.task import weighted_sum
 from tvae.errors import UserError
 from tvae.geometry import padic as ternary
 from tvae.runs import parameters
-
-
-def small(**changes):
-    """The published recipe with tiny networks and few steps, from a random start."""
-    config = config_lib.default("projected_vae")
-    small_fields = {
-        "base_checkpoint": "",
-        "epochs": 2,
-        "data.batch_size": 4096,
-        "evaluation.every_epochs": 1,
-        "early_stop.min_epochs": 0,
-        "model.latent_dim": 4,
-        "model.encoder_widths": (8,),
-        "model.decoder_widths": (8,),
-        "model.projection_width": 8,
-        "model.projection_layers": 1,
-    }
-    config.update_from_flattened_dict(small_fields | changes)
-    config_lib.validate(config)
-    return config
 
 
 def task_of(**changes):
@@ -321,7 +301,7 @@ def test_every_field_is_read_by_training(tmp_path):
     recorder = Recorder(config, seen)
     train(recorder, tmp_path)
     unread = {f"learning_rate.{n}" for n in ("boundaries", "rates", "end", "warmup_epochs")}
-    unread.add("report")  # the door's
+    unread.add("report")  # the command's
     assert {path for path, _ in config_lib.leaves(config)} - seen == unread
     final = json.loads((tmp_path / "metrics.json").read_text())
     for name in ("coverage_mu_a", "coverage_ball", "hierarchy_a", "q_comprehensive_b"):

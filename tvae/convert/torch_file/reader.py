@@ -2,7 +2,7 @@
 
 import os
 import pathlib
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from tvae.convert.torch_file.pickle_machine import Global, Machine
 from tvae.convert.torch_file.values import Constructors
 from tvae.convert.torch_file.zip_archive import find_root, printable, read_entries
 from tvae.errors import UserError
+from tvae.runs import files
 
 DEFAULT_MAX_BYTES = 2**30
 # A training run's pickle has tens of kilobytes; each byte can cost some 200 bytes of memory.
@@ -22,7 +23,7 @@ _LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 
 
 def read_torch_file(
-    source: str | os.PathLike[str] | bytes | BinaryIO, *, max_bytes: int = DEFAULT_MAX_BYTES
+    source: str | os.PathLike[str] | bytes, *, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> Any:
     """Read a checkpoint that ``torch.save`` wrote.
 
@@ -30,7 +31,7 @@ def read_torch_file(
     if it asks for anything else, it is refused by that name. Every checksum is tested.
 
     Args:
-      source: path, the file's bytes, or a binary file object.
+      source: path, or the file's bytes.
       max_bytes: limit for the file, for what it unpacks to and for its tensors, each in bytes.
 
     Returns:
@@ -41,37 +42,22 @@ def read_torch_file(
     Raises:
       UserError: if the file is not such a checkpoint, is damaged, too large, or asks for code.
     """
-    label = "file"
-    if isinstance(source, (str, os.PathLike)):
-        label = printable(pathlib.Path(source).name)
+    label, data = "file", source
+    if not isinstance(data, bytes):
+        path = pathlib.Path(data)
+        label = printable(path.name)
+        data = files.read_bytes(path, limit=max_bytes, follow_links=True)
     try:
-        return _parse(_load_bytes(source, max_bytes), max_bytes)
+        return _parse(data, max_bytes)
     except UserError as error:
         raise UserError(f"{label}: {error}") from None
-
-
-def _load_bytes(source: str | os.PathLike[str] | bytes | BinaryIO, max_bytes: int) -> bytes:
-    if isinstance(source, bytes):
-        data = source
-    elif isinstance(source, (str, os.PathLike)):
-        path = pathlib.Path(source)
-        if not path.is_file():
-            raise UserError("no such file" if not path.exists() else "is not a file")
-        try:
-            with path.open("rb") as file:
-                data = file.read(max_bytes + 1)
-        except OSError as error:
-            raise UserError(f"cannot be read: {error.strerror}") from None
-    else:
-        data = source.read(max_bytes + 1)
-    if len(data) > max_bytes:
-        raise UserError(f"is larger than the limit of {max_bytes} bytes")
-    return data
 
 
 def _parse(data: bytes, max_bytes: int) -> Any:
     if not data:
         raise UserError("is empty")
+    if len(data) > max_bytes:
+        raise UserError(f"is larger than the limit of {max_bytes} bytes")
     if _LEGACY_MAGIC in data[:32] or data[257:262] == b"ustar":
         raise UserError(
             "has PyTorch's format from before version 1.6; load and save it with a newer PyTorch"

@@ -14,7 +14,7 @@ from tvae.domains.views import Views
 
 
 def aspects(config: ConfigDict) -> list[Aspect]:
-    """Questions of a validation."""
+    """Aspects that a validation checks."""
     coverage, test = "eval/coverage_mu", "eval/coverage_mu_test"
     generalisation = Aspect("generalisation", (f"{test}_a", f"{test}_b"))
     if not config.evaluation.by_split:

@@ -202,62 +202,52 @@ def measure(
 
 
 _MEANS = "posterior means of all operations"
-_SPLIT = "means of that part of the split"
 _VALIDATION = "means of the validation split, coupled; needs the state of training"
+_SPLIT = Entry("share of the training split that decodes from the own mean", "its means", 1.0)
 
 DEFINITIONS = {
-    "eval/coverage_mu_train": Entry(
-        "share of the training split that decodes from the own mean", _SPLIT, "higher", 1.0
-    ),
-    "eval/coverage_mu_val": Entry(
-        "share of the validation split that decodes from the own mean", _SPLIT, "higher", 1.0
-    ),
+    "eval/coverage_mu_train": _SPLIT,
+    "eval/coverage_mu_val": _SPLIT._replace(text=_SPLIT.text.replace("training", "validation")),
     "eval/coverage_mu_test": Entry(
         "share of the test split, never trained on, that decodes from the own mean",
-        _SPLIT,
-        "higher",
+        "its means",
         1.0,
-        'The published "holdout 100 %" draws from all operations, four in five trained on.',
+        note='The published "holdout 100 %" draws from all operations, four in five trained on.',
     ),
     "eval/coverage_coupled": Entry(
         "share of operations reproduced by the forward pass that mixes both means by rho",
         _MEANS,
-        "higher",
         1.0,
-        "Each VAE can read the answer through the other's leak: compare coverage_mu.",
+        note="Each VAE can read the answer through the other's leak: compare coverage_mu.",
     ),
     "eval/worst_coverage": Entry(
         "smaller over both VAEs of reconstruction coverage times argmax prior coverage",
         "means and draws of the prior",
-        "higher",
     ),
     "eval/rho": Entry(
         "share of the other VAE's latent in the coupled pass",
         "state at the end of training, not a parameter",
-        "neither",
+        better="neither",
     ),
     "eval/latent_entropy": Entry(
-        "entropy of each latent dimension's histogram over [-3, 3], nats, mean of dimensions",
+        "mean entropy of the latent dimensions' histograms over [-3, 3], nats",
         _MEANS,
-        "higher",
         math.log(latent.HISTOGRAM_BINS),
     ),
-    "eval/kl": Entry("KL divergence from the standard normal prior, nats", _MEANS, "neither"),
+    "eval/kl": Entry("KL divergence from the prior, nats", _MEANS, better="neither"),
     "eval/kl_per_dimension": Entry(
-        "KL divergence from the prior by latent dimension: a vector, nats", _MEANS, "neither"
+        "KL divergence from the prior, nats, by latent dimension", _MEANS, better="neither"
     ),
     "eval/active_dimensions": Entry(
-        "latent dimensions whose mean has a variance above 0.01",
-        _MEANS,
-        "higher",
-        note="At most latent_dim.",
+        "latent dimensions whose mean has a variance above 0.01", _MEANS, note="At most latent_dim."
     ),
-    "val/loss": Entry("weighted sum of the terms that are trained on", _VALIDATION, "lower"),
-    "val/cross_entropy": Entry("cross-entropy, nats per operation", _VALIDATION, "lower"),
-    "val/kl": Entry("KL divergence with free bits, nats", _VALIDATION, "neither"),
-    "val/output_entropy": Entry("entropy of the decoder's digits, nats", _VALIDATION, "neither"),
-    "val/repulsion": Entry("mean kernel of pairs of latents", _VALIDATION, "neither"),
+    "val/loss": Entry("weighted sum of the trained terms", _VALIDATION, better="lower"),
+    "val/cross_entropy": Entry("cross-entropy, nats per operation", _VALIDATION, better="lower"),
+    "val/kl": Entry("KL divergence with free bits, nats", _VALIDATION, better="neither"),
+    "val/output_entropy": Entry("entropy of decoded digits, nats", _VALIDATION, better="neither"),
+    "val/repulsion": Entry("mean kernel of pairs of latents", _VALIDATION, better="neither"),
     "val/entropy_alignment": Entry(
-        "difference of both VAEs' histogram entropies, nats", _VALIDATION, "lower"
+        "difference of both VAEs' histogram entropies, nats", _VALIDATION, better="lower"
     ),
 }
+"""Metric key without the suffix of an encoder -> entry."""

@@ -40,7 +40,6 @@ def make_views(model: DualVAE, split: Split | None) -> Views:
         latent_dim=model.latent_dim,
         encode=encode,
         posteriors=posteriors_of(encode),
-        embed={},
         decode={LATENT: {"a": method_of(model, "decode_a"), "b": method_of(model, "decode_b")}},
         prior=prior,
         measure=measure,

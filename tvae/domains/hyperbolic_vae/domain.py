@@ -12,7 +12,7 @@ from tvae.domains.operations.reporting import CURVES, define_with
 
 
 def aspects(config: ConfigDict) -> list[Aspect]:
-    """Questions of a validation."""
+    """Aspects that a validation checks."""
     held_out = "eval/coverage_ball_held_out"
     nothing = "" if config.data.held_out_share else "config.data.held_out_share is 0"
     return [

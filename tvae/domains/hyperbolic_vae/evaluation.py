@@ -145,16 +145,13 @@ DEFINITIONS = {
     "eval/coverage_ball_held_out": Entry(
         "share of operations held out of training that decode from the ball alone",
         "points of the ball of the held-out operations",
-        "higher",
         1.0,
     ),
     "eval/coverage_sampled": Entry(
         "share of operations reproduced from one posterior sample each",
         "one sample of the posterior of every operation",
-        "higher",
         1.0,
     ),
-    "eval/score": Entry(
-        "coverage_ball * hierarchy * tree_fidelity, each over its ceiling", BALL, "higher", 1.0
-    ),
+    "eval/score": Entry("coverage_ball * hierarchy * tree_fidelity, over ceilings", BALL, 1.0),
 }
+"""Metric key without the suffix of an encoder -> entry."""

@@ -15,6 +15,7 @@ from tvae.domains.hyperbolic_vae import evaluation
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE, HyperbolicVAEOutputs
 from tvae.domains.operations import affine_walk, bands
 from tvae.domains.operations.data import Batch
+from tvae.domains.operations.tree import TREE
 from tvae.engine.schedules import LearningRate, make_learning_rate
 from tvae.engine.task import Hparams, Metrics, Params, Task, section
 from tvae.geometry import padic, poincare, wrapped_normal
@@ -199,7 +200,7 @@ class HyperbolicVAETask(Task):
         """Hyperbolic distances against the intervals of v(i - j), each valuation alike."""
         # A block of 3^m holds valuations below m; the deepest of them are its rarest pairs.
         depth = round(math.log(self.block, 3)) - 1
-        table = bands.tree_intervals(**section(hparams, "tree"), depth=depth)
+        table = bands.tree_intervals(tree=TREE, depth=depth, **section(hparams, "tree"))
         weight = self._pair_weight(self.pairs.by_valuation, batch)
         valuation = jnp.asarray(self.pairs.valuation)
         return distances.weighted_interval(outputs.distance, valuation, table, weight)
@@ -208,7 +209,7 @@ class HyperbolicVAETask(Task):
         """Euclidean distances against the intervals of the level gap, all pairs alike."""
         level = jnp.asarray(self.level)[batch.index[: self.block]]
         gap = jnp.abs(level[: self.anchors, None] - level[None, :])
-        table = bands.chord_intervals(**section(hparams, "chord"))
+        table = bands.chord_intervals(tree=TREE, **section(hparams, "chord"))
         weight = self._pair_weight(self.pairs.uniform, batch)
         return distances.weighted_interval(outputs.chord, gap, table, weight)
 

@@ -120,7 +120,6 @@ def prior_coverage_argmax(
     return _prior_coverage(draw, key, draws=draws, n_digits=n_digits, chunk=chunk)
 
 
-_MEANS = "posterior means of all operations"
 _BALL = "points of the ball of all operations, from posterior means"
 _PRIOR = re.compile(r"eval/prior_coverage_(argmax_)?(\d+)(k?)_(a|b|uniform)")
 
@@ -128,18 +127,16 @@ DEFINITIONS = {
     "eval/coverage_ball": Entry(
         "share of operations that the decoder reproduces from the point of the ball alone",
         _BALL,
-        "higher",
         1.0,
-        "The reference system never published it; its own weights reach 0.002 to 0.009.",
+        note="The reference system never published it; its own weights reach 0.002 to 0.009.",
     ),
     "eval/coverage_mu": Entry(
         "share of operations that the decoder reproduces from the encoder's own mean",
-        _MEANS,
-        "higher",
+        "posterior means of all operations",
         1.0,
-        "In v5.12 the frozen autoencoder's figure, past the ball: published there as the model's.",
+        note="In v5.12 the frozen autoencoder's figure, published as the model's.",
     ),
-    "eval/curvature": Entry("curvature magnitude c of the ball", "the projection", "neither"),
+    "eval/curvature": Entry("curvature magnitude c of the ball", "projection", better="neither"),
 }
 
 
@@ -150,22 +147,16 @@ def prior_entry(key: str) -> dict[str, Entry]:
         return {}
     rule, number, thousand, of = match.groups()
     draws = int(number) * (1000 if thousand else 1)
-
     if of == "uniform":
-        entry = Entry(
-            "expected share of distinct operations among uniformly random ones",
-            f"{draws:,} draws, by arithmetic",
-            "neither",
-            note="The yardstick of the prior coverages beside it: the coverage of noise.",
-        )
-        return {key: entry}
+        text = "expected share of distinct operations among uniformly random ones"
+        note = "The yardstick of the prior coverages beside it: the coverage of noise."
+        return {key: Entry(text, f"{draws:,} draws, by arithmetic", better="neither", note=note)}
     how = "most probable digits" if rule else "digits drawn from their softmax"
+    note = "; untrained decoders come closest to it: not a measure of quality"
     entry = Entry(
         f"share of operations among decoded draws of the prior, {how}",
         f"{draws:,} draws",
-        "higher",
         lambda tree: uniform_baseline(draws, n_operations=tree.n_leaves),
-        "The ceiling is the mean of uniform noise"
-        + ("." if rule else "; untrained decoders come closest to it: not a measure of quality."),
+        note=f"The ceiling is the mean of uniform noise{'' if rule else note}.",
     )
     return {key[:-2]: entry}

@@ -1,4 +1,4 @@
-"""The operations on the device: as callers give them, splits and batches of indices."""
+"""The operations on the device: conversion of a caller's input, splits, batches of indices."""
 
 import flax.struct
 import jax
@@ -7,7 +7,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from tvae.errors import UserError
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 
 
 @flax.struct.dataclass
@@ -44,7 +44,7 @@ def split(key: jax.Array, *, n_digits: int, train_fraction: float, val_fraction:
     Returns:
       The split; for nine digits and 0.8 / 0.1 it has 15,746 / 1,968 / 1,969 operations.
     """
-    n = ternary.count(n_digits=n_digits)
+    n = padic.count(n_digits=n_digits)
     order = jax.random.permutation(key, n).astype(jnp.int32)
     n_train, n_val = int(train_fraction * n), int(val_fraction * n)
     train, val, test = jnp.split(order, (n_train, n_train + n_val))
@@ -75,7 +75,7 @@ def shuffled_batches(key: jax.Array, index: jax.Array, *, batch_size: int) -> Ba
 
 
 def as_indices(x: ArrayLike, *, n_digits: int) -> jax.Array:
-    """Check indices that a caller gives.
+    """A caller's indices, checked.
 
     Args:
       x: integers ``(N,)`` or ``()`` in ``[0, 3 ** n_digits)``.
@@ -85,18 +85,18 @@ def as_indices(x: ArrayLike, *, n_digits: int) -> jax.Array:
       int32 of the same shape.
 
     Raises:
-      UserError: if ``x`` has another shape or type or, outside of transformations, holds what is
-        no index.
+      UserError: if ``x`` has another shape or type or, outside of transformations, a value out of
+        range.
     """
     x = jnp.asarray(x)
     if x.ndim > 1 or not jnp.issubdtype(x.dtype, jnp.integer):
         raise UserError(f"operations: expected indices (N,), got {x.dtype} {x.shape}")
-    _refuse_outside(x, 0, ternary.count(n_digits=n_digits) - 1, "index")
+    _refuse_outside(x, 0, padic.count(n_digits=n_digits) - 1, "index")
     return x.astype(jnp.int32)
 
 
 def as_values(x: ArrayLike, *, n_digits: int) -> jax.Array:
-    """Operations that a caller gives, as the networks take them.
+    """A caller's operations, checked, as the networks take them.
 
     Args:
       x: integers of rank 0 or 1 are indices, :func:`as_indices`; integers of rank 2 or more and
@@ -108,8 +108,8 @@ def as_values(x: ArrayLike, *, n_digits: int) -> jax.Array:
       float32 ``(..., n_digits)``; gradients reach floats.
 
     Raises:
-      UserError: if ``x`` has another shape or type or, outside of transformations, holds what is
-        no index or digit.
+      UserError: if ``x`` has another shape or type or, outside of transformations, a value out of
+        range.
 
     >>> as_values([5], n_digits=3).tolist(), as_values([[1, 0, -1]], n_digits=3).tolist()
     ([[1.0, 0.0, -1.0]], [[1.0, 0.0, -1.0]])
@@ -117,7 +117,7 @@ def as_values(x: ArrayLike, *, n_digits: int) -> jax.Array:
     x = jnp.asarray(x)
     integer = jnp.issubdtype(x.dtype, jnp.integer)
     if integer and x.ndim <= 1:
-        return ternary.values(as_indices(x, n_digits=n_digits), n_digits=n_digits)
+        return padic.values(as_indices(x, n_digits=n_digits), n_digits=n_digits)
     if not (integer or jnp.issubdtype(x.dtype, jnp.floating)):
         raise UserError(f"operations: expected integers or floats, got {x.dtype}")
     if x.shape[-1:] != (n_digits,):
@@ -128,13 +128,13 @@ def as_values(x: ArrayLike, *, n_digits: int) -> jax.Array:
     return x.astype(jnp.float32)
 
 
-def _refuse_outside(x: jax.Array, low: int, high: int, what: str) -> None:
-    """Refuse numbers outside [low, high] where they are known."""
+def _refuse_outside(x: jax.Array, low: int, high: int, kind: str) -> None:
+    """Refuse numbers outside [low, high], except for traced ones."""
     if isinstance(x, jax.core.Tracer):
         return
     known = np.asarray(x)
     if known.size and not (known.min() >= low and known.max() <= high):
         raise UserError(
-            f"operations: expected each {what} in [{low}, {high}], got {known.min()} to "
+            f"operations: expected each {kind} in [{low}, {high}], got {known.min()} to "
             f"{known.max()}"
         )

@@ -12,7 +12,7 @@ from tvae.domains.projected_vae.views import make_views
 
 
 def aspects(config: ConfigDict) -> list[Aspect]:
-    """Questions of a validation."""
+    """Aspects that a validation checks."""
     return [
         Aspect("coverage", ("eval/coverage_ball", "eval/coverage_mu_a")),
         Aspect("hierarchy", at_most=("eval/hierarchy_a", "eval/hierarchy_b")),

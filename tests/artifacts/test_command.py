@@ -1,4 +1,4 @@
-"""The door: each command, its output, and one line for every mistake."""
+"""Commands: each command, its output, and one line for every mistake."""
 
 import json
 import os
@@ -14,12 +14,9 @@ from tvae.artifacts import ledger
 # All commands in one process: importing JAX for each would take most of the time.
 DRIVER = """
 import contextlib, io, json, pathlib, shutil, sys
-import jax
-from absl import flags
-from tvae.cli import artifacts, command
 from tvae.artifacts import checks, latency, promote
+from tvae.cli import command
 
-jax.config.config_with_absl = lambda: None  # defines flags; once is all that a process takes
 answers = []
 # What test_lifecycle.py does for real, and takes time: the same weights give the same again.
 known = pathlib.Path("artifacts/production/tiny/1.0")
@@ -33,12 +30,10 @@ for arguments in json.load(sys.stdin):
     sys.argv = ["artifacts", *arguments]
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            command.run(artifacts.main, commands=tuple(artifacts.COMMANDS))
+            command.run("tvae.cli.artifacts")
         except SystemExit as end:
             code = end.code or 0
     answers.append([code, out.getvalue(), err.getvalue()])
-    for name in flags.FLAGS:
-        flags.FLAGS[name].unparse()
 json.dump(answers, sys.stdout)
 """
 
@@ -103,7 +98,7 @@ def test_commands(folder, ask):
         "raw tiny/1.0: intact",
         "raw tiny/2.0: intact",
         "validated tiny/1.0: intact",
-        f"ledger: 4 lines, seal {ledger.seals(folder / 'artifacts')[-1]}",
+        f"ledger: 4 lines, seal {ledger.read_seals(folder / 'artifacts')[-1]}",
     ]
     assert one.splitlines()[0] == "production tiny/1.0: intact"
 
@@ -184,7 +179,7 @@ def test_damage_is_named_and_gives_a_status(folder, ask):
     card = folder / "artifacts" / "production" / "tiny" / "1.0" / "README.md"
     card.chmod(0o644)
     card.write_text("# Better than it is\n")
-    kept = ledger.seals(folder / "artifacts")[-1]
+    kept = ledger.read_seals(folder / "artifacts")[-1]
     [(code, out, err)] = ask(["verify", "--stage=production", f"--seal={kept}"])
     assert code == 2
     assert out.startswith("production tiny/1.0: changed: README.md has 20 bytes, not ")
