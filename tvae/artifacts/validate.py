@@ -1,8 +1,8 @@
 """Validate a raw artifact: parameters alone, and every figure computed from them.
 
-params/ metadata.json README.md    as ``checkpoints/`` ships a model; ``tvae.load`` reads it
-config.yaml                        the configuration to read
-validation/*.json                  one report for each aspect, all of them in test_results
+* ``params/ metadata.json README.md``: as ``checkpoints/`` ships a model; ``tvae.load`` reads it
+* ``config.yaml``: the configuration to read
+* ``validation/*.json``: one report for each aspect, all of them in ``test_results``
 
 A verdict cannot be handed in: the checks are run here, on the raw artifact.
 """

@@ -63,8 +63,8 @@ class Corrections(NamedTuple):
       count_evaluations: warm-up and hysteresis in evaluations, like every other counter, instead
         of epochs (an evaluation every fifth epoch makes a hysteresis of 3 epochs void).
       coherent_q: judge encoder A's cycles by A's Q, encoder B's by B's and the controller's by
-        their mean, with the hierarchy's sign; the original uses A's |hierarchy| for all (and its
-        training script adds B's distance correlation), so an inverted hierarchy scores as well.
+        their mean, with the hierarchy's sign; the original uses A's ``|hierarchy|`` for all (and
+        its training script adds B's distance correlation), so an inverted hierarchy scores as well.
       seeded_cycles: a component that starts out learning begins its first cycle with the Q of the
         first decision instead of 0, which would count nearly any Q as a gain.
       two_sided: a worsening hierarchy is not a plateau.

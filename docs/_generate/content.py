@@ -1,13 +1,8 @@
-"""What pages write in double braces, so that no figure, flag or field is copied by hand.
+"""Sphinx extension: the written pages are Jinja2 templates, and these are their functions.
 
-``{{ figure FILE PATH FORMAT [min|max] }}``  a number of a JSON file; ``*`` in the path takes all
-``{{ value FUNCTION FORMAT }}``              what a function of the package returns
-``{{ doors }}``                              every command with its flags
-``{{ metrics }}``                            every metric key
-``{{ fields TASK }}``                        table of a task's fields
-``{{ extras }}``, ``{{ layers }}``           tables from pyproject.toml
-``{{ configs }}``, ``{{ checkpoints }}``, ``{{ experiments }}``, ``{{ notebooks }}``,
-``{{ rooms }}``                              tables of the generated pages
+No figure, flag or field is copied by hand: ``{{ figure("EXPERIMENT", "PATH", ".2f") }}`` is a
+number of its ``results.json``, ``{{ value("MODULE.FUNCTION", ".2f") }}`` the result of a function
+of the package, and the other functions return tables.
 """
 
 import ast
@@ -18,29 +13,28 @@ import json
 import pathlib
 import pkgutil
 import re
-import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
+import fields
+import jinja2
 from absl import flags as absl_flags
-from mkdocs.exceptions import PluginError
+from sphinx.application import Sphinx
+from sphinx.errors import SphinxError
 
 from tvae.__main__ import COMMANDS
 from tvae.config import default
 from tvae.domains import registry
+from tvae.domains.domain import SHARED_DEFINITIONS
 from tvae.domains.dual_vae import evaluation as dual_vae
 from tvae.domains.hyperbolic_vae import evaluation as hyperbolic_vae
 from tvae.domains.operations.reporting import PUBLISHED, entries
 from tvae.domains.operations.tree import TREE
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
-sys.path.insert(0, str(REPOSITORY / "docs/_generate"))
-import fields  # noqa: E402 - beside the documentation, which is no package
-
-KEYS = (*entries(TREE), *dual_vae.DEFINITIONS, *hyperbolic_vae.DEFINITIONS)
+KEYS = (*entries(TREE), *dual_vae.DEFINITIONS, *hyperbolic_vae.DEFINITIONS, *SHARED_DEFINITIONS)
 """Metric keys without the suffix of an encoder."""
-_MACRO = re.compile(r"\{\{ *(\w+)((?: +[^ }]+)*) *\}\}")
 _TIME = re.compile(r"[Tt]akes (about [\w\s]+?) on two")
 
 
@@ -76,11 +70,11 @@ def _select(value: Any, steps: list[str]) -> Iterator[Any]:
         yield from _select(value[key], steps[1:])
 
 
-def figure(file: str, path: str, form: str, reduce: str = "min") -> str:
-    """A number of a JSON file.
+def figure(experiment: str, path: str, form: str, reduce: str = "min") -> str:
+    """A number of an experiment's ``results.json``.
 
     Args:
-      file: from the root of the repository.
+      experiment: its folder.
       path: keys joined by dots, ``*`` for every key; metric keys hold slashes, no dots.
       form: format specification.
       reduce: "min" or "max", of the numbers that the path selects.
@@ -89,8 +83,8 @@ def figure(file: str, path: str, form: str, reduce: str = "min") -> str:
       The number as text.
     """
     choose = {"min": min, "max": max}[reduce]
-    text = format(choose(_select(_json(file), path.split("."))), form)
-    return text.replace("%", " %")
+    results = _json(f"experiments/{experiment}/results.json")
+    return format(choose(_select(results, path.split("."))), form).replace("%", " %")
 
 
 def value(name: str, form: str) -> str:
@@ -100,7 +94,7 @@ def value(name: str, form: str) -> str:
 
 
 def _flags(module: str) -> str:
-    """Table of the flags that a door defines."""
+    """Table of the flags that a command defines."""
     values = absl_flags.FlagValues()
     importlib.import_module(module).define_flags(values)
     rows = []
@@ -111,13 +105,13 @@ def _flags(module: str) -> str:
     return _table(["flag", "default", "meaning"], rows)
 
 
-def doors() -> str:
-    """Every module that is run as a command: its docstring and its flags."""
+def commands() -> str:
+    """Every command: its docstring and its flags."""
     sections = []
     for name, (module, _) in COMMANDS.items():
-        path = REPOSITORY / f"{module.replace('.', '/')}.py"
+        text = _docstring(REPOSITORY / f"{module.replace('.', '/')}.py")
         # Command lines stand in docstrings as lines of their own.
-        text = re.sub(r"^(python -m .*)$", r"    \1", _docstring(path), flags=re.MULTILINE)
+        text = re.sub(r"^(python -m .*)$", r"    \1", text, flags=re.MULTILINE)
         sections.append(f"## {name}\n\n{text}\n\n{_flags(module)}")
     return "\n\n".join(sections)
 
@@ -127,7 +121,7 @@ def _number(x: float | None) -> str:
 
 
 def _metric(key: str) -> str:
-    """A section on a metric key: what it says, ceiling, the original's figure."""
+    """A section on a metric key: definition, ceiling, published figures."""
     domains = map(registry.get, registry.names())
     found = (domain.define(key, default(domain.name)) for domain in domains)
     entry = next(each for each in found if each is not None)
@@ -150,7 +144,7 @@ def metrics() -> str:
     rules = ("195k", "argmax_50k")
     prior = [f"eval/prior_coverage_{rule}_{of}" for rule in rules for of in ("a", "b", "uniform")]
     sections: dict[str, list[str]] = {}
-    for key in (*KEYS, *prior):
+    for key in (*dict.fromkeys(KEYS), *prior):
         sections.setdefault(key.split("/")[0], []).append(_metric(key))
     return "\n\n".join("\n\n".join([f"## {name}", *keys]) for name, keys in sections.items())
 
@@ -171,7 +165,7 @@ def layers() -> str:
 def configs() -> str:
     """The configurations and the first line of each."""
     paths = sorted((REPOSITORY / "configs").glob("*.py"))
-    rows = [[f"[{path.stem}]({path.stem}.md)", _summary(path)] for path in paths]
+    rows = [[f"[{path.stem}](configs/{path.stem}.md)", _summary(path)] for path in paths]
     return _table(["config", "what it is"], rows)
 
 
@@ -181,7 +175,9 @@ def checkpoints() -> str:
     for folder in sorted(card.parent for card in REPOSITORY.glob("checkpoints/*/metadata.json")):
         card = _json(f"checkpoints/{folder.name}/metadata.json")
         task = card["config"]["task"]
-        rows.append([f"[{folder.name}]({folder.name}.md)", f"`{task}`", f"`{card['command']}`"])
+        rows.append(
+            [f"[{folder.name}](checkpoints/{folder.name}.md)", f"`{task}`", f"`{card['command']}`"]
+        )
     return _table(["checkpoint", "task", "made by"], rows)
 
 
@@ -193,7 +189,7 @@ def experiments() -> str:
         time = _TIME.search(_docstring(path))
         takes = " ".join(time.group(1).split()) if time else "–"
         command = f"`python experiments/{name}/run.py`"
-        rows.append([f"[{name}]({name}.md)", _summary(path), command, takes])
+        rows.append([f"[{name}](experiments/{name}.md)", _summary(path), command, takes])
     return _table(["experiment", "what it does", "command", "time"], rows)
 
 
@@ -203,23 +199,17 @@ def notebooks() -> str:
     for path in sorted((REPOSITORY / "experiments" / "notebooks").glob("*.ipynb")):
         first = "".join(json.loads(path.read_text())["cells"][0]["source"])
         title, *paragraphs = first.split("\n\n")
-        rows.append([f"[{title.lstrip('# ')}]({path.stem}.md)", paragraphs[0].replace("\n", " ")])
+        rows.append(
+            [f"[{title.lstrip('# ')}](notebooks/{path.stem}.md)", paragraphs[0].replace("\n", " ")]
+        )
     return _table(["notebook", "what it shows"], rows)
 
 
-def rooms() -> str:
-    """The rooms of the package and the first line of each."""
-    package = REPOSITORY / "tvae"
-    paths = [*package.glob("*/__init__.py"), *package.glob("[!_]*.py")]
-    named = {path.parent.name if path.stem == "__init__" else path.stem: path for path in paths}
-    rows = [[f"[tvae.{n}]({n}.md)", _summary(path)] for n, path in sorted(named.items())]
-    return _table(["room", "what lives there"], rows)
-
-
-MACROS: dict[str, Callable[..., str]] = {
+_ENVIRONMENT = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
+_ENVIRONMENT.globals = {
     "figure": figure,
     "value": value,
-    "doors": doors,
+    "commands": commands,
     "metrics": metrics,
     "fields": fields.table,
     "extras": extras,
@@ -228,27 +218,40 @@ MACROS: dict[str, Callable[..., str]] = {
     "checkpoints": checkpoints,
     "experiments": experiments,
     "notebooks": notebooks,
-    "rooms": rooms,
 }
 
 
-def expand(markdown: str) -> str:
-    """Replace all macros of a page.
+def expand(markdown: str, page: str) -> str:
+    """Render a page.
+
+    Args:
+      markdown: its source.
+      page: its name, for the message.
 
     Raises:
-      PluginError: naming the macro that is unknown or fails.
+      SphinxError: if a function is unknown or fails.
     """
+    try:
+        return _ENVIRONMENT.from_string(markdown).render()
+    except (
+        jinja2.TemplateError,
+        LookupError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        ImportError,
+        OSError,
+    ) as error:
+        raise SphinxError(f"{page}: {type(error).__name__}: {error}") from error
 
-    def replace(match: re.Match[str]) -> str:
-        name, arguments = match.group(1), match.group(2).split()
-        try:
-            return MACROS[name](*arguments)
-        except (KeyError, TypeError, ValueError, AttributeError, ImportError, OSError) as error:
-            raise PluginError(f"{match.group(0)}: {type(error).__name__}: {error}") from error
 
-    return _MACRO.sub(replace, markdown)
+def _on_source_read(_: Sphinx, name: str, source: list[str]) -> None:
+    """Render the written pages; the generated ones, in folders, hold the repository's own text."""
+    if name.split("/")[0] in ("ideas", name):
+        source[0] = expand(source[0], name)
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Expand a page's macros."""
-    return expand(markdown)
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Render pages as they are read."""
+    app.connect("source-read", _on_source_read)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,18 +1,18 @@
-"""Pages that are made of files of the repository, so that a new one documents itself.
+"""Sphinx extension: pages that consist of files of the repository, written before each build.
 
-One for each file of ``configs/``, folder of ``checkpoints/`` and ``experiments/``, notebook, and
-room of the package; each list is added to the navigation.
+One page for each file of ``configs/``, folder of ``checkpoints/`` and ``experiments/``, notebook,
+and package of ``tvae``; ``docs/<section>.md`` lists them by a glob.
 """
 
 import ast
 import base64
 import json
 import pathlib
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
-from mkdocs.config.defaults import MkDocsConfig
-from mkdocs.structure.files import File, Files
+from sphinx.application import Sphinx
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
 NOTEBOOKS = REPOSITORY / "experiments" / "notebooks"
@@ -87,8 +87,7 @@ def experiment_pages() -> Pages:
     for folder in sorted(path.parent for path in REPOSITORY.glob("experiments/*/run.py")):
         parts = [(folder / "README.md").read_text()]
         for picture in sorted(folder.glob("*.png")):
-            place = f"{folder.name}/{picture.name}"
-            pages[f"experiments/{place}"] = picture.read_bytes()
+            place = f"../../experiments/{folder.name}/{picture.name}"
             if f"]({picture.name})" in parts[0]:
                 parts[0] = parts[0].replace(f"]({picture.name})", f"]({place})")
             else:
@@ -133,37 +132,41 @@ def notebook_pages() -> Pages:
     return pages
 
 
+INTERNAL = ("artifacts", "cli", "convert", "exports", "reporting", "runs")
+"""Packages that only commands call: their modules are listed with their docstrings alone."""
+
+
 def reference_pages() -> Pages:
-    """One page for each room: a folder of the package, or a module beside the folders."""
-    package = REPOSITORY / "tvae"
-    rooms = [folder.parent.name for folder in package.glob("*/__init__.py")]
-    rooms += [path.stem for path in package.glob("[!_]*.py")]
-    page = "# {0}\n\n::: {0}\n    options:\n      show_root_heading: false\n"
-    root = page + "      show_submodules: false\n"
-    pages: Pages = {"reference/tvae.md": root.format("tvae")}
-    return pages | {f"reference/{room}.md": page.format(f"tvae.{room}") for room in sorted(rooms)}
+    """One page for each package of ``tvae``, and one for the modules beside the packages."""
+    pages: Pages = {}
+    for folder in sorted(path.parent for path in (REPOSITORY / "tvae").rglob("__init__.py")):
+        parts = folder.relative_to(REPOSITORY).parts
+        name = ".".join(parts)
+        members = "   :no-members:\n" if parts[1:2] and parts[1] in INTERNAL else ""
+        # The package itself imports its public names.
+        own = "   :imported-members:\n" if name == "tvae" else "   :no-members:\n"
+        modules = [f"{name}.{path.stem}" for path in sorted(folder.glob("[!_]*.py"))]
+        text = [name, "=" * len(name), "", f".. automodule:: {name}\n{own}"]
+        for module in modules:
+            text += [module, "-" * len(module), "", f".. automodule:: {module}\n{members}"]
+        pages[f"reference/{name}.rst"] = "\n".join(text)
+    return pages
 
 
-SECTIONS = {
-    "Configurations": config_pages,
-    "Checkpoints": checkpoint_pages,
-    "Reproduction": experiment_pages,
-    "Notebooks": notebook_pages,
-    "Reference": reference_pages,
-}
+def write(app: Sphinx) -> None:
+    """Write all pages below the source folder, in place of those of the build before."""
+    makers = (config_pages, checkpoint_pages, experiment_pages, notebook_pages, reference_pages)
+    for make in makers:
+        pages = make()
+        for folder in {name.split("/")[0] for name in pages}:
+            shutil.rmtree(app.srcdir / folder, ignore_errors=True)
+            (app.srcdir / folder).mkdir()
+        for name, content in pages.items():
+            data = content if isinstance(content, bytes) else content.encode()
+            (app.srcdir / name).write_bytes(data)
 
 
-def on_config(config: MkDocsConfig, **_: Any) -> None:
-    """Add the sections to the navigation, behind a written page of the folder's name."""
-    for section, make in SECTIONS.items():
-        names = [name for name in make() if name.endswith(".md")]
-        if names:
-            folder = names[0].split("/")[0]
-            config.nav.append({section: [f"{folder}/index.md", *names]})
-
-
-def on_files(files: Files, config: MkDocsConfig, **_: Any) -> None:
-    """Add the pages."""
-    for make in SECTIONS.values():
-        for name, content in make().items():
-            files.append(File.generated(config, name, content=content))
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Write the pages as soon as a build starts."""
+    app.connect("builder-inited", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
