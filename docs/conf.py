@@ -29,7 +29,8 @@ nitpick_ignore_regex = [("py:.*", r"(?!tvae\.).*|tvae\.(" + "|".join(pages.INTER
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 3
-suppress_warnings = ["config.cache"]
+# A public name such as tvae.UserError has two entries.
+suppress_warnings = ["ref.python"]
 
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
