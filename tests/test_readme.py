@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from tests.conftest import REPOSITORY
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 
 README = (REPOSITORY / "README.md").read_text()
 
@@ -33,5 +33,5 @@ def test_the_python_block_gives_the_operations_back(monkeypatch):
     block = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
     names = {}
     exec(block, names)
-    expected = ternary.values(np.array([0, 1, 9841]), n_digits=9)
+    expected = padic.values(np.array([0, 1, 9841]), n_digits=9)
     np.testing.assert_array_equal(names["digits"], expected)

@@ -28,7 +28,7 @@ from tvae.convert.importer import Imported, import_checkpoint, model_slots
 from tvae.convert.recognition import canonical_name
 from tvae.convert.torch_file import read_torch_file
 from tvae.errors import UserError
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 
 
 def imported(payload: dict[str, Any], **options: Any) -> Imported:
@@ -340,7 +340,7 @@ def apply(found: Imported, method: str, *arguments: Any, **options: Any) -> Any:
 def test_v5_5_agrees_with_the_original(reference, name: str) -> None:
     found = import_checkpoint(read_torch_file(reference / "v5_5" / f"{name}.pt"))
     expected = np.load(reference / "v5_5" / f"{name}.npz")
-    x = ternary.values(jnp.asarray(expected["index"]), n_digits=9)
+    x = padic.values(jnp.asarray(expected["index"]), n_digits=9)
     zeros = jnp.zeros((x.shape[0], 16))
     q = apply(found, "encode", x)
     rho = found.metadata["state"]["rho"]
@@ -365,7 +365,7 @@ def test_v5_5_agrees_with_the_original(reference, name: str) -> None:
 def test_v5_12_agrees_with_the_original(reference, name: str) -> None:
     found = import_checkpoint(read_torch_file(reference / "v5_12" / f"{name}.pt"))
     expected = np.load(reference / "v5_12" / f"{name}.npz")
-    x = ternary.values(jnp.asarray(expected["index"]), n_digits=9)
+    x = padic.values(jnp.asarray(expected["index"]), n_digits=9)
     noise = [jnp.asarray(expected[key]) for key in ("eps_A", "eps_B")]
     module = module_of(found)
     run = jax.jit(lambda p, x, a, b: module.apply({"params": p}, x, noise_a=a, noise_b=b))

@@ -9,13 +9,12 @@ import pytest
 from tests.conftest import load_config
 from tvae.domains.hyperbolic_vae import task as hyperbolic_vae
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE
-from tvae.geometry import padic as ternary
-from tvae.geometry import poincare
+from tvae.geometry import padic, poincare
 from tvae.geometry.wrapped_normal import wrap
 from tvae.models.encoders import Encoder
 
 INDEX = jnp.arange(0, 19683, 500)
-X = ternary.values(INDEX)
+X = padic.values(INDEX)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from tvae import config as config_lib
 from tvae.domains.hyperbolic_vae import evaluation as hyperbolic_vae_evaluation
 from tvae.domains.hyperbolic_vae.task import HyperbolicVAETask, make_task
 from tvae.domains.operations import affine_walk, bands
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 from tvae.metrics import hierarchy, tree
 
 
@@ -205,8 +205,8 @@ def test_coverage_of_operations_held_out_is_reported_apart(task, fresh_params):
     metrics = jax.jit(measure)(fresh_params, jax.random.key(1))
     vae = task.module.bind({"params": fresh_params})
     index = np.flatnonzero(~learned)
-    ball, _ = vae.embed(ternary.values(index))
-    exact = (vae.decode(ball.z).argmax(-1) == ternary.digits(index)).all(-1)
+    ball, _ = vae.embed(padic.values(index))
+    exact = (vae.decode(ball.z).argmax(-1) == padic.digits(index)).all(-1)
     np.testing.assert_allclose(metrics["eval/coverage_ball_held_out"], exact.mean(), atol=1e-7)
 
 

@@ -20,7 +20,7 @@ from tvae.convert import names
 from tvae.convert.importer import import_checkpoint
 from tvae.convert.torch_file import read_torch_file
 from tvae.domains.projected_vae.module import ProjectedVAE
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 from tvae.models.controllers import DifferentiableController
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
@@ -88,7 +88,7 @@ def test_forward_pass(reference, name, settings):
     if "f32.controller_input" not in golden:
         return
     if name.startswith("v5_11"):
-        valuation = ternary.valuation(golden["in.indices"])
+        valuation = padic.valuation(golden["in.indices"])
         control = model.apply({"params": parameters}, out, valuation, method=model.control)
     else:  # There the hierarchies were the constant 1 (ours are real): feed what it fed.
         variables = {"params": parameters["controller"]}
@@ -160,7 +160,7 @@ def test_checkpoints(reference, name):
     imported = import_checkpoint(read_torch_file(reference / "v5_12" / f"{name}.pt"))
     golden = load(reference / "v5_12" / f"{name}.npz")
     model = module_of(imported)
-    x = ternary.values(jnp.asarray(golden["index"]))
+    x = padic.values(jnp.asarray(golden["index"]))
     noise = (jnp.asarray(golden["eps_A"]), jnp.asarray(golden["eps_B"]))
     sampled = forward(model, imported.params, x, *noise)
     means = forward(model, imported.params, x, None, None)

@@ -18,7 +18,7 @@ from tvae.domains.projected_vae.task import make_task
 from tvae.domains.projected_vae.terms import make_objective
 from tvae.engine.task import weighted_sum
 from tvae.errors import UserError
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 from tvae.runs import parameters
 
 
@@ -256,7 +256,7 @@ def test_euclidean_targets_and_the_spread_reference():
     assert bounds["outer"] == pytest.approx(2.0 * np.arctanh(0.9), rel=1e-5)
     _, aux = state_of(task, hparams)
     spacing = 2.0 * (np.arctanh(0.9) - np.arctanh(0.08)) / 9.0
-    valuation = ternary.valuation(jnp.arange(ternary.count()))
+    valuation = padic.valuation(jnp.arange(padic.count()))
     for level in (0, 4, 8):
         radii = np.asarray(aux.reference_radius)[np.asarray(valuation) == level]
         assert radii.std() == pytest.approx(0.5 * spacing, rel=1e-4)

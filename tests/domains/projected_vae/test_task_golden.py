@@ -17,7 +17,7 @@ from tvae.domains.projected_vae.task import ProjectedVAETask, make_task
 from tvae.domains.projected_vae.terms import Draws, PairDraws
 from tvae.engine import loop, step
 from tvae.engine.task import weighted_sum
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 from tvae.losses.pairs import Pairs
 
 RELATIVE = 2e-5
@@ -125,8 +125,8 @@ def initial(task, hparams, data, index, slots):
     named = {name[7:]: array for name, array in data.items() if name.startswith("param0/")}
     placed = jax.tree.map(jnp.asarray, placement.to_tree(named, slots))
     # Standard normal posteriors turn the given noise into the original's latents of A.
-    unit = jnp.zeros((ternary.count(), 16))
-    reference = jnp.zeros(ternary.count()).at[index].set(data["original_radii"])
+    unit = jnp.zeros((padic.count(), 16))
+    reference = jnp.zeros(padic.count()).at[index].set(data["original_radii"])
     return params | placed, dataclasses.replace(
         aux,
         latents={"encoder_a": (unit, unit)},

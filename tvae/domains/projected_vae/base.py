@@ -13,7 +13,7 @@ from tvae.domains.projected_vae.module import PARTS, ProjectedVAE
 from tvae.engine import optim
 from tvae.engine.task import Params
 from tvae.errors import UserError
-from tvae.geometry import padic as ternary
+from tvae.geometry import padic
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
 from tvae.models.projections import HyperbolicProjection
@@ -59,7 +59,7 @@ def make_model(config: ConfigDict) -> ProjectedVAE:
 
 def init_params(model: ProjectedVAE, key: jax.Array) -> Params:
     """Fresh parameters of every part."""
-    example = jnp.zeros((2, ternary.N_DIGITS))
+    example = jnp.zeros((2, padic.N_DIGITS))
     return model.init(key, example, method=ProjectedVAE.touch)["params"]
 
 
