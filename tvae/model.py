@@ -123,7 +123,13 @@ class Model:
 
     @property
     def module(self) -> nn.Module:
-        """The Flax module; its methods run by :meth:`apply`."""
+        """The Flax module; its methods run by :meth:`apply`.
+
+        Raises:
+          UserError: if the functions of this domain do without a module.
+        """
+        if self.views.module is None:
+            raise UserError(f"a model of task {self.task} has no Flax module")
         return self.views.module
 
     @property

@@ -17,6 +17,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from tvae.engine.task import Metrics, Params
+from tvae.errors import UserError
 from tvae.geometry.tree import Tree
 
 BALL, LATENT = "ball", "latent"
@@ -56,6 +57,8 @@ class Points:
 Call = Callable[[Params, jax.Array], Any]
 Gaussians = dict[str, tuple[jax.Array, jax.Array]]
 """Encoder -> mean and log-variance, ``(..., latent_dim)`` each."""
+
+_LATER: Any = None  # a function that __post_init__ derives from others
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -109,44 +112,72 @@ class Views:
     """Functions of a kind of model, each pure and with the parameters first.
 
     Attributes:
-      module: the Flax module.
       latent_dim: dimension of latents and of the ball.
       input_shape: of one item, as the encoder takes it.
       input_dtype: in which an exported program takes items.
       about: what an item and a decoder's outputs are, for the reader of an exported model.
       as_input: a caller's items -> ``(..., *input_shape)`` as the encoder takes them. Raises
-        UserError if they are not items.
+        UserError if they are not items. By default arrays of that shape, as float32.
       examples: ``n -> (at most n, *input_shape)``, the same items at every call, as the encoder
-        takes them; checks of exported programs run on them.
+        takes them; checks of exported programs run on them. By default standard normal numbers.
       encode: ``(params, x) -> Posterior`` of items ``(..., *input_shape)``.
       posteriors: ``(params, x) -> {encoder: (mean, logvar)}`` in units in which the prior is the
-        standard normal distribution; see :func:`posteriors_of`.
+        standard normal distribution. By default those of ``encode``.
       embed: name ("a", "b") -> ``(params, x) -> Points``; empty where there is no ball.
       decode: space -> name -> ``(params, z) -> outputs``, an array that leads with the axes of
         ``z``. The first space is the one that the model's own forward pass decodes from.
       prior: ``(params, key, n) -> z`` ``(n, latent_dim)``, draws of the prior in that first space.
+        By default the standard normal distribution.
       measure: ``(params, key, recorded) -> metrics``, the final evaluation as far as parameters
         determine it; ``recorded`` are figures of the end of training. Compiles in parts: not for
         ``jit``.
       items: the finite set of all items, or None where there is no such set.
+      module: the Flax module, or None where the functions do without one.
     """
 
-    module: nn.Module
     latent_dim: int
     input_shape: tuple[int, ...]
-    input_dtype: Any = jnp.float32
-    about: str = ""
-    as_input: Callable[[ArrayLike], jax.Array]
-    examples: Callable[[int], jax.Array]
     encode: Callable[[Params, jax.Array], Posterior]
-    posteriors: Callable[[Params, jax.Array], Gaussians]
     decode: Mapping[str, Mapping[str, Call]]
-    prior: Callable[[Params, jax.Array, int], jax.Array]
     measure: Callable[[Params, jax.Array, Mapping[str, Any]], Metrics]
     embed: Mapping[str, Callable[[Params, jax.Array], Points]] = dataclasses.field(
         default_factory=dict
     )
+    as_input: Callable[[ArrayLike], jax.Array] = _LATER
+    examples: Callable[[int], jax.Array] = _LATER
+    posteriors: Callable[[Params, jax.Array], Gaussians] = _LATER
+    prior: Callable[[Params, jax.Array, int], jax.Array] = _LATER
+    input_dtype: Any = jnp.float32
+    about: str = ""
     items: Items | None = None
+    module: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        """Set the functions that follow from others."""
+        derived = {
+            "as_input": self._as_array,
+            "examples": lambda n: jax.random.normal(jax.random.key(0), (n, *self.input_shape)),
+            "posteriors": self._own_posteriors,
+            "prior": lambda _, key, n: jax.random.normal(key, (n, self.latent_dim)),
+        }
+        for name, function in derived.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, function)
+
+    def _as_array(self, x: ArrayLike) -> jax.Array:
+        x = jnp.asarray(x, jnp.float32)
+        rank = len(self.input_shape)
+        if x.shape[x.ndim - rank :] != self.input_shape:
+            expected = ", ".join(["...", *map(str, self.input_shape)])
+            raise UserError(f"items: expected an array ({expected}), got {x.shape}")
+        return x
+
+    def _own_posteriors(self, params: Params, x: jax.Array) -> Gaussians:
+        q = self.encode(params, x)
+        found = {"a": (q.mu_a, q.logvar_a)}
+        if q.mu_b is not None and q.logvar_b is not None:
+            found["b"] = (q.mu_b, q.logvar_b)
+        return found
 
     @property
     def space(self) -> str:
@@ -161,23 +192,3 @@ def method_of(module: nn.Module, method: str) -> Call:
         return module.apply({"params": params}, x, method=method)
 
     return call
-
-
-def posteriors_of(encode: Callable[[Params, jax.Array], Posterior]) -> Callable[..., Gaussians]:
-    """The encoders' own posteriors, for models whose prior is the standard normal distribution.
-
-    Args:
-      encode: of the same :class:`Views`.
-
-    Returns:
-      ``(params, x) -> {encoder: (mean, logvar)}``.
-    """
-
-    def posteriors(params: Params, x: jax.Array) -> Gaussians:
-        q = encode(params, x)
-        found = {"a": (q.mu_a, q.logvar_a)}
-        if q.mu_b is not None and q.logvar_b is not None:
-            found["b"] = (q.mu_b, q.logvar_b)
-        return found
-
-    return posteriors

@@ -9,7 +9,7 @@ from tvae.domains.dual_vae import evaluation
 from tvae.domains.dual_vae.module import DualVAE
 from tvae.domains.operations.data import Split
 from tvae.domains.operations.items import operation_views
-from tvae.domains.views import LATENT, Posterior, Views, method_of, posteriors_of
+from tvae.domains.views import LATENT, Posterior, Views, method_of
 from tvae.engine.task import Metrics, Params
 
 
@@ -25,10 +25,6 @@ def make_views(model: DualVAE, split: Split | None) -> Views:
         found = model.bind({"params": params}).encode(x)
         return Posterior(found.mu_a, found.logvar_a, found.mu_b, found.logvar_b)
 
-    def prior(params: Params, key: jax.Array, n: int) -> jax.Array:
-        del params
-        return jax.random.normal(key, (n, model.latent_dim))
-
     def measure(params: Params, key: jax.Array, recorded: Mapping[str, Any]) -> Metrics:
         # rho, the share of the other VAE's latent in the coupled pass, is training state and not a
         # parameter, so it must be handed in.
@@ -39,9 +35,7 @@ def make_views(model: DualVAE, split: Split | None) -> Views:
         module=model,
         latent_dim=model.latent_dim,
         encode=encode,
-        posteriors=posteriors_of(encode),
         decode={LATENT: {"a": method_of(model, "decode_a"), "b": method_of(model, "decode_b")}},
-        prior=prior,
         measure=measure,
         **operation_views(model.n_digits),
     )

@@ -9,7 +9,7 @@ import jax
 from tvae.domains.operations.items import operation_views
 from tvae.domains.projected_vae import evaluation
 from tvae.domains.projected_vae.module import ProjectedVAE
-from tvae.domains.views import BALL, LATENT, Points, Posterior, Views, method_of, posteriors_of
+from tvae.domains.views import BALL, LATENT, Points, Posterior, Views, method_of
 from tvae.engine.task import Metrics, Params
 from tvae.geometry import padic
 
@@ -57,7 +57,6 @@ def make_views(model: ProjectedVAE) -> Views:
         module=model,
         latent_dim=latent_dim,
         encode=encode,
-        posteriors=posteriors_of(encode),
         embed={"a": embedding(0), "b": embedding(1)},
         decode={first: decoders[first]} | decoders,
         prior=prior,
