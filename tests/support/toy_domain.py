@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+import tvae
 from tvae.domains.domain import Domain
-from tvae.domains.registry import register
 from tvae.domains.views import LATENT, Posterior, Views
 from tvae.engine.task import Task
 from tvae.fields import Field, at_least
@@ -56,4 +56,4 @@ VIEWS = Views(
 FIELDS = {"loss.kl": Field(0.01, at_least(0.0), "weight of the KL divergence", traced=True)}
 DEFAULTS = {"epochs": 4, "checkpoint.every_epochs": 1, "early_stop.metric": "eval/error"}
 MAKERS = {"make_task": lambda config: TASK, "make_views": lambda config: VIEWS}
-DOMAIN = register(Domain(name="rings", fields=FIELDS, defaults=DEFAULTS, **MAKERS))
+DOMAIN = tvae.register(Domain(name="rings", fields=FIELDS, defaults=DEFAULTS, **MAKERS))

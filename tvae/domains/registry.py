@@ -1,6 +1,7 @@
 """Registry of domains: those of the library, registered ones, and those of other packages."""
 
 import importlib
+import sys
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,11 @@ def register(domain: Domain) -> Domain:
     Raises:
       UserError: if another domain has this name.
     """
-    if domain.name in names() and _registered.get(domain.name) is not domain:
+    point = _entry_points().get(domain.name)
+    # The module that an entry point names may register its domain while it is imported.
+    other = point is not None and point.module not in sys.modules
+    known = _registered.get(domain.name, domain)
+    if domain.name in _BUILT_IN or known is not domain or other:
         raise UserError(f"domain {domain.name!r} exists already; expected another name")
     _registered[domain.name] = domain
     return domain
@@ -58,7 +63,8 @@ def get(name: object) -> Domain:
     if name in _BUILT_IN:
         return importlib.import_module(f"tvae.domains.{name}.domain").DOMAIN
     if name in (points := _entry_points()):
-        return register(points[str(name)].load())
+        domain = points[str(name)].load()
+        return _registered.setdefault(str(name), domain)
     known = ", ".join(map(repr, names()))
     raise UserError(f"config.task: expected one of {known}, got {name!r}")
 
