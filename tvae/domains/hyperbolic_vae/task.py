@@ -3,6 +3,8 @@
 import dataclasses
 import functools
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import flax.linen as nn
 import flax.struct
@@ -12,6 +14,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.domains.hyperbolic_vae import evaluation
+from tvae.domains.hyperbolic_vae.config import FIELDS
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE, HyperbolicVAEOutputs
 from tvae.domains.operations import affine_walk, bands
 from tvae.domains.operations.data import Batch
@@ -75,6 +78,18 @@ def learned_operations(data: ConfigDict) -> np.ndarray:
     return kept | (np.arange(n) % (n // data.roots) == 0)
 
 
+def with_values(module: HyperbolicVAE, hparams: Mapping[str, Any]) -> HyperbolicVAE:
+    """The module with the traced fields of ``config.model``."""
+    bounds = (hparams["model.logvar_min"], hparams["model.logvar_max"])
+    return module.clone(
+        encoder=module.encoder.clone(
+            logvar_bounds=bounds, logvar_start=hparams["model.logvar_start"]
+        ),
+        projection=module.projection.clone(max_norm=hparams["model.max_norm"]),
+        decoder_scale=hparams["model.decoder_scale"],
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class HyperbolicVAETask(Task):
     """The training problem of v6; aux is the number of steps taken, int32.
@@ -121,14 +136,7 @@ class HyperbolicVAETask(Task):
 
     def bound(self, hparams: Hparams) -> HyperbolicVAE:
         """The module with its traced values."""
-        bounds = (hparams["model.logvar_min"], hparams["model.logvar_max"])
-        return self.module.clone(
-            encoder=self.module.encoder.clone(
-                logvar_bounds=bounds, logvar_start=hparams["model.logvar_start"]
-            ),
-            projection=self.module.projection.clone(max_norm=hparams["model.max_norm"]),
-            decoder_scale=hparams["model.decoder_scale"],
-        )
+        return with_values(self.module, hparams)
 
     def init(self, key: jax.Array, hparams: Hparams) -> tuple[Params, jax.Array]:
         """Fresh parameters and step count."""
@@ -278,7 +286,8 @@ def make_task(config: ConfigDict) -> HyperbolicVAETask:
     """The task of a validated configuration."""
     data, weights = config.data, config.weights
     return HyperbolicVAETask(
-        module=make_model(config),
+        # Defaults in place of traced values: tasks that differ in nothing else are equal.
+        module=with_values(make_model(config), {k: f.default for k, f in FIELDS.items()}),
         block=data.block,
         roots=data.roots,
         anchors=data.anchors,

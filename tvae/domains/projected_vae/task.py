@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +13,7 @@ from tvae.domains.dual_vae.module import Latents
 from tvae.domains.operations.sampling import StratifiedCounts, stratified_counts, stratified_indices
 from tvae.domains.projected_vae import evaluation
 from tvae.domains.projected_vae.base import Base, init_params, load_base, make_model, transplant
+from tvae.domains.projected_vae.config import FIELDS
 from tvae.domains.projected_vae.module import ProjectedVAE
 from tvae.domains.projected_vae.state import Regulation, State, make_regulation
 from tvae.domains.projected_vae.terms import Draws, Objective, Outputs, make_objective
@@ -32,6 +34,19 @@ GROUP_OF = {
     "controller": "controller",
 }
 """Part of the model -> its optimizer group."""
+
+
+def with_values(module: ProjectedVAE, hparams: Mapping[str, Any]) -> ProjectedVAE:
+    """The module with the traced fields of ``config.model``."""
+    bounds = None
+    if module.encoder.logvar_bounds is not None:
+        bounds = (hparams["model.logvar_min"], hparams["model.logvar_max"])
+    return module.clone(
+        encoder=module.encoder.clone(logvar_bounds=bounds),
+        projection=module.projection.clone(
+            curvature=hparams["model.curvature"], max_norm=hparams["model.max_norm"]
+        ),
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,15 +77,7 @@ class ProjectedVAETask(Task):
 
     def bound(self, hparams: Hparams) -> ProjectedVAE:
         """The module with its traced values."""
-        encoder, bounds = self.module.encoder, None
-        if encoder.logvar_bounds is not None:
-            bounds = (hparams["model.logvar_min"], hparams["model.logvar_max"])
-        return self.module.clone(
-            encoder=encoder.clone(logvar_bounds=bounds),
-            projection=self.module.projection.clone(
-                curvature=hparams["model.curvature"], max_norm=hparams["model.max_norm"]
-            ),
-        )
+        return with_values(self.module, hparams)
 
     def init(self, key: jax.Array, hparams: Hparams) -> tuple[Params, State]:
         """Parameters, with those of the base in their places, and what follows from them."""
@@ -265,7 +272,8 @@ def make_task(config: ConfigDict) -> ProjectedVAETask:
     Raises:
       UserError: if the base checkpoint is missing or does not fit.
     """
-    module = make_model(config)
+    # Defaults in place of traced values: tasks that differ in nothing else are equal.
+    module = with_values(make_model(config), {k: f.default for k, f in FIELDS.items()})
     return ProjectedVAETask(
         module=module,
         base=load_base(config.base_checkpoint, module),
