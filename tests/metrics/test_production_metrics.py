@@ -352,7 +352,7 @@ def test_a_taxonomy_is_measured():
     level = items.level(jnp.arange(items.n_leaves))
     direction = jax.random.normal(noise_key, (items.n_leaves, 4))
     direction /= jnp.linalg.norm(direction, axis=-1, keepdims=True)
-    z = direction * (0.9 - 0.08 * level)[:, None]
+    z = direction * (0.9 * 0.8**level)[:, None]
     found = FAST(
         partial(
             embedding.embedding_metrics,
