@@ -28,10 +28,32 @@ def test_every_file_that_readme_names_exists():
     assert [path for path in paths if not (REPOSITORY / path).exists()] == []
 
 
-def test_the_python_block_gives_the_operations_back(monkeypatch):
+def python_blocks():
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_block_that_loads_gives_the_operations_back(monkeypatch):
     monkeypatch.chdir(REPOSITORY)
-    block = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
     names = {}
-    exec(block, names)
+    exec(python_blocks()[0], names)
     expected = padic.values(np.array([0, 1, 9841]), n_digits=9)
     np.testing.assert_array_equal(names["digits"], expected)
+
+
+def test_the_block_that_trains_returns_metrics(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "fast.py").write_text(
+        f"import runpy\n\n\ndef get_config():\n"
+        f"    config = runpy.run_path({str(REPOSITORY / 'configs/fast.py')!r})['get_config']()\n"
+        "    config.epochs = 1\n    return config\n"
+    )
+    names = {}
+    exec(python_blocks()[1], names)
+    assert names["metrics"]["train/epochs"] == 1
+
+
+def test_the_map_of_the_code_has_at_most_ten_lines():
+    section = README.split("## Map of the code\n")[1]
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    assert 5 < len(rows) <= 10

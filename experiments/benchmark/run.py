@@ -63,7 +63,7 @@ def training_flops(params, *, rows):
 
 
 def measure_v5_5(repeats):
-    """Epoch, coverage and compilation of the v5.5 recipe."""
+    """Epoch, coverage and compilation of the v5.5 config."""
     config = config_lib.default()
     domain = dual_vae.make_domain(config)
     task = domain.task()
@@ -99,7 +99,7 @@ def load_config(name):
 
 
 def measure_v5_12(repeats):
-    """Epoch of the published recipe, all losses, and its full evaluation of all operations."""
+    """Epoch of the published config, all losses, and its full evaluation of all operations."""
     config = load_config("v5_12_published")
     # The second phase is the dearer one: it adds the distances of the tree.
     config.loss.geodesic_start = 0
@@ -123,7 +123,7 @@ def measure_v5_12(repeats):
 
 
 def measure_saving(repeats):
-    """What saving costs the v5.5 recipe, as shares of the time of the epochs between two saves.
+    """What saving costs the v5.5 config, as shares of the time of the epochs between two saves.
 
     Intervals of ``checkpoint.every_epochs`` epochs, with a save at the start and without, alternate
     in one process. ``async_save_epoch_share`` is the ratio of their medians less one: the copy to
@@ -167,7 +167,7 @@ print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 """
 
 
-def run_door(*flags):
+def run_command(*flags):
     """Seconds and peak memory in MB of a whole run that finds no compiled programs."""
     with tempfile.TemporaryDirectory() as folder:
         flags = [
@@ -202,8 +202,8 @@ def main():
         "v5_5_compile_s": compile_seconds,
         **measure_saving(arguments.repeats),
         "matmul_share": flops / figures["v5_5_epoch_s"] / rate,
-        "peak_rss_mb": run_door("--config=configs/v5_5.py", "--config.epochs=3")[1],
-        "v6_total_s": run_door("--config=configs/v6.py")[0],
+        "peak_rss_mb": run_command("--config=configs/v5_5.py", "--config.epochs=3")[1],
+        "v6_total_s": run_command("--config=configs/v6.py")[0],
     }
     device = jax.devices()[0]
     print(f"{device.device_kind}, jax {jax.__version__}, matmul {rate / 1e9:.0f} GFLOP/s float32")

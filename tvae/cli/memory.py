@@ -1,4 +1,4 @@
-"""Memory of the process: compiling is what fills it, not the model."""
+"""Memory of the process, most of which the compiler uses: return it to the system."""
 
 import ctypes
 import functools
@@ -32,7 +32,7 @@ def limit_arenas() -> None:
 
 
 _compiled = threading.Event()
-_compiled.set()  # nobody listened until the first call
+_compiled.set()  # programs compiled before the first call count too
 
 
 def _note(event: str, duration_secs: float, **_: str | int) -> None:

@@ -11,7 +11,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Watch:
-    """What has been asked for so far.
+    """The signals received so far.
 
     Attributes:
       received: the first signal, or None.
@@ -21,7 +21,7 @@ class Watch:
         self.received: signal.Signals | None = None
 
     def listen(self, descriptor: int) -> None:
-        """Take in signal numbers from a pipe until it is closed."""
+        """Read signal numbers from a pipe until it is closed."""
         while number := os.read(descriptor, 1):
             if number[0] not in SIGNALS:
                 continue
@@ -39,11 +39,11 @@ def watch() -> Iterator[Watch]:
     """Watch for signals inside the block; the handlers before it are put back at its end.
 
     A thread listens, because Python runs handlers only between the steps of the main thread, which
-    may sit in the compiler for a minute. Outside the main thread, and for signals that the process
-    was told to ignore, nothing is watched.
+    may be in the compiler for a minute. Outside the main thread, and for signals that the process
+    ignores, nothing is watched.
 
     Yields:
-      What to ask whether a signal has come.
+      The watch, whose ``received`` is the first signal.
     """
     asked = Watch()
     if threading.current_thread() is not threading.main_thread():
@@ -57,7 +57,9 @@ def watch() -> Iterator[Watch]:
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     watched = {n: h for n, h in handlers.items() if h is not signal.SIG_IGN and h is not None}
     for number in watched:
-        signal.signal(number, lambda *_: None)  # the listener has heard it already
+        signal.signal(
+            number, lambda *_: None
+        )  # the pipe has delivered it; keep Python's default handler away
     try:
         yield asked
     finally:

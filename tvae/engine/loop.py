@@ -6,7 +6,7 @@ import math
 import pathlib
 import signal
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn
+from typing import Any
 
 import jax
 import numpy as np
@@ -190,12 +190,53 @@ def train(
     control.between(Phase.START)
     with files.hold_lock(workdir):
         engine = step.make_engine(task, optimizer_settings(config))
-        run_key = jax.random.key(config.seed)
-        state, progress = _epochs(config, task, hparams, engine, run_key, workdir, control)
+        key = jax.random.key(config.seed)
+        with checkpoint.RunCheckpoints(workdir / files.CHECKPOINTS) as store:
+            state, progress = _start(engine, hparams, key, store)
+            control.between(Phase.INITIALISED)
+            with log.open_log(workdir, first_epoch=progress.epoch) as out:
+                control.progress(progress.epoch, config.epochs, {})
+                while not stopping.is_finished(config, progress):
+                    store.check()
+                    end, evaluate = _block_end(config, progress.epoch)
+                    pending: Rows = []
+                    for epoch in range(progress.epoch, end):
+                        state, metrics = engine.train_epoch(state, key, hparams)
+                        pending.append((epoch, metrics))
+                        if control.should_stop() is not None:
+                            break
+                    control.between(Phase.BLOCK)
+                    evaluate = evaluate and len(pending) == end - progress.epoch
+                    if evaluate:
+                        state, measured = engine.evaluate(state, key, hparams)
+                        pending[-1] = (end - 1, metrics | measured)
+                    rows = _fetch(
+                        pending,
+                        state.nonfinite,
+                        steps=task.steps_per_epoch,
+                        limit=config.optimizer.max_nonfinite_steps,
+                        last_good=store.newest(),
+                    )
+                    control.between(Phase.BLOCK)
+                    for epoch, row in rows:
+                        out.write(epoch, row)
+                    progress.epoch += len(rows)
+                    control.progress(progress.epoch, config.epochs, rows[-1][1])
+                    if evaluate:
+                        _keep(config, progress, rows[-1][1], store, state)
+                    received = control.should_stop()
+                    if received is not None:
+                        # Unscored, where no evaluation was due.
+                        store.save(int(state.step), state, dataclasses.asdict(progress), score=None)
+                        store.wait()
+                        raise StoppedError(
+                            f"stopped by {received.name} after {progress.epoch} epochs, saved in "
+                            f"{store.newest()}; --resume goes on",
+                            received,
+                        )
         control.between(Phase.FINAL)
-        final = files.to_plain(jax.device_get(engine.final_evaluate(state, run_key, hparams)))
-        bad = _not_finite(final)
-        if bad:
+        final = files.to_plain(jax.device_get(engine.final_evaluate(state, key, hparams)))
+        if bad := _not_finite(final):
             raise DivergedError(
                 f"{bad} in the final evaluation: {_LOST}; lower the learning rate. "
                 f"Its parameters are in {workdir / files.CHECKPOINTS}"
@@ -203,91 +244,6 @@ def train(
         final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
         log.write_final(workdir, final)
     return final
-
-
-def _epochs(
-    config: ConfigDict,
-    task: Task,
-    hparams: Hparams,
-    engine: step.Engine,
-    run_key: jax.Array,
-    workdir: pathlib.Path,
-    control: Control,
-) -> tuple[step.TrainState, stopping.Progress]:
-    """All epochs that are left, with their rows and checkpoints."""
-    with checkpoint.RunCheckpoints(workdir / files.CHECKPOINTS) as store:
-        state, progress = _start(engine, hparams, run_key, store)
-        control.between(Phase.INITIALISED)
-        with log.open_log(workdir, first_epoch=progress.epoch) as out:
-            control.progress(progress.epoch, config.epochs, {})
-            while not stopping.is_finished(config, progress):
-                store.check()
-                state, rows, evaluated = _block(
-                    config, hparams, engine, run_key, state, progress, control
-                )
-                rows = _fetch(
-                    rows,
-                    state.nonfinite,
-                    steps=task.steps_per_epoch,
-                    limit=config.optimizer.max_nonfinite_steps,
-                    last_good=store.newest(),
-                )
-                control.between(Phase.BLOCK)
-                for epoch, row in rows:
-                    out.write(epoch, row)
-                progress.epoch += len(rows)
-                control.progress(progress.epoch, config.epochs, rows[-1][1])
-                if evaluated:
-                    _keep(config, progress, rows[-1][1], store, state)
-                received = control.should_stop()
-                if received is not None:
-                    _stop(received, store, state, progress)
-    return state, progress
-
-
-def _block(
-    config: ConfigDict,
-    hparams: Hparams,
-    engine: step.Engine,
-    run_key: jax.Array,
-    state: step.TrainState,
-    progress: stopping.Progress,
-    control: Control,
-) -> tuple[step.TrainState, Rows, bool]:
-    """Epochs up to the next host transfer, or to the first after a signal.
-
-    Returns:
-      The state, the rows of the epochs that were run, and whether the last was evaluated.
-    """
-    end, evaluate = _block_end(config, progress.epoch)
-    rows = []
-    for epoch in range(progress.epoch, end):
-        state, metrics = engine.train_epoch(state, run_key, hparams)
-        rows.append((epoch, metrics))
-        if control.should_stop() is not None:
-            break
-    control.between(Phase.BLOCK)
-    evaluate = evaluate and len(rows) == end - progress.epoch
-    if evaluate:
-        state, measured = engine.evaluate(state, run_key, hparams)
-        rows[-1] = (end - 1, metrics | measured)
-    return state, rows, evaluate
-
-
-def _stop(
-    received: signal.Signals,
-    store: checkpoint.RunCheckpoints,
-    state: step.TrainState,
-    progress: stopping.Progress,
-) -> NoReturn:
-    """Save, unscored where no evaluation was due, and leave the loop."""
-    store.save(int(state.step), state, dataclasses.asdict(progress), score=None)
-    store.wait()
-    raise StoppedError(
-        f"stopped by {received.name} after {progress.epoch} epochs, saved in {store.newest()}; "
-        "--resume goes on",
-        received,
-    )
 
 
 def _keep(

@@ -1,0 +1,48 @@
+"""The list of commands, their help, and what is not a command."""
+
+import importlib
+import tomllib
+
+import pytest
+from absl import flags
+
+from tests.conftest import REPOSITORY
+from tvae.__main__ import COMMANDS, run
+
+
+@pytest.mark.parametrize("arguments", [(), ("absent",), ("--help",)])
+def test_commands_are_listed(monkeypatch, capsys, arguments):
+    monkeypatch.setattr("sys.argv", ["tvae", *arguments])
+    if arguments == ("--help",):
+        run()
+        listed = capsys.readouterr().out
+    else:
+        with pytest.raises(SystemExit, match="2"):
+            run()
+        listed = capsys.readouterr().err
+        assert listed.startswith(f"error: expected a command; got {(*arguments, 'none')[0]}\n")
+    assert all(f"  {name} " in listed for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_defines_flags_anew_for_each_caller(name):
+    module = importlib.import_module(COMMANDS[name][0])
+    for _ in range(2):
+        options = flags.FlagValues()
+        module.define_flags(options)
+        assert len(options) > 1
+        assert module.__doc__
+    assert not set(options) & set(flags.FLAGS)
+
+
+def test_help_shows_the_flags_of_a_command(command):
+    out, err = command("report", "--help").communicate(timeout=300)
+    assert err == ""
+    assert out.startswith("Write a run's report")
+    assert "--workdir" in out
+    assert "--compilation_cache" in out
+
+
+def test_the_console_script_runs_the_commands():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert project["scripts"] == {"tvae": "tvae.__main__:run"}
