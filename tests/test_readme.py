@@ -1,8 +1,10 @@
 """README's commands are the ones that are tested, and they name what exists."""
 
 import re
+import tomllib
 
 import numpy as np
+import yaml
 
 from tests.conftest import REPOSITORY
 from tvae.geometry import padic
@@ -44,16 +46,24 @@ def test_the_block_that_trains_returns_metrics(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "fast.py").write_text(
-        f"import runpy\n\n\ndef get_config():\n"
-        f"    config = runpy.run_path({str(REPOSITORY / 'configs/fast.py')!r})['get_config']()\n"
-        "    config.epochs = 1\n    return config\n"
+        "from tests.support import toy_domain\nfrom tvae import config\n\n\n"
+        "def get_config():\n    return config.default(toy_domain.DOMAIN.name)\n"
     )
     names = {}
     exec(python_blocks()[1], names)
-    assert names["metrics"]["train/epochs"] == 1
+    assert names["metrics"]["train/epochs"] == 4
 
 
 def test_the_map_of_the_code_has_at_most_ten_lines():
     section = README.split("## Map of the code\n")[1]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     assert 5 < len(rows) <= 10
+
+
+def test_the_citation_file_has_the_keys_of_its_format():
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= citation.keys()
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["authors"] == [{"name": "The tvae developers"}]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert citation["license"] == project["license"]
