@@ -22,8 +22,6 @@ import jax.numpy as jnp
 from tvae import config as config_lib
 from tvae.domains import registry
 from tvae.domains.dual_vae import evaluation as dual_vae_evaluation
-from tvae.domains.dual_vae import task as dual_vae
-from tvae.engine import optim, step
 from tvae.runs import checkpoint
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -62,28 +60,32 @@ def training_flops(params, *, rows):
     return 6 * kernels * rows
 
 
+def make(config):
+    """The compiled functions of a configuration, and its traced fields."""
+    return registry.make_engine(config), config_lib.hparams(config)
+
+
 def measure_v5_5(repeats):
     """Epoch, coverage and compilation of the v5.5 config."""
     config = config_lib.default()
-    domain = dual_vae.make_domain(config)
-    task = domain.task()
-    engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+    task = registry.make_task(config)
+    engine, hparams = make(config)
     key = jax.random.key(0)
-    state = engine.init(key)
+    state = engine.init(key, hparams)
     start = time.perf_counter()
-    train_epoch = engine.train_epoch.lower(state, key).compile()
+    train_epoch = engine.train_epoch.lower(state, key, hparams).compile()
     compile_seconds = time.perf_counter() - start
 
     def epoch():
         nonlocal state
-        state, _ = train_epoch(state, key)
+        state, _ = train_epoch(state, key, hparams)
         return state
 
     epoch()
     seconds = {"v5_5_epoch_s": times(epoch, repeats)}
     coverage = jax.jit(
         lambda params, key: dual_vae_evaluation.prior_coverage(
-            domain.model, params, key, categorical_draws=195_000, argmax_draws=0
+            task.module, params, key, categorical_draws=195_000, argmax_draws=0
         )
     )
     jax.block_until_ready(coverage(state.params, key))
@@ -103,20 +105,19 @@ def measure_v5_12(repeats):
     config = load_config("v5_12_published")
     # The second phase is the dearer one: it adds the distances of the tree.
     config.loss.geodesic_start = 0
-    task = registry.make_task(config)
-    engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+    engine, hparams = make(config)
     key = jax.random.key(0)
-    state, _ = engine.train_epoch(engine.init(key), key)
-    state, _ = engine.evaluate(state, key)
+    state, _ = engine.train_epoch(engine.init(key, hparams), key, hparams)
+    state, _ = engine.evaluate(state, key, hparams)
 
     def epoch():
         nonlocal state
-        state, _ = engine.train_epoch(state, key)
+        state, _ = engine.train_epoch(state, key, hparams)
         return state
 
     def evaluate():
         nonlocal state
-        state, metrics = engine.evaluate(state, key)
+        state, metrics = engine.evaluate(state, key, hparams)
         return metrics
 
     return {"v5_12_epoch_s": times(epoch, repeats), "metrics_s": times(evaluate, repeats)}
@@ -132,10 +133,9 @@ def measure_saving(repeats):
     """
     config = config_lib.default()
     every = config.checkpoint.every_epochs
-    task = registry.make_task(config)
-    engine = step.make_engine(task, optim.OptimizerSettings(**config.optimizer.to_dict()))
+    engine, hparams = make(config)
     key = jax.random.key(0)
-    state, _ = engine.train_epoch(engine.init(key), key)
+    state, _ = engine.train_epoch(engine.init(key, hparams), key, hparams)
     seconds, blocked = {True: [], False: []}, []
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -148,7 +148,7 @@ def measure_saving(repeats):
                 store.save(int(state.step), state, {}, score=None)
                 blocked.append(time.perf_counter() - start)
             for _ in range(every):
-                state, _ = engine.train_epoch(state, key)
+                state, _ = engine.train_epoch(state, key, hparams)
             jax.block_until_ready(state)
             seconds[saves].append(time.perf_counter() - start)
             store.wait()
