@@ -4,8 +4,8 @@
 parameters: close over it, pass it through ``jit``, ``vmap`` or ``grad``, or go below it with
 ``model.params`` and ``model.apply``. Nothing in it changes.
 
-What an item is depends on the domain. The operations of the ternary models are indices ``(N,)`` or
-digits -1, 0, +1 ``(N, n_digits)``; see :func:`tvae.domains.operations.data.as_values`.
+What an item is depends on the domain. Operations, the items of the ternary models, are given as
+:func:`tvae.domains.operations.data.as_values` describes.
 """
 
 import dataclasses
@@ -142,7 +142,7 @@ class Model:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Shape of one item as the encoder takes it, ``(n_digits,)`` of an operation."""
+        """Shape of one item as the encoder takes it, such as ``(9,)`` of an operation."""
         return self.views.input_shape
 
     @property
@@ -185,7 +185,7 @@ class Model:
         """Posterior parameters of items.
 
         Args:
-          x: N items; operations as ``(N,)`` indices or ``(N, n_digits)`` digits.
+          x: N items, as the domain takes them.
 
         Returns:
           ``mu_a, logvar_a, mu_b, logvar_b``, each ``(N, latent_dim)``; those of B are None where
@@ -226,8 +226,8 @@ class Model:
             the ball in v6 and v5.12, latents in v5.5 and v5.11.
 
         Returns:
-          ``(N, ...)``; ``items.read`` finds the most probable items. Those of an operation are
-          logits ``(N, n_digits, 3)``: the most probable class of each, minus 1, is the digit.
+          ``(N, ...)``, of an operation logits ``(N, 9, 3)``; ``items.read`` finds the most probable
+          items.
 
         Raises:
           UserError: if the model has no such decoder or ``z`` has another dimension.

@@ -6,11 +6,9 @@ from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
 from tvae.domains.dual_vae import evaluation
 from tvae.domains.dual_vae.config import DEFAULTS, FIELDS, TINY, validate
-from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.dual_vae.task import make_task
 from tvae.domains.dual_vae.views import make_views
 from tvae.domains.operations.reporting import CURVES, define_with
-from tvae.domains.views import Views
 
 
 def aspects(config: ConfigDict) -> list[Aspect]:
@@ -28,12 +26,6 @@ def aspects(config: ConfigDict) -> list[Aspect]:
     ]
 
 
-def views_of(config: ConfigDict) -> Views:
-    """Views of a configuration's module."""
-    split = make_split(config) if config.evaluation.by_split else None
-    return make_views(make_model(config), split)
-
-
 DOMAIN = Domain(
     name="dual_vae",
     fields=FIELDS,
@@ -41,7 +33,7 @@ DOMAIN = Domain(
     validate=validate,
     tiny=TINY,
     make_task=make_task,
-    make_views=views_of,
+    make_views=make_views,
     define=define_with(evaluation.DEFINITIONS),
     aspects=aspects,
     curves=CURVES,

@@ -4,22 +4,23 @@ from collections.abc import Mapping
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from tvae.domains.dual_vae import evaluation
-from tvae.domains.dual_vae.module import DualVAE
-from tvae.domains.operations.data import Split
+from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.operations.items import operation_views
 from tvae.domains.views import LATENT, Posterior, Views, method_of
 from tvae.engine.task import Metrics, Params
 
 
-def make_views(model: DualVAE, split: Split | None) -> Views:
+def make_views(config: ConfigDict) -> Views:
     """Views of a dual VAE.
 
     Args:
-      model: the module.
-      split: of the operations; without it nothing is measured on its parts.
+      config: validated configuration.
     """
+    model = make_model(config)
+    split = make_split(config) if config.evaluation.by_split else None
 
     def encode(params: Params, x: jax.Array) -> Posterior:
         found = model.bind({"params": params}).encode(x)

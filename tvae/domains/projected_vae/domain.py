@@ -5,7 +5,6 @@ from ml_collections import ConfigDict
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain
 from tvae.domains.operations.reporting import CURVES, define_with
-from tvae.domains.projected_vae.base import make_model
 from tvae.domains.projected_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.projected_vae.task import make_task
 from tvae.domains.projected_vae.views import make_views
@@ -28,7 +27,7 @@ DOMAIN = Domain(
     validate=validate,
     tiny=TINY,
     make_task=make_task,
-    make_views=lambda config: make_views(make_model(config)),
+    make_views=make_views,
     define=define_with(),
     aspects=aspects,
     curves=CURVES,

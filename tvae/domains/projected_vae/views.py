@@ -5,24 +5,26 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from tvae.domains.operations.items import operation_views
 from tvae.domains.projected_vae import evaluation
-from tvae.domains.projected_vae.module import ProjectedVAE
+from tvae.domains.projected_vae.base import make_model
 from tvae.domains.views import BALL, LATENT, Points, Posterior, Views, method_of
 from tvae.engine.task import Metrics, Params
 from tvae.geometry import padic
 
 
-def make_views(model: ProjectedVAE) -> Views:
+def make_views(config: ConfigDict) -> Views:
     """Views of a projected VAE.
 
     The prior is the standard normal of the autoencoder's latents, carried into A's ball where the
     decoder reads the ball: these models learn no prior of the ball's own.
 
     Args:
-      model: the module.
+      config: validated configuration.
     """
+    model = make_model(config)
     latent_dim = model.encoder.latent_dim
 
     def encode(params: Params, x: jax.Array) -> Posterior:
