@@ -68,9 +68,13 @@ def test_the_list_shows_what_ships():
 def test_metrics_reproduce_the_model_card(shipped, name):
     model = shipped[name]
     card, found = model.card["metrics"], model.metrics()
-    assert set(found) == {key for key in card if key.startswith("eval/")}
+    # Cards of earlier runs lack latent/*.
+    assert {key for key in found if not key.startswith("latent/")} == {
+        key for key in card if key.startswith("eval/")
+    }
     assert json.loads(json.dumps(found)) == found
-    for key, value in found.items():
+    for key in found.keys() & card.keys():
+        value = found[key]
         # Another processor rounds otherwise and may decide a near tie of what is counted: then a
         # few operations or triplets of thousands. On the one that made the cards all agree.
         counted = any(name in key for name in ("coverage", "compliance", "concordance", "consist"))

@@ -17,7 +17,10 @@ from tvae.metrics.definitions import define
 def measured(name):
     """A shipped model, and measures of the use of its latent space."""
     model = tvae.load(REPOSITORY / "checkpoints" / name)
-    return model, latent_use.measure(model.views, model.params)
+    posteriors = jax.jit(model.views.posteriors)(
+        model.params, items.inputs(jnp.arange(items.count))
+    )
+    return model, latent_use.measure(posteriors)
 
 
 def test_every_dimension_of_v6_is_informative():
