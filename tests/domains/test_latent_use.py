@@ -17,9 +17,8 @@ from tvae.metrics.definitions import define
 def measured(name):
     """A shipped model, and measures of the use of its latent space."""
     model = tvae.load(REPOSITORY / "checkpoints" / name)
-    posteriors = jax.jit(model.views.posteriors)(
-        model.params, items.inputs(jnp.arange(items.count))
-    )
+    x = model.items.inputs(jnp.arange(model.n_items))
+    posteriors = jax.jit(model.views.posteriors)(model.params, x)
     return model, latent_use.measure(posteriors)
 
 
