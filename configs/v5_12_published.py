@@ -40,7 +40,7 @@ def get_config() -> ConfigDict:
     config.homeostasis.reset_moments = True
     config.homeostasis.restart_schedule = True
 
-    # Of the whole run, which ends in the second phase, behind its best epochs, as the published run did.
+    # Of the whole run, which ends in the second phase, after its best epochs, as the published one.
     bounds = config.targets
     bounds.at_least["eval/coverage_mu_a"] = 1.0
     bounds.at_most["eval/hierarchy_b"] = -0.79
