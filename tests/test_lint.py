@@ -1,5 +1,6 @@
 """Lint is law: style, types and the direction of imports are part of the suite."""
 
+import re
 import subprocess
 import sys
 import sysconfig
@@ -23,3 +24,20 @@ def test_code_passes(check):
     done = subprocess.run([path, *arguments], cwd=REPOSITORY, capture_output=True, text=True)
     sys.stdout.write(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+TERNARY = ("geometry/padic.py", "domains/operations", "domains/dual_vae", "domains/hyperbolic_vae")
+TERNARY += ("domains/projected_vae", "convert")
+OF_OPERATIONS = re.compile(r"n_digits|N_DIGITS|3 \*\*|ternary|\bdigits?\b(?! of a number)")
+
+
+def test_only_the_ternary_domains_name_digits():
+    package = REPOSITORY / "tvae"
+    found = [
+        f"{path.relative_to(package)}:{number}: {line.strip()}"
+        for path in package.rglob("*.py")
+        if not str(path.relative_to(package)).startswith(TERNARY)
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if OF_OPERATIONS.search(line)
+    ]
+    assert not found, "\n".join(found)
