@@ -1,7 +1,7 @@
 """The configuration of a run: defaults, checks and hyperparameters, assembled from the fields.
 
-A file of ``configs/`` starts from :func:`default` and changes what it needs. Fields that all
-domains share are in :mod:`tvae.engine.config`, those of a domain in its ``config`` module.
+Fields that all domains share are in :mod:`tvae.engine.config`, those of a domain in its ``config``
+module.
 """
 
 import dataclasses
@@ -22,13 +22,7 @@ from tvae.fields import Field, make_config, one_of, traced_values
 
 
 def fields(task: str) -> dict[str, Field]:
-    """All fields of a domain, the shared ones with its own defaults.
-
-    Args:
-      task: name of a domain.
-
-    Returns:
-      Dotted path -> field.
+    """All fields of a domain by dotted path, the shared ones with its own defaults.
 
     Raises:
       UserError: if there is no such domain.
@@ -44,13 +38,7 @@ def fields(task: str) -> dict[str, Field]:
 
 
 def default(task: str = "dual_vae") -> ConfigDict:
-    """All fields of a domain with their defaults.
-
-    Args:
-      task: name of the domain.
-
-    Returns:
-      A configuration that :func:`validate` accepts.
+    """All fields of a domain with their defaults: a configuration that :func:`validate` accepts.
 
     Raises:
       UserError: if there is no such domain.
@@ -59,10 +47,7 @@ def default(task: str = "dual_vae") -> ConfigDict:
 
 
 def read_file(path: str | os.PathLike[str]) -> ConfigDict:
-    """The configuration of a file like those in ``configs/``, which is executed.
-
-    Args:
-      path: of a Python file that defines ``get_config()``.
+    """The configuration of a file that defines ``get_config()``, which is executed.
 
     Raises:
       UserError: if there is no such file.
@@ -74,9 +59,6 @@ def read_file(path: str | os.PathLike[str]) -> ConfigDict:
 
 def validate(config: ConfigDict) -> None:
     """Check every field, then what involves several.
-
-    Args:
-      config: a configuration with the fields of :func:`default`.
 
     Raises:
       UserError: naming the first field that is missing, unknown or out of range, with its value
@@ -99,13 +81,7 @@ def validate(config: ConfigDict) -> None:
 
 
 def complete(stored: Mapping[str, Any]) -> ConfigDict:
-    """A stored configuration, with the defaults of fields that came after it.
-
-    Args:
-      stored: nested, as JSON holds it.
-
-    Returns:
-      A validated configuration.
+    """A stored configuration, validated, with the defaults of fields that came after it.
 
     Raises:
       UserError: if the domain or a field is unknown, or a value is out of range.
@@ -128,15 +104,10 @@ def _merged(defaults: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str,
 
 
 def hparams(config: ConfigDict) -> dict[str, jax.Array]:
-    """The traced fields of a configuration, as compiled programs take them.
+    """The traced fields of a validated configuration, as compiled programs take them.
 
-    Runs that differ in nothing else share one program, and a population stacks them.
-
-    Args:
-      config: a validated configuration.
-
-    Returns:
-      Path -> float32 scalar, or vector for a tuple of numbers.
+    Runs that differ in nothing else share one program, and a population stacks them. Path ->
+    float32 scalar, or vector for a tuple of numbers.
     """
     return traced_values(config, fields(config.task))
 

@@ -1,8 +1,7 @@
 """``Field``: default, check, meaning and kind of one value of a configuration, written once.
 
-Tables of fields stand in :mod:`tvae.engine.config` and beside each domain. Defaults, validation,
-command line, documentation, random configurations of the tests and hyperparameters derive from
-them.
+Defaults, validation, command line, documentation, random configurations of the tests and
+hyperparameters derive from them.
 """
 
 import dataclasses
@@ -17,13 +16,7 @@ import jax.numpy as jnp
 from flax.traverse_util import unflatten_dict
 from ml_collections import ConfigDict
 
-_TYPES: dict[type, Any] = {
-    bool: bool,
-    int: numbers.Integral,
-    float: numbers.Real,
-    str: str,
-    dict: Mapping,
-}
+_TYPES: dict[type, Any] = {int: numbers.Integral, float: numbers.Real, dict: Mapping}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +61,7 @@ class Check:
     def _allows(self, value: Any) -> bool:
         """Whether the value, or one element of it, is allowed."""
         # A bool is an int in Python, but not in a configuration.
-        of_kind = isinstance(value, _TYPES[self.kind])
+        of_kind = isinstance(value, _TYPES.get(self.kind, self.kind))
         if not of_kind or isinstance(value, bool) != (self.kind is bool):
             return False
         if self.choices:
@@ -149,10 +142,7 @@ WIDTHS = Check(kind=int, low=1, several=True, words="a tuple of positive integer
 
 
 def make_config(fields: Mapping[str, Field]) -> ConfigDict:
-    """A configuration of all defaults.
-
-    Args:
-      fields: dotted path -> field.
+    """A configuration of all defaults, from fields by dotted path.
 
     >>> make_config({"loss.weight": Field(0.5, at_least(0.0), "weight of the loss")}).loss.weight
     0.5
@@ -163,12 +153,7 @@ def make_config(fields: Mapping[str, Field]) -> ConfigDict:
 def traced_values(config: ConfigDict, fields: Mapping[str, Field]) -> dict[str, jax.Array]:
     """The fields that compiled programs take as arguments: the hyperparameters of a run.
 
-    Args:
-      config: a validated configuration.
-      fields: dotted path -> field; those of the configuration, or some of them.
-
-    Returns:
-      Path -> float32 scalar, or vector for a tuple of numbers.
+    Path -> float32 scalar, or vector for a tuple of numbers.
     """
     values = {}
     for path, field in fields.items():

@@ -23,14 +23,7 @@ SHIPPED = pathlib.Path(__file__).parent.parent / "checkpoints"
 
 
 class CheckpointInfo(NamedTuple):
-    """A checkpoint in a list.
-
-    Attributes:
-      name: of its folder.
-      task: of its model.
-      metrics: the headline figures of its card.
-      path: its folder, for :func:`load`.
-    """
+    """A checkpoint in a list, with the headline figures of its card."""
 
     name: str
     task: str
@@ -61,13 +54,7 @@ def load(checkpoint: str | os.PathLike[str]) -> Model:
 
 
 def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[CheckpointInfo]:
-    """The checkpoints in a folder, by name.
-
-    Args:
-      folder: of checkpoint folders; by default the repository's ``checkpoints/``.
-
-    Returns:
-      One entry for each folder in it that holds parameters of a known task.
+    """The checkpoints of known tasks in a folder, by default the repository's ``checkpoints/``.
 
     Raises:
       UserError: if there is no such folder, or one of them is damaged.

@@ -1,11 +1,7 @@
 """The public model: encode, embed, decode, sample, find neighbours, measure.
 
-:func:`tvae.load` makes a :class:`Model` of a checkpoint. It is a JAX pytree whose leaves are the
-parameters: close over it, pass it through ``jit``, ``vmap`` or ``grad``, or go below it with
-``model.params`` and ``model.apply``. Nothing in it changes.
-
-What an item is depends on the domain. Operations, the items of the ternary models, are given as
-:func:`tvae.domains.operations.data.as_values` describes.
+A :class:`Model` is a JAX pytree whose leaves are the parameters: close over it, pass it through
+``jit``, ``vmap`` or ``grad``, or go below it with ``model.params`` and ``model.apply``.
 """
 
 import dataclasses
@@ -238,15 +234,7 @@ class Model:
         return _decode(self, z, which, self.space if space is None else space)
 
     def sample(self, key: jax.Array, n: int, which: str = "a") -> Draw:
-        """Decode draws of the prior.
-
-        Args:
-          key: typed PRNG key.
-          n: number of draws (static).
-          which: decoder, of ``decoders[space]`` of the default space.
-
-        Returns:
-          The draws, the decoder's outputs and the most probable items.
+        """Decode ``n`` (static) draws of the prior by a decoder of the default space.
 
         Raises:
           UserError: if the model has no such decoder.
@@ -260,9 +248,6 @@ class Model:
           index: int ``(N,)`` or ``()``.
           k: neighbours of each (static).
           which: of :attr:`embeddings`.
-
-        Returns:
-          Their indices and hyperbolic distances, ``(N, k)`` each, nearest first.
 
         Raises:
           UserError: if ``index`` or ``k`` is out of range, the model has no such embedding, or the
@@ -280,10 +265,7 @@ class Model:
         that the parameters do not determine: ``val/*`` and ``train/*``. The coupled figures of v5.5
         need the permeability ``eval/rho`` of the last epoch and are left out where it is not
         recorded; those of the split's parts, where the weights were trained on another split.
-
-        Returns:
-          Metric key, see :mod:`tvae.metrics.definitions`, -> number or list of numbers. Takes
-          seconds, most of them compiling: not for ``jit``.
+        Takes seconds, most of them compiling: not for ``jit``.
         """
         key = step.purpose_key(jax.random.key(self.config.seed), step.Purpose.FINAL_EVALUATE)
         measured = self.views.measure(self.params, key, self.card.get("metrics", {}))

@@ -75,7 +75,7 @@ def run_training(
     start_from: pathlib.Path | None = None,
     control: Control,
 ) -> dict[str, Any]:
-    """Validate a configuration, make or check the working directory, and train.
+    """Validate a configuration, make or check the working directory, and train; the final metrics.
 
     Args:
       config: see :func:`train`.
@@ -84,9 +84,6 @@ def run_training(
       start_from: converted v5.5 checkpoint with its optimizer, from which a new run starts; not
         read where ``resume`` is set.
       control: callbacks of the loop.
-
-    Returns:
-      The final metrics, as :func:`tvae.engine.loop.train` returns them.
 
     Raises:
       UserError: see :func:`train`.

@@ -20,14 +20,10 @@ SIGNAL_STATUS = 128
 
 
 class Command(Protocol):
-    """A module that is a command. Its docstring is the text of ``--help``.
+    """A module with ``define_flags`` and ``main``. Its docstring is the text of ``--help``.
 
     A command of several actions also has ``ACTIONS``, a mapping from their names; ``main`` then
     gets the name as its second argument.
-
-    Attributes:
-      define_flags: adds the command's flags to a ``FlagValues``.
-      main: does the work with the parsed flags.
     """
 
     define_flags: Callable[[flags.FlagValues], None]
@@ -35,13 +31,10 @@ class Command(Protocol):
 
 
 def run(name: str) -> None:
-    """Run a command with the arguments of this process, ``sys.argv``.
+    """Run the command of a module, such as "tvae.cli.report", with ``sys.argv``.
 
     The exit status is 0, or 2 after a user's mistake, or 128 + the signal's number after a signal:
     143 for SIGTERM, 130 for SIGINT.
-
-    Args:
-      name: of the module, such as "tvae.cli.report"; see :class:`Command`.
     """
     command = cast(Command, importlib.import_module(name))
     actions: Mapping[str, object] = getattr(command, "ACTIONS", {})
@@ -133,11 +126,7 @@ def _check_arguments(words: Sequence[str], actions: Sequence[str]) -> Sequence[s
 
 
 def cache_folder(choice: str | None) -> pathlib.Path | None:
-    """Folder of compiled programs, or None for none.
-
-    Args:
-      choice: the flag ``--compilation_cache``.
-    """
+    """Folder of compiled programs from the flag ``--compilation_cache``, or None for none."""
     if choice == "off":
         return None
     if choice:

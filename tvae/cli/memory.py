@@ -7,8 +7,7 @@ import threading
 
 import jax
 
-_M_ARENA_MAX = -8
-"""glibc's name for the number of arenas, from malloc.h."""
+_M_ARENA_MAX = -8  # glibc's name for the number of arenas, from malloc.h
 
 
 def _glibc() -> ctypes.CDLL | None:

@@ -18,14 +18,7 @@ def control_process(headline: Sequence[str] = (), *, title: str = "") -> Iterato
 
     From the start to the last epoch SIGTERM and SIGINT ask the run to save and stop. Freed memory
     goes back to the system between epochs, compiled programs are dropped after initialisation, and
-    a bar on standard error shows the epochs.
-
-    Args:
-      headline: metrics that the bar shows beside the training loss.
-      title: a line for standard error when the run starts.
-
-    Yields:
-      What :func:`tvae.engine.loop.train` takes.
+    a bar on standard error shows the epochs, with the ``headline`` beside the training loss.
     """
     with contextlib.ExitStack() as epochs:
         watch: list[signals.Watch] = []

@@ -11,11 +11,7 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Watch:
-    """The signals received so far.
-
-    Attributes:
-      received: the first signal, or None.
-    """
+    """The signals received so far; ``received`` is the first, or None."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
@@ -41,9 +37,6 @@ def watch() -> Iterator[Watch]:
     A thread listens, because Python runs handlers only between the steps of the main thread, which
     may be in the compiler for a minute. Outside the main thread, and for signals that the process
     ignores, nothing is watched.
-
-    Yields:
-      The watch, whose ``received`` is the first signal.
     """
     asked = Watch()
     if threading.current_thread() is not threading.main_thread():
@@ -57,9 +50,8 @@ def watch() -> Iterator[Watch]:
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     watched = {n: h for n, h in handlers.items() if h is not signal.SIG_IGN and h is not None}
     for number in watched:
-        signal.signal(
-            number, lambda *_: None
-        )  # the pipe has delivered it; keep Python's default handler away
+        # The pipe delivers it; this keeps Python's default handler away.
+        signal.signal(number, lambda *_: None)
     try:
         yield asked
     finally:

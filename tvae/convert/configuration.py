@@ -29,9 +29,8 @@ def with_config(metadata: dict[str, Any]) -> dict[str, Any]:
         earlier versions lack ``config`` and ``metrics``.
 
     Returns:
-      The same with ``config``, see :func:`make_config`, and ``metrics``: ``eval/rho``, which is
-      training state of v5.5 and not a parameter. Metadata with a configuration, or not of a
-      conversion, is returned as it is.
+      The same with ``config`` and ``metrics`` (``eval/rho``: training state of v5.5 and not a
+      parameter), unless there is a configuration already or this is not of a conversion.
 
     Raises:
       UserError: as :func:`make_config`.
@@ -47,18 +46,14 @@ def with_config(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def make_config(metadata: Mapping[str, Any]) -> ConfigDict:
-    """A complete configuration whose module takes a converted checkpoint's parameters.
+    """A complete, valid configuration whose module takes a converted checkpoint's parameters.
 
     Fields of training, data and evaluation have the domain's defaults: they do not describe the run
     that trained the weights. Its split of the operations in particular is not one of ours, so that
     ``evaluation.by_split`` is False.
 
     Args:
-      metadata: ``kind``, ``model`` (sizes) and ``state`` (what the checkpoint holds beside
-        tensors), of :class:`tvae.convert.importer.Imported`.
-
-    Returns:
-      A validated configuration of ``dual_vae`` (v5.5) or ``projected_vae`` (v5.11, v5.12).
+      metadata: ``kind``, ``model`` and ``state`` of :class:`tvae.convert.importer.Imported`.
 
     Raises:
       UserError: if a setting in the checkpoint is not a number or is out of range.

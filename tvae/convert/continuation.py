@@ -25,50 +25,44 @@ from tvae.runs.checkpoint import RunCheckpoints
 
 
 def adopt_moments(opt_state: Any, moments: Mapping[str, Any], *, updates: int) -> Any:
-    """Put imported moments into the state of an optimizer that contains Adam.
+    """Put imported moments into the state of every ``scale_by_adam`` of an optimizer.
 
     Args:
       opt_state: from ``init``; parameters that an Adam inside does not train are masked there.
       moments: of :class:`tvae.convert.importer.Imported`.
       updates: number of updates behind the moments, for the bias correction.
-
-    Returns:
-      The same state with the moments and counts of every ``scale_by_adam`` replaced.
     """
-
-    def pick(old: Any, new: Any) -> Any:
-        return old if isinstance(old, optax.MaskedNode) else jnp.array(new, old.dtype)
 
     def masked(node: Any) -> bool:
         return isinstance(node, optax.MaskedNode)
 
-    def adopt(node: Any) -> Any:
-        if not isinstance(node, optax.ScaleByAdamState):
-            return node
-        return optax.ScaleByAdamState(
-            count=jnp.asarray(updates, node.count.dtype),
-            mu=jax.tree.map(pick, node.mu, moments["exp_avg"], is_leaf=masked),
-            nu=jax.tree.map(pick, node.nu, moments["exp_avg_sq"], is_leaf=masked),
-        )
+    def pick(old: Any, new: Any) -> Any:
+        return old if masked(old) else jnp.array(new, old.dtype)
 
-    return jax.tree.map(
-        adopt, opt_state, is_leaf=lambda node: isinstance(node, optax.ScaleByAdamState)
-    )
+    def is_adam(node: Any) -> bool:
+        return isinstance(node, optax.ScaleByAdamState)
+
+    def adopt(node: Any) -> Any:
+        if not is_adam(node):
+            return node
+        count = jnp.asarray(updates, node.count.dtype)
+        mu = jax.tree.map(pick, node.mu, moments["exp_avg"], is_leaf=masked)
+        nu = jax.tree.map(pick, node.nu, moments["exp_avg_sq"], is_leaf=masked)
+        return optax.ScaleByAdamState(count, mu, nu)
+
+    return jax.tree.map(adopt, opt_state, is_leaf=is_adam)
 
 
 def read_start(
     config: ConfigDict, task: Task, hparams: Hparams, source: pathlib.Path
 ) -> TrainState:
-    """The training state in which an imported checkpoint stopped.
+    """The training state in which an imported checkpoint stopped, for the next epoch to start.
 
     Args:
       config: of the dual VAE, with the shapes of the checkpoint's model.
       task: of that configuration.
       hparams: of that configuration.
       source: folder of a converted v5.5 checkpoint with its optimizer.
-
-    Returns:
-      The training state at the start of the next epoch.
 
     Raises:
       UserError: if the source is missing, damaged, or not of that kind or shape.
@@ -87,13 +81,7 @@ def read_start(
 
 
 def write_start(state: TrainState, *, steps_per_epoch: int, workdir: pathlib.Path) -> None:
-    """Save a state as the first checkpoint of a run, for the loop to go on from.
-
-    Args:
-      state: from :func:`read_start`.
-      steps_per_epoch: of the task.
-      workdir: of the run.
-    """
+    """Save a state of :func:`read_start` as a run's first checkpoint, for the loop to go on."""
     epoch = int(state.step) // steps_per_epoch
     # Any measured score is better than this one: the first evaluation replaces it.
     worst = -sys.float_info.max
@@ -113,7 +101,7 @@ def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch:
 
     Args:
       imported: a v5.5 checkpoint, converted with its optimizer.
-      fresh: what the engine's ``init`` returns; gives the structure of the optimizer's state.
+      fresh: what the engine's ``init`` returns; gives the state's structure and types.
       steps_per_epoch: of the task.
 
     Returns:
@@ -123,36 +111,29 @@ def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch:
       UserError: if the checkpoint is not v5.5's, or has no optimizer or dynamics.
     """
     state = imported.metadata["state"]
-    needed = ["epoch", "lambda1", "lambda2", "lambda3", "rho", "phase"]
-    needed += ["grad_balance_achieved", "grad_ema_momentum"]
+    own = ("epoch", "lambda1", "lambda2", "lambda3", "rho", "phase")
+    needed = (*own, "grad_balance_achieved", "grad_ema_momentum")
     complete = all(isinstance(state.get(name), (int, float)) for name in needed)
     if imported.metadata["kind"] != "v5_5" or imported.moments is None or not complete:
         raise UserError("training goes on only from v5.5's own checkpoints with their optimizer")
     buffers = imported.metadata["buffers"]
-    aux = Dynamics(
-        epoch=jnp.int32(state["epoch"]),
-        step=jnp.int32(steps_per_epoch),
-        lambda1=jnp.float32(state["lambda1"]),
-        lambda2=jnp.float32(state["lambda2"]),
-        lambda3=jnp.float32(state["lambda3"]),
-        rho=jnp.float32(state["rho"]),
-        phase=jnp.int32(state["phase"]),
-        balanced=jnp.bool_(state["grad_balance_achieved"]),
-        momentum=jnp.float32(state["grad_ema_momentum"]),
-        ratio=jnp.float32(1.0),  # like rate_factor: the next epoch begins by computing it
-        norm_a=jnp.float32(buffers["grad_norm_A_ema"]),
-        norm_b=jnp.float32(buffers["grad_norm_B_ema"]),
-        coverage_a=jnp.float32(_last_coverage(state, "A")),
-        coverage_b=jnp.float32(_last_coverage(state, "B")),
-        rate_factor=jnp.float32(1.0),
-    )
-    steps = imported.metadata["optimizer"]["steps"]
+    stopped: dict[str, Any] = {
+        **{name: state[name] for name in own},
+        "step": steps_per_epoch,
+        "balanced": state["grad_balance_achieved"],
+        "momentum": state["grad_ema_momentum"],
+        "ratio": 1.0,  # like rate_factor: the next epoch begins by computing it
+        "norm_a": buffers["grad_norm_A_ema"],
+        "norm_b": buffers["grad_norm_B_ema"],
+        "coverage_a": _last_coverage(state, "A"),
+        "coverage_b": _last_coverage(state, "B"),
+        "rate_factor": 1.0,
+    }
+    updates = max(imported.metadata["optimizer"]["steps"].values(), default=0)
     return TrainState(
         step=jnp.int32((state["epoch"] + 1) * steps_per_epoch),
         # Copies: the engine donates its state, and the caller keeps the arrays.
         params=jax.tree.map(jnp.array, imported.params),
-        opt_state=adopt_moments(
-            fresh.opt_state, imported.moments, updates=max(steps.values(), default=0)
-        ),
-        aux=aux,
+        opt_state=adopt_moments(fresh.opt_state, imported.moments, updates=updates),
+        aux=jax.tree.map(lambda x, new: jnp.array(new, x.dtype), fresh.aux, Dynamics(**stopped)),
     )

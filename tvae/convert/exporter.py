@@ -18,11 +18,6 @@ def export_checkpoint(
 ) -> dict[str, Any]:
     """Undo :func:`tvae.convert.importer.import_checkpoint`.
 
-    Args:
-      params: parameter tree.
-      metadata: of the converted checkpoint.
-      moments: Adam's moments or None.
-
     Returns:
       The checkpoint as the reference system saves it, with NumPy arrays for tensors.
 
@@ -32,12 +27,9 @@ def export_checkpoint(
     if not {"kind", "model", "buffers", "state", "source"} <= metadata.keys():
         raise UserError("the checkpoint's metadata does not name its PyTorch model")
     slots = model_slots(metadata)
-    named = from_tree(params, slots)
-    source = metadata["source"]
-    weights: OrderedDict[str, np.ndarray] = OrderedDict()
-    for slot in slots:
-        array = named[slot.name] if slot.path else np.float32(metadata["buffers"][slot.name])
-        weights[slot.name] = np.asarray(array)
+    buffers = {name: np.asarray(x, np.float32) for name, x in metadata["buffers"].items()}
+    named, source = buffers | from_tree(params, slots), metadata["source"]
+    weights = OrderedDict((slot.name, named[slot.name]) for slot in slots)
     if not source["payload_key"]:
         return weights
     payload = {**metadata["state"], source["payload_key"]: weights}

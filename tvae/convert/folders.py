@@ -12,12 +12,7 @@ OPTIMIZER_FOLDER = "optimizer"
 def write_folder(folder: pathlib.Path, imported: Imported) -> None:
     """Write a converted checkpoint as :func:`tvae.runs.parameters.save_params` does.
 
-    Moments go to the folder ``optimizer`` inside, in the same format. The folder appears at once
-    and whole, or not at all.
-
-    Args:
-      folder: must not exist.
-      imported: parameters, metadata and moments.
+    Moments go to the folder ``optimizer`` inside, in the same format.
 
     Raises:
       UserError: if the folder exists or cannot be written.
@@ -44,10 +39,6 @@ def read_folder(folder: pathlib.Path) -> Imported:
 
 def folder_to_torch(folder: pathlib.Path, path: pathlib.Path) -> None:
     """Write a converted checkpoint as a ``.pt`` file with the reference system's names.
-
-    Args:
-      folder: from :func:`write_folder`.
-      path: file to write; must not exist. It appears whole or not at all.
 
     Raises:
       UserError: if the folder does not hold a converted checkpoint, PyTorch is missing, or the

@@ -24,7 +24,7 @@ class Imported(NamedTuple):
     Attributes:
       params: nested dictionary of float32 arrays, as the module's ``init`` makes it.
       metadata: JSON-compatible: ``config`` and ``metrics`` as of every checkpoint of this library
-        (see :func:`tvae.convert.configuration.with_config`); ``kind``, ``model`` (its sizes),
+        (:func:`~tvae.convert.configuration.with_config`); ``kind``, ``model`` (its sizes),
         ``buffers``, ``source``, and ``state``: everything of the checkpoint but tensors of the
         model and the optimizer, such as rho, lambdas, histories, metrics and config.
       moments: ``{"exp_avg": tree, "exp_avg_sq": tree}`` like ``params``, or None; the number of
@@ -52,9 +52,6 @@ def import_checkpoint(
       kind: ``auto``, ``v5_5``, ``v5_11`` or ``v5_12``.
       include_optimizer: also take over Adam's moments.
 
-    Returns:
-      Parameters, metadata and moments.
-
     Raises:
       UserError: if the checkpoint is not of a known or of the wanted kind, if any tensor is
         missing, unexpected, misshapen or not finite, if a setting is out of range, or if the wanted
@@ -63,8 +60,7 @@ def import_checkpoint(
     payload_key, weights = find_weights(payload)
     layout = recognise(weights, payload_key, kind)
     placed = place(weights, layout.slots)
-    rest = {key: value for key, value in payload.items() if key != payload_key}
-    rest = rest if payload_key else {}
+    rest = {key: payload[key] for key in payload if key != payload_key} if payload_key else {}
     optimizer_key = next((key for key in OPTIMIZER_KEYS if key in rest), None)
     optimizer = rest.pop(optimizer_key) if optimizer_key else None
     left_out: list[str] = []
@@ -76,11 +72,7 @@ def import_checkpoint(
         "source": {
             "payload_key": payload_key,
             "optimizer_key": optimizer_key,
-            "dtypes": {
-                name: array.dtype.name
-                for name, array in weights.items()
-                if array.dtype != np.float32
-            },
+            "dtypes": {k: x.dtype.name for k, x in weights.items() if x.dtype != np.float32},
             "left_out": left_out,
         },
     }
@@ -94,21 +86,13 @@ def import_checkpoint(
 
 
 def plain(value: Any, where: str, left_out: list[str]) -> Any:
-    """JSON-compatible values.
+    """JSON-compatible values: NumPy numbers as Python's, tuples, sets and small arrays as lists.
 
-    Args:
-      value: from a checkpoint.
-      where: its path there, dotted.
-      left_out: receives the paths of values that JSON cannot hold; None replaces them.
-
-    Returns:
-      The same with NumPy numbers as Python's, and tuples, sets and small arrays as lists.
+    ``left_out`` receives the dotted paths of what JSON cannot hold; None replaces that.
     """
     if isinstance(value, dict):
-        return {
-            str(key): plain(item, f"{where}.{key}".lstrip("."), left_out)
-            for key, item in value.items()
-        }
+        paths = {key: f"{where}.{key}".lstrip(".") for key in value}
+        return {str(key): plain(item, paths[key], left_out) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
         return sorted((plain(item, where, left_out) for item in value), key=repr)
     if isinstance(value, (list, tuple)):

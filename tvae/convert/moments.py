@@ -13,9 +13,8 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 # Names of v5.12's parameter groups, and the prefix of the tensors in each.
 _GROUP_PREFIXES = {
-    **{f"proj_{letter}": f"projection.proj_{letter}." for letter in "AB"},
-    **{part: f"{part}." for part in ("projection", "controller")},
-    **{part: f"{part}." for part in ("encoder_A", "encoder_B", "decoder_A")},
+    **{part: f"projection.{part}." for part in ("proj_A", "proj_B")},
+    **{p: f"{p}." for p in ("projection", "controller", "encoder_A", "encoder_B", "decoder_A")},
 }
 
 
@@ -28,10 +27,8 @@ def _members(group: Mapping[str, Any], parameters: Sequence[Slot]) -> list[Slot]
         # One nameless group: the trained part in v5.11, all in v5.5.
         trained = [s for s in parameters if s.name.startswith(("projection.", "controller."))]
         members = trained if len(group["params"]) == len(trained) else list(parameters)
-    if len(group["params"]) != len(members):
-        raise UserError(
-            f"optimizer: a group of {len(group['params'])} tensors fits no part of the model"
-        )
+    if (n := len(group["params"])) != len(members):
+        raise UserError(f"optimizer: a group of {n} tensors fits no part of the model")
     return members
 
 
@@ -47,9 +44,7 @@ def _number_slots(groups: Sequence[Mapping[str, Any]], slots: Sequence[Slot]) ->
 
 def _moment(name: str, state: Mapping[Slot, Any], slots: Sequence[Slot]) -> Named:
     tensors: Named = {}
-    for slot in slots:
-        if not slot.path:
-            continue
+    for slot in (s for s in slots if s.path):
         raw = state[slot][name] if slot in state else np.zeros(slot.shape, np.float32)
         array = to_float32(np.asarray(raw))
         if array.shape != slot.shape:
@@ -60,16 +55,8 @@ def _moment(name: str, state: Mapping[Slot, Any], slots: Sequence[Slot]) -> Name
     return tensors
 
 
-def _count(step: Any) -> int:
-    return int(np.asarray(step).reshape(()).item())
-
-
 def read_moments(optimizer: Any, slots: list[Slot]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Order an Adam optimizer's state as the parameters are ordered.
-
-    Args:
-      optimizer: a PyTorch ``optimizer.state_dict()``.
-      slots: the model's tensors.
 
     Returns:
       ``({moment: tree like the parameters}, settings)``. Tensors that were never updated have
@@ -83,7 +70,10 @@ def read_moments(optimizer: Any, slots: list[Slot]) -> tuple[dict[str, Any], dic
         numbered = _number_slots(optimizer["param_groups"], slots)
         state = {numbered[index]: entry for index, entry in optimizer["state"].items()}
         settings = {
-            "steps": {slot.name: _count(entry["step"]) for slot, entry in state.items()},
+            "steps": {
+                slot.name: int(np.asarray(entry["step"]).reshape(()).item())
+                for slot, entry in state.items()
+            },
             # Older and foreign optimizers count in integers.
             "tensor_steps": any(isinstance(entry["step"], np.ndarray) for entry in state.values()),
             "param_groups": [
@@ -107,11 +97,8 @@ def write_moments(
     number: dict[str, int] = {}
     groups = []
     for group in settings["param_groups"]:
-        for name in group["params"]:
-            number.setdefault(name, len(number))
-        restored = {**group, "params": [number[name] for name in group["params"]]}
-        restored["betas"] = tuple(group["betas"])
-        groups.append(restored)
+        params = [number.setdefault(name, len(number)) for name in group["params"]]
+        groups.append({**group, "params": params, "betas": tuple(group["betas"])})
     state = {
         number[name]: {
             "step": np.float32(step) if settings["tensor_steps"] else step,

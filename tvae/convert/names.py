@@ -22,7 +22,6 @@ class Slot(NamedTuple):
     """One tensor of a checkpoint.
 
     Attributes:
-      name: in the checkpoint.
       shape: in the checkpoint; a matrix is ``(outputs, inputs)``, the transpose of a kernel.
       path: where it lies in the parameter tree; empty for a buffer, which goes to the metadata.
     """
@@ -49,15 +48,7 @@ def _norm(name: str, path: Path, width: int) -> list[Slot]:
 def _stack(
     name: str, path: Path, widths: Sequence[int], *, stride: int, normalize: bool = False
 ) -> list[Slot]:
-    """Hidden layers of a ``Sequential``, whose numbering also counts the layers without weights.
-
-    Args:
-      name: name of the ``Sequential``.
-      path: path of the module.
-      widths: inputs, then the width of every hidden layer.
-      stride: layers of the ``Sequential`` from one linear layer to the next.
-      normalize: whether a layer norm follows each linear layer.
-    """
+    """Hidden layers of a ``Sequential``; ``stride`` of its layers from one linear to the next."""
     slots = []
     for i, (n, width) in enumerate(itertools.pairwise(widths)):
         slots += _linear(f"{name}.{i * stride}", (*path, f"hidden_{i}"), n, width)
@@ -114,16 +105,7 @@ def state_net(n_inputs: int) -> list[Slot]:
 def projection(
     name: str, path: Path, latent_dim: int, *, width: int, n_layers: int, dropout: bool
 ) -> list[Slot]:
-    """Slots of one projection into the ball.
-
-    Args:
-      name: name of the projection.
-      path: its path.
-      latent_dim: dimension of the latent space.
-      width: width of the direction net.
-      n_layers: hidden layers of both nets.
-      dropout: whether dropout layers count in the numbering.
-    """
+    """Slots of one projection into the ball; dropout layers count in the numbering."""
     stride = 4 if dropout else 3
     hidden = (latent_dim, *(width,) * n_layers)
     direction = (*path, "direction")
@@ -136,12 +118,9 @@ def projection(
     radius_width = max(32, width // 2)
     stride -= 1  # no layer norm
     hidden = (latent_dim, *(radius_width,) * n_layers)
-    net = f"{name}.radius_net"
-    return [
-        *slots,
-        *_stack(net, (*path, "radius"), hidden, stride=stride),
-        *_linear(f"{net}.{stride * n_layers}", (*path, "radius", "output"), radius_width, 1),
-    ]
+    net, radius = f"{name}.radius_net", (*path, "radius")
+    slots += _stack(net, radius, hidden, stride=stride)
+    return slots + _linear(f"{net}.{stride * n_layers}", (*radius, "output"), radius_width, 1)
 
 
 def controller() -> list[Slot]:
@@ -155,16 +134,10 @@ def controller() -> list[Slot]:
 
 
 def dual_vae(latent_dim: int, *, state_net_inputs: int) -> list[Slot]:
-    """Every tensor of v5.5, in the order of its state dict.
+    """Every tensor of v5.5, in the order of its state dict; no ``state_net_inputs``, no StateNet.
 
-    >>> import math
-    >>> slots = dual_vae(16, state_net_inputs=9)
-    >>> len(slots), sum(math.prod(slot.shape) for slot in slots)
-    (50, 168772)
-
-    Args:
-      latent_dim: dimension of the latent spaces.
-      state_net_inputs: 9, or 12 for its second version; 0 without a StateNet.
+    >>> len(dual_vae(16, state_net_inputs=9))
+    50
     """
     return [
         Slot("grad_norm_A_ema", (), ()),
@@ -190,19 +163,12 @@ def projected_vae(
 ) -> list[Slot]:
     """Every tensor of v5.11 and v5.12, in the order of the state dict.
 
-    >>> import math
-    >>> published = projected_vae(
-    ...     16, improved_encoder=False, improved_decoder=False, dual_projection=True, width=64,
-    ...     n_layers=2, dropout=True, use_controller=True)
-    >>> len(published), sum(math.prod(slot.shape) for slot in published)
-    (68, 113957)
-
     Args:
       latent_dim: dimension of the latent spaces.
       improved_encoder: encoders with layer norm.
       improved_decoder: decoder with layer norm.
       dual_projection: one projection for each encoder.
-      width: width of the direction nets.
+      width: of the direction nets; the radius nets have half of it, at least 32.
       n_layers: hidden layers of the projections' nets.
       dropout: whether the projections have dropout layers.
       use_controller: whether there is a controller.

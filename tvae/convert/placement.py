@@ -14,17 +14,14 @@ Named = dict[str, np.ndarray]
 
 
 def place(weights: Mapping[str, np.ndarray], slots: list[Slot]) -> Named:
-    """Check every tensor against its slot.
-
-    Returns:
-      Name to array in float32 with the shape of its slot, in the order of the slots.
+    """Check every tensor against its slot; name to float32 array, in the order of the slots.
 
     Raises:
       UserError: one line with all missing, unexpected, misshapen, mistyped and non-finite tensors.
     """
     expected = {slot.name for slot in slots}
     faults: dict[str, list[str]] = {
-        "missing": [slot.name for slot in slots if slot.name not in weights],
+        "missing": [],
         "unexpected": [printable(name) for name in weights if name not in expected],
         "wrong shape": [],
         "no floating-point numbers": [],
@@ -34,10 +31,9 @@ def place(weights: Mapping[str, np.ndarray], slots: list[Slot]) -> Named:
     for slot in slots:
         array = weights.get(slot.name)
         if array is None:
-            continue
-        if array.shape != slot.shape:
-            note = f"{slot.name} {array.shape} instead of {slot.shape}"
-            faults["wrong shape"].append(note)
+            faults["missing"].append(slot.name)
+        elif array.shape != slot.shape:
+            faults["wrong shape"].append(f"{slot.name} {array.shape} instead of {slot.shape}")
         elif array.dtype.name not in ("float32", "float64", "float16", "bfloat16"):
             faults["no floating-point numbers"].append(f"{slot.name} ({array.dtype.name})")
         else:
@@ -68,9 +64,7 @@ def from_tree(tree: Mapping[str, Any], slots: list[Slot]) -> Named:
     """
     leaves = flatten_dict(tree)
     named: Named = {}
-    for slot in slots:
-        if not slot.path:
-            continue
+    for slot in (s for s in slots if s.path):
         if slot.path not in leaves:
             raise UserError(f"the parameters lack {'/'.join(slot.path)}")
         array = np.asarray(leaves[slot.path]).T.copy(order="C")

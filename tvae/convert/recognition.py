@@ -25,13 +25,7 @@ Weights = dict[str, np.ndarray]
 
 
 class Layout(NamedTuple):
-    """A recognised model.
-
-    Attributes:
-      kind: one of ``KINDS``.
-      model: its sizes and options, as plain values for the metadata.
-      slots: its tensors.
-    """
+    """A recognised model: one of ``KINDS``, its sizes and options as plain values, its tensors."""
 
     kind: str
     model: dict[str, Any]
@@ -83,8 +77,7 @@ def canonical_name(name: str) -> str:
         if part == "sequential_part" and parts:
             # Gradient checkpointing keeps the stack of ``encoder_A`` beside ``encoder_A.encoder``.
             stack = parts[-1].split("_")[0]
-            if stack != parts[-1]:
-                parts.append(stack)
+            parts += [stack] if stack != parts[-1] else []
         elif part not in _WRAPPERS:
             parts.append(part)
     return ".".join(parts)
@@ -126,14 +119,8 @@ def _candidates(weights: Weights) -> Iterator[tuple[dict[str, Any], list[names.S
 def recognise(weights: Weights, payload_key: str, kind: str = "auto") -> Layout:
     """Find the model whose names are closest to the checkpoint's.
 
-    Args:
-      weights: the state dict, see :func:`find_weights`.
-      payload_key: its key in the checkpoint.
-      kind: the expected kind, or ``auto``. v5.11 and v5.12 share their names, so that between
-        those two the expectation decides.
-
-    Returns:
-      The closest layout; :func:`tvae.convert.placement.place` checks that it fits.
+    :func:`tvae.convert.placement.place` checks that it fits. v5.11 and v5.12 share their names, so
+    that between those two the expected ``kind`` decides.
 
     Raises:
       UserError: if no name is known, or the kind is unknown or not the one expected.
@@ -153,8 +140,7 @@ def recognise(weights: Weights, payload_key: str, kind: str = "auto") -> Layout:
     if "width" in model:
         old = payload_key == "model_state" or not model["dual_projection"]
         found = "v5_11" if old or model["n_layers"] == 1 else "v5_12"
-    if kind == "auto":
-        kind = found
+    kind = found if kind == "auto" else kind
     if (kind == "v5_5") != (found == "v5_5"):
         raise UserError(f"looks like {found}, not {kind}")
     return Layout(kind, model, slots)

@@ -17,15 +17,11 @@ from tvae.errors import UserError
 from tvae.geometry import padic
 from tvae.runs import text
 
-SAMPLED = ("hierarchy", "richness")
-"""Measures of posterior samples that v5.12 records."""
+_SAMPLED = ("hierarchy", "richness")  # measures of posterior samples that v5.12 records
 
 
 def measure(imported: Imported) -> dict[str, float]:
     """The domain's final evaluation of imported weights, as :meth:`tvae.model.Model.metrics`.
-
-    Args:
-      imported: a converted checkpoint.
 
     Returns:
       The scalar metrics. v5.5: the coupled pass only where the checkpoint has a rho. v5.11 and
@@ -53,7 +49,7 @@ def _measure_samples(module: ProjectedVAE, params: Any, key: jax.Array) -> Metri
     key_a, key_b = jax.random.split(key)
     noise = (jax.random.normal(key_a, shape), jax.random.normal(key_b, shape))
     found = evaluation.measure(module, params, noise=noise)
-    return {f"eval/{m}_sampled_{v}": found[f"eval/{m}_{v}"] for v in "ab" for m in SAMPLED}
+    return {f"eval/{m}_sampled_{v}": found[f"eval/{m}_{v}"] for v in "ab" for m in _SAMPLED}
 
 
 def recorded(metadata: Mapping[str, Any]) -> dict[str, float]:
@@ -66,7 +62,7 @@ def recorded(metadata: Mapping[str, Any]) -> dict[str, float]:
         history = state.get(f"coverage_{vae.upper()}_history")
         if isinstance(history, list) and history and isinstance(history[-1], int):
             found[f"eval/prior_coverage_195k_{vae}"] = history[-1] / padic.count()
-        for name in SAMPLED:
+        for name in _SAMPLED:
             found[f"eval/{name}_sampled_{vae}"] = metrics.get(f"{name}_{vae.upper()}")
     return {name: value for name, value in found.items() if isinstance(value, (int, float))}
 

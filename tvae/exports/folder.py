@@ -70,15 +70,12 @@ _READ = 'index = load("read").call(outputs)            # of the most probable it
 
 
 def export_model(model: Model, target: pathlib.Path) -> dict[str, Any]:
-    """Write tables, projector files, weights and programs of a model.
+    """Write tables, projector files, weights and programs of a model; returns the manifest.
 
     Args:
       model: any. Without a finite set of items there are no tables and projector files; the
         manifest states the reason under ``absent``.
       target: folder; must not exist, or be empty.
-
-    Returns:
-      The manifest.
 
     Raises:
       UserError: if the folder holds something or cannot be written, or a package is missing.
@@ -86,12 +83,11 @@ def export_model(model: Model, target: pathlib.Path) -> dict[str, Any]:
     for package in ("pyarrow", "safetensors", "flatbuffers"):
         tables.optional(package)
     with files.publishing(target) as draft:
-        for name in ("weights", "programs"):
-            (draft / name).mkdir(parents=True)
         arrays: tables.Arrays = {}
-        if items := model.views.items:
-            for name in ("tables", "projector"):
-                (draft / name).mkdir()
+        items = model.views.items
+        for name in ("weights", "programs", *(("tables", "projector") if items else ())):
+            (draft / name).mkdir(parents=True)
+        if items:
             arrays = tables.item_arrays(model)
             tables.write_tables(draft / "tables", items.name, arrays)
             labels = items.labels(jnp.asarray(arrays["index"]))
@@ -108,29 +104,20 @@ def export_model(model: Model, target: pathlib.Path) -> dict[str, Any]:
 
 
 def write_weights(folder: pathlib.Path, model: Model) -> None:
-    """Write ``params.safetensors``: names such as ``encoder_a/hidden_0/kernel``, bits unchanged.
-
-    Raises:
-      UserError: if safetensors is not installed.
-    """
+    """Write ``params.safetensors``: names such as ``encoder_a/hidden_0/kernel``, bits unchanged."""
     flat = flatten_dict(jax.device_get(model.params), sep="/")
     # A copy in C order: safetensors writes buffers as they lie in memory.
     tensors = {name: np.array(leaf, order="C") for name, leaf in flat.items()}
     # save_file would create the file with mode 0600.
-    content = tables.optional("safetensors.numpy").save(
-        tensors, {"format": "flax", "task": model.task}
-    )
-    (folder / WEIGHTS_FILE).write_bytes(content)
+    save = tables.optional("safetensors.numpy").save
+    (folder / WEIGHTS_FILE).write_bytes(save(tensors, {"format": "flax", "task": model.task}))
 
 
 def _readme(model: Model) -> str:
     """How to load each file."""
     items = model.views.items
-    example = [
-        _BY_INDEX if items else _BY_EXAMPLE,
-        _FROM_BALL if model.space == BALL else _FROM_LATENT,
-        *([_READ] if items else []),
-    ]
+    example = [_BY_INDEX if items else _BY_EXAMPLE]
+    example += [_FROM_BALL if model.space == BALL else _FROM_LATENT, *([_READ] if items else [])]
     return _README.format(
         name=model.path.name,
         task=model.task,
@@ -161,9 +148,6 @@ def _manifest(model: Model, described: dict[str, Any], arrays: tables.Arrays) ->
         "versions": {"tvae": tvae.__version__, "jax": jax.__version__},
         "parameters_sha256": model.card.get("sha256"),
         "programs": described,
-        "arrays": {
-            name: {"dtype": str(array.dtype), "shape": list(array.shape)}
-            for name, array in arrays.items()
-        },
+        "arrays": {n: {"dtype": str(x.dtype), "shape": list(x.shape)} for n, x in arrays.items()},
         "metrics": dict(model.card.get("metrics", {})),
     }

@@ -1,8 +1,6 @@
 """Encode, embed and decode as self-contained programs: StableHLO with the parameters inside.
 
-``encode`` and ``embed`` take items, ``decode`` latents or points of the ball. Where the items are a
-finite set, ``inputs`` makes items of indices and ``read`` finds the most probable items of a
-decoder's outputs. The batch size is symbolic, and one artefact serves CPU, CUDA and TPU.
+The batch size is symbolic, and one artefact serves CPU, CUDA and TPU.
 """
 
 import dataclasses
@@ -16,13 +14,11 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from tvae.domains.views import BALL
-from tvae.exports.tables import optional
 from tvae.model import Model
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 EXPECTED_FILE = "expected.npz"
-N_EXPECTED = 64
-"""Items whose outputs are kept beside the programs."""
+N_EXPECTED = 64  # items whose outputs are kept beside the programs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Program:
         (points) or ``"latent"``.
       source: origin of the input: ``("items",)``, ``("index",)``, or a program and, if that returns
         a dictionary, the entry.
-      returns: one line.
+      returns: one line of text.
     """
 
     function: Callable[[jax.Array], Any]
@@ -50,7 +46,8 @@ def programs(model: Model) -> dict[str, Program]:
     Returns:
       ``encode``; ``embed_a`` and so on, one for each embedding; ``decode_a`` and so on, decoders of
       the model's own space; ``decode_a_latent``, where the model has a decoder of another space;
-      ``inputs`` and ``read`` where the items are a finite set.
+      where the items are a finite set, ``inputs`` (items of indices) and ``read`` (the most
+      probable items of a decoder's outputs).
     """
     encode = functools.partial(_encode, model)
     found = {"encode": Program(encode, "items", ("items",), "mu_a, ...: (n, latent_dim)")}
@@ -68,17 +65,14 @@ def programs(model: Model) -> dict[str, Program]:
         found["inputs"] = Program(
             lambda index: items.inputs(index).astype(dtype), "index", ("index",), "items: (n, ...)"
         )
-        found["read"] = Program(
-            items.read, "outputs", (f"decode_{first}",), "index: (n,), -1 for none"
-        )
+        source = (f"decode_{first}",)
+        found["read"] = Program(items.read, "outputs", source, "index: (n,), -1 for none")
     return found
 
 
 def _encode(model: Model, x: jax.Array) -> dict[str, jax.Array]:
     """Posterior parameters by name, without those that the model lacks."""
-    posterior = model.encode(x)
-    named = {field: getattr(posterior, field) for field in posterior.__dataclass_fields__}
-    return {name: value for name, value in named.items() if value is not None}
+    return {name: value for name, value in vars(model.encode(x)).items() if value is not None}
 
 
 def export(program: Program, example: jax.Array) -> jax.export.Exported:
@@ -98,17 +92,9 @@ def export(program: Program, example: jax.Array) -> jax.export.Exported:
 def write_programs(folder: pathlib.Path, model: Model) -> dict[str, Any]:
     """Write ``<name>.jax_export`` for each program, and their outputs for some items.
 
-    Args:
-      folder: existing.
-      model: any.
-
     Returns:
       The manifest's entries of the programs, by name.
-
-    Raises:
-      UserError: if flatbuffers is not installed.
     """
-    optional("flatbuffers")
     examples = model.views.examples(N_EXPECTED).astype(model.views.input_dtype)
     outputs: dict[str, Any] = {"items": examples}
     if model.views.items:

@@ -24,12 +24,7 @@ TOLERANCE = 1e-3
 
 
 def load(name: str, manifest: dict[str, Any]) -> export.Exported:
-    """A program, if its file is the one that was exported.
-
-    Args:
-      name: of the program, such as ``decode_a``.
-      manifest: the content of ``manifest.json``.
-    """
+    """A program such as ``decode_a``, if its file is the one that was exported."""
     path = f"programs/{name}.jax_export"
     content = (FOLDER / path).read_bytes()
     if hashlib.sha256(content).hexdigest() != manifest["files"][path]:
@@ -41,7 +36,7 @@ def run(name: str, given: dict[str, np.ndarray], manifest: dict[str, Any]) -> An
     """Outputs of a program, through the programs before it.
 
     Args:
-      name: of the program.
+      name: of the program, such as ``decode_a``.
       given: ``items`` or ``index`` or both, with a leading batch axis.
       manifest: the content of ``manifest.json``.
 
@@ -56,12 +51,7 @@ def run(name: str, given: dict[str, np.ndarray], manifest: dict[str, Any]) -> An
 
 
 def reconstruct(decoder: str, items: np.ndarray, manifest: dict[str, Any]) -> np.ndarray:
-    """Items through a decoder.
-
-    Args:
-      decoder: such as ``decode_a``.
-      items: ``(n, ...)``.
-      manifest: the content of ``manifest.json``.
+    """Items ``(n, ...)`` through a decoder such as ``decode_a``.
 
     Returns:
       The most probable items; the decoder's outputs where the items are not a finite set.
@@ -102,17 +92,17 @@ def check(manifest: dict[str, Any]) -> dict[str, Any]:
     differences = {}
     for name in manifest["programs"]:
         found = run(name, given, manifest)
-        for key in found if isinstance(found, dict) else ("",):
+        entries = found.items() if isinstance(found, dict) else (("", found),)
+        for key, value in entries:
             label = f"{name}.{key}" if key else name
-            value = found[key] if key else found
             differences[label] = float(np.abs(value - expected[label]).max())
     coverage = {}
     if manifest["items"]:
         items = all_items(manifest)
         for name in manifest["programs"]:
             if name.startswith("decode"):
-                decoded = reconstruct(name, items, manifest)
-                coverage[name] = float(equal_rows(decoded, items).mean())
+                exact = equal_rows(reconstruct(name, items, manifest), items)
+                coverage[name] = float(exact.mean())
     return {
         "ok": max(differences.values()) <= TOLERANCE,
         "platform": jax.default_backend(),

@@ -31,9 +31,6 @@ def optional(module: str) -> ModuleType:
 def item_arrays(model: Model) -> Arrays:
     """Every item, its attributes and its place in the model.
 
-    Args:
-      model: whose items are a finite set.
-
     Returns:
       ``index`` int32 ``(N,)``; the columns of the items, for operations ``digits`` and
       ``valuation``; and for each embedding, here A's, ``points_a`` float32 ``(N, latent_dim)``,
@@ -62,11 +59,7 @@ def item_arrays(model: Model) -> Arrays:
 
 
 def flat(arrays: Arrays) -> Arrays:
-    """The same as columns of one table: matrices by column, constants left out.
-
-    Returns:
-      ``index``, ``digits_0`` ..., ``valuation``, ``points_a_0`` ..., ``radius_a`` and so on, each
-      ``(N,)``.
+    """The same as columns ``(N,)`` of one table: matrices by column, constants left out.
 
     >>> list(flat({"index": np.arange(2), "digits": np.zeros((2, 2)), "curvature_a": np.ones(())}))
     ['index', 'digits_0', 'digits_1']
@@ -81,16 +74,7 @@ def flat(arrays: Arrays) -> Arrays:
 
 
 def write_tables(folder: pathlib.Path, name: str, arrays: Arrays) -> None:
-    """Write ``<name>.npz``, ``<name>.parquet`` and ``<name>.csv``.
-
-    Args:
-      folder: existing.
-      name: of the items, such as ``operations``.
-      arrays: from :func:`item_arrays`.
-
-    Raises:
-      UserError: if pyarrow is not installed.
-    """
+    """Write :func:`item_arrays` as ``<name>.npz``, ``<name>.parquet`` and ``<name>.csv``."""
     table = optional("pyarrow").table(flat(arrays))
     with (folder / f"{name}.npz").open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
@@ -108,9 +92,6 @@ def write_projector_files(folder: pathlib.Path, arrays: Arrays, labels: list[str
       folder: existing; TensorBoard's ``--logdir``.
       arrays: from :func:`item_arrays`.
       labels: short text of each item.
-
-    Raises:
-      UserError: if pyarrow is not installed.
     """
     tensors = [name for name in arrays if name.startswith(("points_", "latents_"))]
     config = []

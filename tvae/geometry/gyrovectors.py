@@ -26,17 +26,9 @@ def dot(x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def mobius_add(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
-    r"""Möbius addition, with :math:`w = x + y` and the gaps :math:`g_x, g_y`.
+    r"""Möbius addition of points of the same rank, not projected; ``(-x) ⊕ x`` is exactly 0.
 
-    .. math:: x \oplus y = \frac{c\|w\|^2 x + g_x w}{c\|w\|^2 + g_x g_y}.
-
-    Args:
-      x: points ``(..., d)``.
-      y: points of the same rank.
-      c: curvature magnitude.
-
-    Returns:
-      ``(..., d)``; ``(-x) ⊕ x`` is exactly 0. Not projected.
+    .. math:: x \oplus y = \frac{c\|w\|^2 x + g_x w}{c\|w\|^2 + g_x g_y}, \quad w = x + y.
 
     >>> mobius_add(jnp.asarray([0.5, 0.0]), jnp.asarray([-0.5, 0.0]), c=1.0).tolist()
     [0.0, 0.0]
@@ -47,40 +39,29 @@ def mobius_add(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
     return (square * x + gap_x * w) / (square + gap_x * gap(y, c))
 
 
+def exp_origin(v: jax.Array, c: Curvature) -> jax.Array:
+    """The exponential map at the origin without a projection."""
+    return numerics.tanh_ratio(c * numerics.squared_norm(v, keepdims=True)) * v
+
+
 def mobius_scale(t: jax.Array | float, x: jax.Array, *, c: Curvature) -> jax.Array:
-    r"""Möbius scalar product :math:`t \otimes x = \exp_0(t \log_0 x)`.
+    r"""Möbius scalar product :math:`t \otimes x = \exp_0(t \log_0 x)` of points ``(..., d)``.
 
-    Args:
-      t: scalar, or an array that broadcasts against ``x`` at its rank.
-      x: points ``(..., d)``.
-      c: curvature magnitude.
-
-    Returns:
-      ``(..., d)``.
+    ``t`` is a scalar, or an array that broadcasts against ``x`` at its rank.
 
     >>> round(float(mobius_scale(2.0, jnp.asarray([0.5, 0.0]), c=1.0)[0]), 4)
     0.8
     """
-    v = t * numerics.artanh_ratio(c * numerics.squared_norm(x, keepdims=True)) * x
-    return numerics.tanh_ratio(c * numerics.squared_norm(v, keepdims=True)) * v
+    return exp_origin(t * numerics.artanh_ratio(c * numerics.squared_norm(x, keepdims=True)) * x, c)
 
 
 def gyration(x: jax.Array, y: jax.Array, v: jax.Array, *, c: Curvature) -> jax.Array:
     r"""Gyration :math:`\mathrm{gyr}[x, y] v = -(x \oplus y) \oplus (x \oplus (y \oplus v))`.
 
-    A rotation of ``v``, linear in it; with :math:`w = x + y` and the gaps :math:`g_x, g_y`
+    A rotation of the vectors ``v``, linear in them; with :math:`w = x + y` and the gaps
 
     .. math:: v + 2c\,\frac{(c\|w\|^2\langle y, v\rangle + g_y\langle w, v\rangle)\,x
               + (g_x\langle y, v\rangle - \langle w, v\rangle)\,w}{c\|w\|^2 + g_x g_y}.
-
-    Args:
-      x: points ``(..., d)``.
-      y: points.
-      v: vectors of any length.
-      c: curvature magnitude.
-
-    Returns:
-      ``(..., d)``, as long as ``v``.
 
     >>> gyration(jnp.zeros(2), jnp.asarray([0.5, 0.0]), jnp.asarray([1.0, 2.0]), c=1.0).tolist()
     [1.0, 2.0]

@@ -37,13 +37,7 @@ _SERIES_BELOW = 1e-4
 
 
 def guards(dtype: jnp.dtype) -> Guards:
-    """The guards of a dtype.
-
-    Args:
-      dtype: float32 or float64.
-
-    Returns:
-      The row of :data:`GUARDS`.
+    """The guards of float32 or float64.
 
     Raises:
       TypeError: for any other dtype; half precision cannot resolve the ball's boundary.
@@ -65,12 +59,7 @@ def squared_norm(x: jax.Array, *, keepdims: bool = False) -> jax.Array:
 def safe_norm(x: jax.Array, *, keepdims: bool = False) -> jax.Array:
     """Euclidean norm along the last axis, with gradient 0 instead of NaN at the origin.
 
-    Args:
-      x: ``(..., d)``; norms below 1e-19 (float32) count as 0, because their squares underflow.
-      keepdims: keep the last axis with length 1.
-
-    Returns:
-      ``(...)`` or ``(..., 1)``, non-negative.
+    Norms below 1e-19 (float32) count as 0, because their squares underflow.
 
     >>> jax.grad(safe_norm)(jnp.zeros(2)).tolist()
     [0.0, 0.0]
@@ -83,11 +72,7 @@ def safe_norm(x: jax.Array, *, keepdims: bool = False) -> jax.Array:
 def artanh(x: jax.Array) -> jax.Array:
     """Inverse hyperbolic tangent, its argument clamped to ``±(1 - artanh_margin)``.
 
-    Args:
-      x: any shape; beyond the clamp value and gradient (0) are those of the clamp.
-
-    Returns:
-      Same shape, at most 8.3 (float32) or 17.6 (float64) in magnitude.
+    At most 8.3 (float32) or 17.6 (float64) in magnitude; beyond the clamp the gradient is 0.
 
     >>> bool(jnp.isfinite(artanh(jnp.float32(1.0))))
     True
@@ -99,11 +84,7 @@ def artanh(x: jax.Array) -> jax.Array:
 def artanh_ratio(q: jax.Array) -> jax.Array:
     r""":math:`\mathrm{artanh}(\sqrt q)/\sqrt q`, a smooth function of the square ``q >= 0``.
 
-    Args:
-      q: squared norms, any shape; 1 and beyond are clamped as in :func:`artanh`.
-
-    Returns:
-      Same shape; 1 at 0, with gradient 1/3 there.
+    1 at 0, with gradient 1/3 there; 1 and beyond are clamped as in :func:`artanh`.
 
     >>> float(artanh_ratio(jnp.float32(0.0)))
     1.0
@@ -115,13 +96,7 @@ def artanh_ratio(q: jax.Array) -> jax.Array:
 
 
 def tanh_ratio(q: jax.Array) -> jax.Array:
-    r""":math:`\tanh(\sqrt q)/\sqrt q`, a smooth function of the square ``q >= 0``.
-
-    Args:
-      q: squared norms, any shape.
-
-    Returns:
-      Same shape; 1 at 0, with gradient -1/3 there.
+    r""":math:`\tanh(\sqrt q)/\sqrt q`, a smooth function of ``q >= 0``; 1 with gradient -1/3 at 0.
 
     >>> float(tanh_ratio(jnp.float32(0.0)))
     1.0

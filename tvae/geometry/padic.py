@@ -1,9 +1,8 @@
 r"""Operations as digit strings: indices, digits, p-adic valuation.
 
-An operation over ``n_digits`` positions is a string of base-``p`` digits, least significant first;
-for ``p = 3`` the digits 0, 1, 2 are written as the values -1, 0, +1. Index ``i`` and digits ``d``
-are related by :math:`i = \sum_k d_k p^k`. Everything here is pure, jit-able and vectorised over
-any leading shape; ``n_digits`` and ``p`` are static Python integers.
+A string of base-``p`` digits, least significant first: :math:`i = \sum_k d_k p^k`. For ``p = 3``
+the digits 0, 1, 2 are written as the values -1, 0, +1. Everything here is jit-able and takes any
+leading shape; ``n_digits`` and ``p`` are static.
 """
 
 import jax
@@ -16,14 +15,7 @@ _LARGEST_TABLE = 2**16
 
 
 def count(*, n_digits: int = N_DIGITS, p: int = 3) -> int:
-    """Number of operations, ``p ** n_digits``.
-
-    Args:
-      n_digits: length of the digit string.
-      p: base.
-
-    Returns:
-      A Python integer (usable as a static shape).
+    """Number of operations, ``p ** n_digits``, a Python integer.
 
     Raises:
       ValueError: if ``n_digits < 1``, ``p < 2`` or indices would not fit an int32.
@@ -39,15 +31,7 @@ def count(*, n_digits: int = N_DIGITS, p: int = 3) -> int:
 
 
 def digits(index: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3) -> jax.Array:
-    """Base-``p`` digits of an index, least significant first.
-
-    Args:
-      index: integers in ``[0, p ** n_digits)``, any shape ``(...)``.
-      n_digits: length of the digit string.
-      p: base.
-
-    Returns:
-      int32 of shape ``(..., n_digits)`` with entries in ``[0, p)``.
+    """Digits of indices ``(...)`` in ``[0, p ** n_digits)``: int32 ``(..., n_digits)`` below ``p``.
 
     >>> digits(jnp.asarray(5)).tolist()
     [2, 1, 0, 0, 0, 0, 0, 0, 0]
@@ -67,14 +51,7 @@ def values(index: jax.Array, *, n_digits: int = N_DIGITS) -> jax.Array:
 
 
 def index_of(digit: jax.Array, *, p: int = 3) -> jax.Array:
-    """Index of a digit string; the inverse of :func:`digits`.
-
-    Args:
-      digit: integers in ``[0, p)`` of shape ``(..., n_digits)``.
-      p: base.
-
-    Returns:
-      int32 of shape ``(...)``.
+    """Index ``(...)`` of digits ``(..., n_digits)``, int32; the inverse of :func:`digits`.
 
     >>> int(index_of(jnp.asarray([2, 1, 0, 0, 0, 0, 0, 0, 0])))
     5
@@ -86,13 +63,7 @@ def index_of(digit: jax.Array, *, p: int = 3) -> jax.Array:
 def valuation(number: jax.Array, *, n_digits: int = N_DIGITS, p: int = 3) -> jax.Array:
     r"""p-adic valuation :math:`v(n) = \max\{k : p^k \mid n\}`, with ``v(0) = n_digits``.
 
-    Args:
-      number: integers of any shape; the sign is ignored.
-      n_digits: depth of the tree, the value given to 0 and the largest one returned.
-      p: base.
-
-    Returns:
-      int32 of the same shape, in ``[0, n_digits]``.
+    Of integers of any shape and sign; int32 in ``[0, n_digits]``.
 
     >>> valuation(jnp.asarray([0, 1, 3, -9])).tolist()
     [9, 0, 1, 2]
@@ -109,16 +80,8 @@ def pair_valuation(
     """Valuation ``v(i - j)`` of pairs, up to 65,536 items from a table of all differences.
 
     Nine integer divisions a pair would cost more than everything else in a loss over all pairs of
-    a batch; use :func:`valuation` for a few numbers and for differences of any size.
-
-    Args:
-      i: indices in ``[0, p ** n_digits)``; broadcast against ``j``.
-      j: indices.
-      n_digits: depth of the tree.
-      p: base.
-
-    Returns:
-      int32 of the broadcast shape, in ``[0, n_digits]``; ``n_digits`` where ``i == j``.
+    a batch; use :func:`valuation` for a few numbers and for differences of any size. Indices ``i``
+    and ``j`` broadcast; ``n_digits`` where they are equal.
 
     >>> pair_valuation(jnp.asarray([0, 1, 7]), jnp.asarray([9, 3, 7])).tolist()
     [2, 0, 9]

@@ -1,21 +1,17 @@
 r"""The Poincaré ball of curvature :math:`-c`: points with :math:`\sqrt c\,\|x\| < 1`.
 
-Free functions over the last axis of any leading shape. The curvature magnitude ``c > 0`` is a
-keyword, a Python float or a traced scalar; gradients reach it. Points, tangent vectors and results
-share one dtype, float32 or float64, and every gradient is finite in the closed ball: at the
-origin, at coincident points and at the boundary.
-
-The formulas are written in the gap :math:`g_x = 1 - c\|x\|^2` and in differences of points, so that
-nothing cancels where points coincide or approach the boundary; they equal the textbook forms.
+Points and tangent vectors are ``(..., d)``, of one dtype, float32 or float64. The curvature
+magnitude ``c > 0`` is a Python float or a traced scalar; gradients reach it. Every gradient is
+finite in the closed ball: at the origin, at coincident points and at the boundary.
 
 Source: Ungar, *Analytic Hyperbolic Geometry* (2005); Ganea et al., *Hyperbolic Neural Networks*
-(2018), section 2; guards after geoopt 0.5.1.
+(2018), section 2; guards after geoopt 0.5.1. Formulas: see :mod:`tvae.geometry.gyrovectors`.
 """
 
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import numerics
+from tvae.geometry import gyrovectors, numerics
 from tvae.geometry.gyrovectors import Curvature, dot, gap, gyration, mobius_add, mobius_scale
 
 
@@ -23,13 +19,10 @@ def project(x: jax.Array, *, c: Curvature, max_norm: Curvature | None = None) ->
     r"""Pull points outside back to the outermost sphere that the dtype resolves.
 
     Args:
-      x: ``(..., d)``.
+      x: ``(..., d)``; points inside are returned unchanged.
       c: curvature magnitude.
       max_norm: Euclidean norm of that sphere; by default :math:`(1-\epsilon)/\sqrt c` with
         ``ball_margin`` for :math:`\epsilon`.
-
-    Returns:
-      ``(..., d)``; points inside are returned unchanged.
 
     >>> project(jnp.asarray([0.0, 4.0]), c=1.0, max_norm=0.5).tolist()
     [0.0, 0.5]
@@ -42,14 +35,7 @@ def project(x: jax.Array, *, c: Curvature, max_norm: Curvature | None = None) ->
 
 
 def conformal_factor(x: jax.Array, *, c: Curvature) -> jax.Array:
-    r"""Conformal factor :math:`\lambda_x = 2 / (1 - c\|x\|^2)`.
-
-    Args:
-      x: points ``(..., d)``.
-      c: curvature magnitude.
-
-    Returns:
-      ``(...)``, at least 2.
+    r"""Conformal factor :math:`\lambda_x = 2 / (1 - c\|x\|^2)`, ``(...)``, at least 2.
 
     >>> float(conformal_factor(jnp.zeros(3), c=1.0))
     2.0
@@ -58,19 +44,11 @@ def conformal_factor(x: jax.Array, *, c: Curvature) -> jax.Array:
 
 
 def distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
-    r"""Geodesic distance.
+    r"""Geodesic distance ``(...)`` of points of the same rank; gradient 0 at coincident points.
 
     .. math:: d(x, y) = \frac{2}{\sqrt c}\,
         \mathrm{arsinh}\frac{\sqrt c\,\|x - y\|}{\sqrt{g_x g_y}}
         = \frac{2}{\sqrt c}\,\mathrm{artanh}(\sqrt c\,\|(-x) \oplus y\|).
-
-    Args:
-      x: points ``(..., d)``.
-      y: points of the same rank.
-      c: curvature magnitude.
-
-    Returns:
-      ``(...)``; 0 with gradient 0 at coincident points.
 
     >>> round(float(distance(jnp.asarray([-0.5, 0.0]), jnp.asarray([0.5, 0.0]), c=1.0)), 4)
     2.1972
@@ -88,12 +66,7 @@ def _distance_of(difference: jax.Array, gaps: jax.Array, c: Curvature) -> jax.Ar
 def hyperbolic_radius(x: jax.Array, *, c: Curvature) -> jax.Array:
     r"""Distance to the origin, :math:`\frac{2}{\sqrt c}\,\mathrm{artanh}(\sqrt c\,\|x\|)`.
 
-    Args:
-      x: points ``(..., d)``.
-      c: curvature magnitude.
-
-    Returns:
-      ``(...)``; 0 with gradient 0 at the origin.
+    The gradient at the origin is 0.
 
     >>> round(float(hyperbolic_radius(jnp.asarray([0.0, 0.95]), c=1.0)), 4)
     3.6636
@@ -134,11 +107,6 @@ def pairwise_lengths(x: jax.Array, y: jax.Array, *, c: Curvature) -> tuple[jax.A
 
     Returns:
       Two ``(n, m)`` arrays; the gradient of coincident pairs is 0.
-
-    >>> points = jnp.asarray([[0.0, 0.0], [0.0, 0.5]])
-    >>> chord, _ = pairwise_lengths(points, points, c=1.0)
-    >>> chord.tolist()
-    [[0.0, 0.5], [0.5, 0.0]]
     """
     square = _squared_differences(x, y)
     apart = square > jnp.finfo(square.dtype).tiny
@@ -181,39 +149,22 @@ def _squared_differences_jvp(
     return _squared_differences(x, y), 2.0 * (own - x @ v.T - u @ y.T)
 
 
-def _exp_map_origin(v: jax.Array, c: Curvature) -> jax.Array:
-    """The exponential map at the origin without its final projection."""
-    return numerics.tanh_ratio(c * numerics.squared_norm(v, keepdims=True)) * v
-
-
 def exp_map_origin(v: jax.Array, *, c: Curvature) -> jax.Array:
     r"""Exponential map at the origin, :math:`\tanh(\sqrt c\,\|v\|)\,v / (\sqrt c\,\|v\|)`.
 
     A vector of Euclidean length ``l`` lands at hyperbolic radius ``2 l`` (the conformal factor at
-    the origin is 2).
-
-    Args:
-      v: tangent vectors at the origin ``(..., d)``.
-      c: curvature magnitude.
-
-    Returns:
-      Points ``(..., d)``, projected into the ball.
+    the origin is 2); projected into the ball.
 
     >>> exp_map_origin(jnp.asarray([0.0, 0.5493]), c=1.0).round(4).tolist()
     [0.0, 0.5]
     """
-    return project(_exp_map_origin(v, c), c=c)
+    return project(gyrovectors.exp_origin(v, c), c=c)
 
 
 def log_map_origin(x: jax.Array, *, c: Curvature) -> jax.Array:
     r"""Logarithm at the origin, :math:`\mathrm{artanh}(\sqrt c\,\|x\|)\,x / (\sqrt c\,\|x\|)`.
 
-    Args:
-      x: points ``(..., d)``.
-      c: curvature magnitude.
-
-    Returns:
-      Tangent vectors ``(..., d)`` whose length is half the hyperbolic radius.
+    Its length is half the hyperbolic radius.
 
     >>> log_map_origin(jnp.asarray([0.0, 0.5]), c=1.0).round(4).tolist()
     [0.0, 0.549...]
@@ -222,32 +173,17 @@ def log_map_origin(x: jax.Array, *, c: Curvature) -> jax.Array:
 
 
 def exp_map(x: jax.Array, v: jax.Array, *, c: Curvature) -> jax.Array:
-    r"""Exponential map :math:`\exp_x(v) = x \oplus \exp_0(\lambda_x v / 2)`.
-
-    Args:
-      x: base points ``(..., d)``.
-      v: tangent vectors at ``x``.
-      c: curvature magnitude.
-
-    Returns:
-      Points ``(..., d)``, projected into the ball.
+    r"""Exponential map :math:`\exp_x(v) = x \oplus \exp_0(\lambda_x v / 2)`, projected.
 
     >>> exp_map(jnp.asarray([0.5, 0.0]), jnp.zeros(2), c=1.0).tolist()
     [0.5, 0.0]
     """
-    return project(mobius_add(x, _exp_map_origin(v / gap(x, c), c), c=c), c=c)
+    step = gyrovectors.exp_origin(v / gap(x, c), c)
+    return project(mobius_add(x, step, c=c), c=c)
 
 
 def log_map(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
-    r"""Logarithm :math:`\log_x(y) = \frac{2}{\lambda_x} \log_0((-x) \oplus y)`.
-
-    Args:
-      x: base points ``(..., d)``.
-      y: points.
-      c: curvature magnitude.
-
-    Returns:
-      Tangent vectors at ``x``, ``(..., d)``.
+    r"""Logarithm :math:`\log_x(y) = \frac{2}{\lambda_x} \log_0((-x) \oplus y)`, a vector at ``x``.
 
     >>> log_map(jnp.asarray([0.5, 0.0]), jnp.asarray([0.5, 0.0]), c=1.0).tolist()
     [0.0, 0.0]
@@ -256,18 +192,9 @@ def log_map(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
 
 
 def parallel_transport(x: jax.Array, y: jax.Array, v: jax.Array, *, c: Curvature) -> jax.Array:
-    r"""Parallel transport from ``x`` to ``y``.
+    r"""Parallel transport of ``v`` from ``x`` to ``y``, which keeps its Riemannian length.
 
     .. math:: P_{x \to y}(v) = \frac{\lambda_x}{\lambda_y}\,\mathrm{gyr}[y, -x] v
-
-    Args:
-      x: base points ``(..., d)``.
-      y: targets.
-      v: tangent vectors at ``x``.
-      c: curvature magnitude.
-
-    Returns:
-      Tangent vectors at ``y`` with the Riemannian length of ``v`` at ``x``.
 
     >>> parallel_transport(jnp.zeros(2), jnp.zeros(2), jnp.asarray([1.0, 2.0]), c=1.0).tolist()
     [1.0, 2.0]
@@ -281,13 +208,10 @@ def geodesic(t: jax.Array | float, x: jax.Array, y: jax.Array, *, c: Curvature) 
     .. math:: \gamma(t) = x \oplus (t \otimes ((-x) \oplus y))
 
     Args:
-      t: scalar, or an array that broadcasts against ``x`` at its rank; any real number.
+      t: any real number, or an array that broadcasts against ``x`` at its rank.
       x: points ``(..., d)``.
       y: points.
       c: curvature magnitude.
-
-    Returns:
-      ``(..., d)``.
 
     >>> geodesic(0.0, jnp.asarray([-0.5, 0.0]), jnp.asarray([0.5, 0.0]), c=1.0).tolist()
     [-0.5, 0.0]

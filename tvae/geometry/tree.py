@@ -1,8 +1,6 @@
-r"""Trees as values: which level an item has, and how deep the common ancestor of two items lies.
+"""Trees as values: which level an item has, and how deep the common ancestor of two items lies.
 
-Losses and metrics take a :class:`Tree` and do not depend on how it is stored. :class:`PadicTree` is
-the tree of p-adic numbers cut off after n digits, computed by arithmetic; :class:`TableTree` is any
-rooted tree, such as a user's taxonomy, given by the parent of each node. Trees are frozen and
+Losses and metrics take a :class:`Tree` and do not depend on how it is stored. Trees are frozen and
 hashable, so that a tree can be a static argument of a compiled function.
 """
 
@@ -44,26 +42,11 @@ class Tree(abc.ABC):
 
     @abc.abstractmethod
     def level(self, i: ArrayLike) -> jax.Array:
-        """Level of items.
-
-        Args:
-          i: integers in ``[0, n_leaves)``, any shape.
-
-        Returns:
-          int32 of the same shape, in ``[0, depth]``.
-        """
+        """Level of items ``i`` in ``[0, n_leaves)``, any shape: int32 in ``[0, depth]``."""
 
     @abc.abstractmethod
     def pair_level(self, i: ArrayLike, j: ArrayLike) -> jax.Array:
-        """Level of the deepest common ancestor of two items.
-
-        Args:
-          i: integers in ``[0, n_leaves)``; broadcast against ``j``.
-          j: likewise.
-
-        Returns:
-          int32 of the broadcast shape, in ``[0, depth]``.
-        """
+        """Level of the deepest common ancestor of items ``i`` and ``j``, which broadcast: int32."""
 
     @property
     @abc.abstractmethod
@@ -115,11 +98,11 @@ class PadicTree(Tree):
         return padic.count(n_digits=self.n, p=self.p)
 
     def level(self, i: ArrayLike) -> jax.Array:
-        """Valuation of items; see :meth:`Tree.level`."""
+        """Valuation of items."""
         return padic.valuation(jnp.asarray(i), n_digits=self.n, p=self.p)
 
     def pair_level(self, i: ArrayLike, j: ArrayLike) -> jax.Array:
-        """Valuation of the difference, ``n`` where ``i == j``; see :meth:`Tree.pair_level`."""
+        """Valuation of the difference, ``n`` where ``i == j``."""
         return padic.pair_valuation(jnp.asarray(i), jnp.asarray(j), n_digits=self.n, p=self.p)
 
     @property
@@ -224,11 +207,11 @@ class TableTree(Tree):
         return len(self.parents)
 
     def level(self, i: ArrayLike) -> jax.Array:
-        """Depth of nodes; see :meth:`Tree.level`."""
+        """Depth of nodes."""
         return jnp.asarray(self._levels)[jnp.asarray(i)]
 
     def pair_level(self, i: ArrayLike, j: ArrayLike) -> jax.Array:
-        """Depth of the deepest common ancestor; see :meth:`Tree.pair_level`.
+        """Depth of the deepest common ancestor.
 
         The path from one node of the preorder to a later one passes its highest point just above
         a node between them: the level is the smallest one of a parent there, read off two windows

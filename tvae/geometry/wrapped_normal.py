@@ -11,7 +11,7 @@ Source: Nagano et al., *A wrapped normal distribution on hyperbolic space* (2019
 import jax
 import jax.numpy as jnp
 
-from tvae.geometry import numerics, poincare
+from tvae.geometry import gyrovectors, poincare
 
 _SMALLEST = 1e-4  # below this the logarithm of sinh(r)/r, r²/6, is 0 in float32
 # Of a sample, in units of the ball's radius: hyperbolic radius 14.5, as far as float32 goes. The
@@ -39,20 +39,12 @@ def wrap(z: jax.Array, v: jax.Array, *, c: jax.Array) -> jax.Array:
     >>> round(float(poincare.hyperbolic_radius(wrap(origin, v, c=1.0), c=1.0)), 4)
     1.5
     """
-    half = 0.5 * v
-    step = numerics.tanh_ratio(c * numerics.squared_norm(half, keepdims=True)) * half
-    point = poincare.mobius_add(z, step, c=c)
+    point = gyrovectors.mobius_add(z, gyrovectors.exp_origin(0.5 * v, c), c=c)
     return poincare.project(point, c=c, max_norm=_MAX_SAMPLE_NORM / jnp.sqrt(c))
 
 
 def log_sinh_ratio(r: jax.Array) -> jax.Array:
-    r""":math:`\log(\sinh r / r)` for ``r >= 0``, without overflow.
-
-    Args:
-      r: any shape; values below 1e-4 count as 1e-4, with gradient 0.
-
-    Returns:
-      Same shape.
+    r""":math:`\log(\sinh r / r)` for ``r >= 0``, without overflow; below 1e-4 the gradient is 0.
 
     >>> [round(float(log_sinh_ratio(jnp.float32(r))), 4) for r in (0.0, 1.0, 200.0)]
     [0.0, 0.1614, 194.0085]
@@ -113,18 +105,7 @@ def sampled_kl(
     square = (noise * noise).sum(-1)
     # The root's gradient is infinite at 0, where log_sinh_ratio's is 0: their product would be NaN.
     length = jnp.sqrt(jnp.maximum(square, _SMALLEST**2))
-    posterior = log_density(
-        (noise * noise * jnp.exp(-logvar)).sum(-1),
-        length,
-        0.5 * logvar.sum(-1),
-        dimension=dimension,
-        c=c,
-    )
-    prior = log_density(
-        jnp.square(sample_radius / prior_scale),
-        sample_radius,
-        dimension * jnp.log(prior_scale),
-        dimension=dimension,
-        c=c,
-    )
-    return posterior - prior
+    scaled = (noise * noise * jnp.exp(-logvar)).sum(-1)
+    posterior = log_density(scaled, length, 0.5 * logvar.sum(-1), dimension=dimension, c=c)
+    scaled, log_scale = jnp.square(sample_radius / prior_scale), dimension * jnp.log(prior_scale)
+    return posterior - log_density(scaled, sample_radius, log_scale, dimension=dimension, c=c)

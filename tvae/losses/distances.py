@@ -14,16 +14,13 @@ from tvae.losses.pairs import Pairs, distinct, ends
 def target_distance(
     pair_level: jax.Array, *, max_distance: Numeric = 3.0, level_scale: Numeric = 3.0
 ) -> jax.Array:
-    r"""Hyperbolic distance wanted between two items, :math:`D e^{-l / s}`.
+    """Hyperbolic distance wanted between two items, :math:`D e^{-l / s}`.
 
     Args:
-      pair_level: integers, level of the deepest common ancestor, any shape.
+      pair_level: integers l of any shape, level of the deepest common ancestor.
       max_distance: D, wanted where l = 0. With radii kept at 0.9 or less two points are at most
         1.8 apart, so a D of 3 works against such radial targets.
       level_scale: s, levels per factor e.
-
-    Returns:
-      Hyperbolic lengths of the same shape.
 
     >>> target_distance(jnp.asarray([0, 3, 9])).tolist()
     [3.0, 1.1036..., 0.1493...]
@@ -42,7 +39,9 @@ def tree_geodesic(
     level_scale: Numeric = 3.0,
     smooth: bool = True,
 ) -> jax.Array:
-    r"""Mean smooth L1 (or squared) difference of hyperbolic and wanted distances of pairs.
+    """Mean smooth L1 (or squared) difference of hyperbolic and wanted distances of pairs.
+
+    Two rows that hold the same item are wanted at the distance of that item's level, not at 0.
 
     Args:
       z: ``(n, d)`` points of the Poincaré ball of curvature -c.
@@ -53,10 +52,6 @@ def tree_geodesic(
       max_distance: see :func:`target_distance`.
       level_scale: see :func:`target_distance`.
       smooth: smooth L1 with its corner at 1, or the square when False (static).
-
-    Returns:
-      A scalar. Two rows that hold the same item are wanted at the distance of that item's level,
-      not at 0.
 
     Source: the reference system's PAdicGeodesicLoss.
 
@@ -78,14 +73,11 @@ def tree_geodesic(
 
 
 def interval_penalty(length: jax.Array, interval: jax.Array) -> jax.Array:
-    r"""Squared distance to an interval, :math:`[l - x]_+^2 + [x - h]_+^2`.
+    """Squared distance to an interval, :math:`[l - x]_+^2 + [x - h]_+^2`; inside the gradient is 0.
 
     Args:
-      length: ``(...)``.
+      length: ``(...)``, the shape of the result.
       interval: ``(..., 2)``, low and high end in the unit of ``length``; ends may be infinite.
-
-    Returns:
-      ``(...)``, 0 with gradient 0 inside.
 
     >>> interval = jnp.asarray([[1.0, 2.0]] * 3)
     >>> interval_penalty(jnp.asarray([0.5, 1.5, 4.0]), interval).tolist()
@@ -109,9 +101,6 @@ def weighted_interval(
       group: integers ``(...)``, rows of ``table``.
       table: intervals ``(n_groups, 2)``.
       weight: ``(...)``.
-
-    Returns:
-      A scalar, the squared unit of ``length``.
 
     >>> table = jnp.asarray([[0.0, 1.0], [2.0, jnp.inf]])
     >>> length, group = jnp.asarray([1.5, 1.5]), jnp.asarray([0, 1])

@@ -5,16 +5,9 @@ import jax.numpy as jnp
 
 
 def gaussian_kl(mu: jax.Array, logvar: jax.Array) -> jax.Array:
-    r"""KL divergence of N(mu, exp logvar) from N(0, 1), per dimension.
+    r"""KL divergence of N(mu, exp logvar) from N(0, 1) per dimension, nats, of any shape.
 
     .. math:: -\tfrac12 (1 + \log\sigma^2 - \mu^2 - \sigma^2)
-
-    Args:
-      mu: any shape.
-      logvar: the same shape.
-
-    Returns:
-      The same shape, nats.
 
     >>> float(gaussian_kl(jnp.asarray(2.0), jnp.asarray(0.0)))
     2.0

@@ -42,7 +42,7 @@ def monotonic_radial(
     Between consecutive present levels, d levels apart, the mean radius should fall by the margin
     :math:`m = \max(m_0, s\, d\, (r_{out} - r_{in}) / L)`; the order term is the mean of
     :math:`T \operatorname{softplus}((m - gap) / T)`, the target term the mean over present levels
-    of :math:`(\bar ρ_l - t_l)^2`.
+    of :math:`(\bar ρ_l - t_l)^2`. Both are 0 when fewer than two levels are present.
 
     Args:
       radius: ``(n,)`` hyperbolic.
@@ -53,9 +53,6 @@ def monotonic_radial(
       min_margin: m_0, unit of the radius.
       margin_scale: s.
       temperature: T, unit of the radius; None for the hard hinge.
-
-    Returns:
-      :class:`MonotonicTerms`; both 0 when fewer than two levels are present.
 
     Source: the reference system's MonotonicRadialLoss.
 
@@ -117,9 +114,6 @@ def rich_hierarchy(
       min_richness_ratio: share of the reference variance to keep.
       separation_margin: least gap between consecutive level means, unit of the radius.
 
-    Returns:
-      :class:`RichHierarchyTerms`.
-
     Source: the reference system's RichHierarchyLoss.
 
     >>> from tvae.geometry.tree import PadicTree
@@ -154,9 +148,6 @@ def level_richness(
       statistics: of the radii, from :func:`tvae.losses.levels.level_statistics`.
       reference: of other radii of the same rows *in the same unit*, whose spread is to be kept.
       min_ratio: m.
-
-    Returns:
-      A scalar.
 
     >>> wide, flat = (LevelStatistics(*jnp.asarray([[4.0], [1.5], [s]])) for s in (0.3333, 0.0))
     >>> round(float(level_richness(flat, wide, min_ratio=0.5)), 4)

@@ -10,14 +10,9 @@ from tvae.geometry.tree import Tree
 
 
 def masked_mean(x: jax.Array, mask: jax.Array) -> jax.Array:
-    """Mean of ``x`` where ``mask`` holds; 0 (with a zero gradient) where it holds nowhere.
+    """Mean of ``x`` where ``mask`` (booleans, or 1 and 0) holds; 0 where it holds nowhere.
 
-    Args:
-      x: values of any shape, finite also where masked out.
-      mask: booleans, or numbers 1 and 0, of the same shape.
-
-    Returns:
-      A scalar of ``x``'s dtype.
+    ``x`` must be finite also where masked out; the gradient there is 0.
 
     >>> float(masked_mean(jnp.asarray([1.0, 5.0, 3.0]), jnp.asarray([True, False, True])))
     2.0
@@ -27,18 +22,10 @@ def masked_mean(x: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def level_sum(x: jax.Array, level: jax.Array, *, tree: Tree) -> jax.Array:
-    """Segment sum of ``x`` over the levels.
+    """Sum of ``x`` ``(n,)`` over the rows of each level: ``(n_levels,)``, 0 for absent levels.
 
     A comparison with constants instead of a scatter: it fuses into one reduction and is several
     times faster for batches of hundreds on every backend.
-
-    Args:
-      x: ``(n,)``.
-      level: int ``(n,)``.
-      tree: of the levels.
-
-    Returns:
-      ``(n_levels,)``, 0 for absent levels.
 
     >>> from tvae.geometry.tree import PadicTree
     >>> level_sum(jnp.asarray([1.0, 2.0, 4.0]), jnp.asarray([0, 2, 0]), tree=PadicTree(3, 2))
@@ -68,15 +55,7 @@ class LevelStatistics(NamedTuple):
 
 
 def level_statistics(radius: jax.Array, level: jax.Array, *, tree: Tree) -> LevelStatistics:
-    """Count, mean and unbiased variance of the radius at each level.
-
-    Args:
-      radius: ``(n,)``, any unit of length.
-      level: int ``(n,)``.
-      tree: of the levels.
-
-    Returns:
-      A :class:`LevelStatistics`; the variance is of the squared unit.
+    """Count, mean and unbiased variance of the radius ``(n,)``, of any unit, at each level.
 
     >>> from tvae.geometry.tree import PadicTree
     >>> radius, level = jnp.asarray([1.0, 3.0]), jnp.asarray([2, 2])
@@ -124,13 +103,10 @@ def target_radius(level: jax.Array, *, tree: Tree, inner: Numeric, outer: Numeri
     r"""Target radius of a level, :math:`t_l = r_{out} - \tfrac lL (r_{out} - r_{in})`.
 
     Args:
-      level: integers of any shape.
+      level: integers of any shape, which is that of the result.
       tree: of the levels, of depth L.
       inner: radius of the deepest level, in the unit of the radii it is compared with.
       outer: radius of level 0, same unit.
-
-    Returns:
-      Radii of the shape of ``level``.
 
     >>> from tvae.geometry.tree import PadicTree
     >>> target_radius(jnp.asarray([0, 9]), tree=PadicTree(3, 9), inner=0.25, outer=1.0).tolist()

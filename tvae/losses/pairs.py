@@ -18,18 +18,10 @@ class Pairs(NamedTuple):
 
 
 def sample_pairs(key: jax.Array, *, batch_size: int, n_pairs: int) -> Pairs:
-    """Draw ordered pairs of different rows, with replacement.
+    """Draw ``n_pairs`` ordered pairs of different rows (if there are two), with replacement.
 
     Both ends are uniform, then ``j`` moves on by one where it equals ``i``, as in the reference
     system: neighbouring rows are slightly more likely than others.
-
-    Args:
-      key: typed PRNG key.
-      batch_size: rows in the batch (static).
-      n_pairs: pairs to draw (static).
-
-    Returns:
-      :class:`Pairs` with ``i != j`` whenever ``batch_size > 1``.
 
     >>> pairs = sample_pairs(jax.random.key(0), batch_size=4, n_pairs=100)
     >>> pairs.i.shape, bool((pairs.i != pairs.j).all())
@@ -41,14 +33,9 @@ def sample_pairs(key: jax.Array, *, batch_size: int, n_pairs: int) -> Pairs:
 
 
 def ends(x: jax.Array, pairs: Pairs | None) -> tuple[jax.Array, jax.Array]:
-    """Values at both ends of the pairs, ready to broadcast against each other.
+    """Values ``(n,)`` at both ends of the pairs: two ``(n_pairs,)`` arrays.
 
-    Args:
-      x: ``(n,)`` one value a row.
-      pairs: sampled pairs, or None for all.
-
-    Returns:
-      Two ``(n_pairs,)`` arrays, or shapes ``(n, 1)`` and ``(1, n)`` for all pairs.
+    For all pairs ``(n, 1)`` and ``(1, n)``, ready to broadcast against each other.
 
     >>> [end.shape for end in ends(jnp.zeros(5), None)]
     [(5, 1), (1, 5)]

@@ -11,14 +11,7 @@ from tvae.losses.pairs import Pairs, ends
 
 
 def exponential_weight(level: jax.Array, *, growth: Numeric = 0.4) -> jax.Array:
-    r"""Weight of a row in the radial hierarchy loss, :math:`1 + e^{g l}`.
-
-    Args:
-      level: integers of any shape.
-      growth: g, per level.
-
-    Returns:
-      Same shape; with 0.4 from 2 at level 0 to 37.6 at level 9.
+    """Weight of a row in the radial hierarchy loss, :math:`1 + e^{g l}`, g per level.
 
     >>> exponential_weight(jnp.asarray([0, 9])).round(1).tolist()
     [2.0, 37.6...]
@@ -29,7 +22,9 @@ def exponential_weight(level: jax.Array, *, growth: Numeric = 0.4) -> jax.Array:
 def radial_hierarchy(
     radius: jax.Array, level: jax.Array, *, tree: Tree, inner: Numeric, outer: Numeric
 ) -> jax.Array:
-    r"""Squared distance of each radius from its target, :math:`(ρ - t_l)^2`.
+    """Squared distance of each radius from its target, :math:`(ρ - t_l)^2`, ``(n,)``.
+
+    The reference system's loss is the mean over rows of :func:`exponential_weight` times this.
 
     Args:
       radius: ``(n,)`` hyperbolic.
@@ -37,10 +32,6 @@ def radial_hierarchy(
       tree: of the levels.
       inner: target radius of the deepest level.
       outer: target radius of level 0.
-
-    Returns:
-      ``(n,)``; the reference system's loss is the mean over rows of :func:`exponential_weight`
-      times this.
 
     Source: the reference system's RadialHierarchyLoss (primary part).
 
@@ -102,19 +93,16 @@ def radial_stratification(
     weighted: bool = True,
     smooth: bool = True,
 ) -> jax.Array:
-    r"""Smooth L1 (or squared) distance of each radius from its target, times :math:`1 + l / L`.
+    """Smooth L1 (or squared) distance of each radius from its target, times :math:`1 + l / L`.
 
     Args:
-      radius: ``(n,)`` hyperbolic.
+      radius: ``(n,)`` hyperbolic, the shape of the result.
       level: int ``(n,)``.
       tree: of the levels, of depth L.
       inner: target radius of the deepest level.
       outer: target radius of level 0.
       weighted: False drops the factor 1 + l/L (static).
       smooth: smooth L1 with its corner at 1, or the square when False (static).
-
-    Returns:
-      ``(n,)``.
 
     Source: the reference system's RadialStratificationLoss.
 

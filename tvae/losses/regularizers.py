@@ -7,12 +7,7 @@ import jax.numpy as jnp
 def output_entropy(logits: jax.Array, mask: jax.Array) -> jax.Array:
     r"""Entropy of the batch-mean class distribution: :math:`-\sum_{jc}\bar p_{jc}\ln\bar p_{jc}`.
 
-    Args:
-      logits: ``(batch, n_positions, n_classes)``.
-      mask: ``(batch,)``.
-
-    Returns:
-      Scalar in nats, at most ``n_positions * ln n_classes``.
+    Of logits ``(batch, n_positions, n_classes)``; nats, at most ``n_positions * ln n_classes``.
 
     >>> round(float(output_entropy(jnp.zeros((4, 9, 3)), jnp.ones(4))), 4)
     9.8875

@@ -1,8 +1,7 @@
 """Definitions of metrics: text, data that they are measured on, direction, ceiling.
 
-Each module of measures has a table ``DEFINITIONS``: the name of a measure -> :class:`Entry`. A
-domain collects those of the metrics that it emits and adds its own and published figures; its
-``define`` answers for a metric key.
+Each module of measures has a table ``DEFINITIONS``: the name of a measure -> :class:`Entry`. The
+``define`` of a domain collects those of its metrics and adds its own and published figures.
 """
 
 from collections.abc import Callable, Mapping
@@ -57,16 +56,13 @@ def define(
     tree: Tree | None = None,
     published: Mapping[str, float] | None = None,
 ) -> Definition | None:
-    """The definition of a metric key.
+    """The definition of a metric key, or None where the key has no entry.
 
     Args:
       key: as in ``metrics.json``. A suffix ``_a`` or ``_b`` that no entry has names an encoder.
       entries: metric key without the suffix -> entry.
       tree: of the items; without it ceilings that depend on it are None.
       published: metric key -> the reference system's figure.
-
-    Returns:
-      The definition, or None where the key has no entry.
 
     >>> entries = {"eval/kl": Entry("KL divergence, nats", "all items", better="neither")}
     >>> define("eval/kl_b", entries, published={"eval/kl_b": 3.5})[1:5]

@@ -95,8 +95,7 @@ def _pair_metrics(
 ) -> dict[str, jax.Array]:
     point = z[sample.items]
     distance = poincare.pairwise_distance(point, point, c=c)
-    difference = point[:, None, :] - point[None, :, :]
-    euclidean = jnp.sqrt(jnp.square(difference).sum(-1))
+    euclidean = jnp.sqrt(jnp.square(point[:, None, :] - point[None, :, :]).sum(-1))
     norm = jnp.sqrt(jnp.square(point).sum(-1))
     triplets = sample_triplets(triplet_key, n_points=sample.items.size, n_triplets=N_TRIPLETS)
     return {

@@ -43,15 +43,7 @@ def hierarchy_ceiling(tree: Tree) -> float:
 
 
 def level_radii(radius: jax.Array, level: jax.Array, *, tree: Tree) -> jax.Array:
-    """Mean radius of each level.
-
-    Args:
-      radius: ``(n,)``.
-      level: int ``(n,)``.
-      tree: of the levels.
-
-    Returns:
-      ``(n_levels,)``; NaN where a level is absent.
+    """Mean radius of each level, ``(n_levels,)``; NaN where a level is absent.
 
     >>> from tvae.geometry.tree import PadicTree
     >>> radius, level = jnp.asarray([1.0, 3.0, 0.5]), jnp.asarray([0, 0, 2])
@@ -65,15 +57,13 @@ def level_radii(radius: jax.Array, level: jax.Array, *, tree: Tree) -> jax.Array
 def richness(radius: jax.Array, level: jax.Array, *, tree: Tree) -> jax.Array:
     r"""Spread of the radius inside the levels, :math:`\tfrac1{L+1} \sum_{l : n_l > 1} s_l^2`.
 
+    Population variances. It has no ceiling of its own, but bands that do not overlap bound it:
+    bands of width w have at most w²/4 each.
+
     Args:
       radius: ``(n,)``, hyperbolic.
       level: int ``(n,)``.
       tree: of the levels, of depth L.
-
-    Returns:
-      A scalar of the squared unit: population variances, summed over levels with two or more
-      members and divided by the number of levels. It has no ceiling of its own, but bands that do
-      not overlap bound it: bands of width w have at most w²/4 each.
 
     >>> from tvae.geometry.tree import PadicTree
     >>> radius, level = jnp.asarray([1.0, 3.0, 7.0]), jnp.asarray([0, 0, 1])

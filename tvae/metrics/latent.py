@@ -15,11 +15,11 @@ def histogram_entropy(z: jax.Array, mask: jax.Array) -> jax.Array:
     normalised. A dimension without any value in range counts as entropy 0.
 
     Args:
-      z: latents ``(batch, latent_dim)``.
+      z: latents ``(batch, latent_dim)``; no gradient passes.
       mask: ``(batch,)``, 1 for real rows and 0 for padding.
 
     Returns:
-      Scalar in nats, at most ``ln 50 = 3.912``. No gradient passes.
+      Scalar in nats, at most ``ln 50 = 3.912``.
 
     >>> float(histogram_entropy(jnp.full((4, 2), 9.0), jnp.ones(4)))
     0.0
@@ -41,8 +41,5 @@ def active_dimensions(mu: jax.Array, *, threshold: float = 0.01) -> jax.Array:
     Args:
       mu: ``(n, latent_dim)``.
       threshold: a dimension is active if the variance of its mean exceeds this.
-
-    Returns:
-      int32 scalar, at most ``latent_dim``.
     """
     return (mu.var(0) > threshold).sum(dtype=jnp.int32)

@@ -31,15 +31,14 @@ class Neighbours(NamedTuple):
 def nearest_neighbours(z: jax.Array, query: jax.Array, *, c: jax.Array, k: int) -> Neighbours:
     """Search all points of an embedding.
 
+    Candidates are picked by one matrix product, whose rounding may swap neighbours at nearly equal
+    distance; their distances are computed afresh and sorted.
+
     Args:
       z: ``(n, d)`` points of the ball of curvature -c.
       query: int ``(n_queries,)`` rows of ``z``; memory is n times n_queries floats.
       c: curvature magnitude.
       k: neighbours of each (static).
-
-    Returns:
-      :class:`Neighbours`. Candidates are picked by one matrix product, whose rounding may swap
-      neighbours at nearly equal distance; their distances are computed afresh and sorted.
     """
     square = jnp.sum(z * z, axis=-1)
     inner = jnp.matmul(z[query], z.T, precision=jax.lax.Precision.HIGHEST)
@@ -58,15 +57,7 @@ def nearest_neighbours(z: jax.Array, query: jax.Array, *, c: jax.Array, k: int) 
 
 
 def neighbour_level_consistency(neighbours: Neighbours, *, tree: Tree) -> jax.Array:
-    """Share of neighbours that have the level of their query.
-
-    Args:
-      neighbours: of queries whose row numbers are items.
-      tree: of the items.
-
-    Returns:
-      A scalar in [0, 1]. Ceiling: :func:`neighbour_level_consistency_ceiling`.
-    """
+    """Share of neighbours that have the level of their query; rows are the tree's items."""
     own = tree.level(neighbours.query)[:, None]
     return (tree.level(neighbours.neighbour) == own).mean()
 

@@ -16,13 +16,9 @@ _VALUE_BITS, _CLASS_BITS = 28, 4
 
 
 def average_ranks(x: jax.Array) -> jax.Array:
-    """Ranks 1..n with the average rank for ties; O(n log n).
+    """Ranks 1..n of ``(n,)`` with the average rank for ties; O(n log n).
 
-    Args:
-      x: ``(n,)``, no NaN.
-
-    Returns:
-      float32 ``(n,)``; exact up to n = 2^24.
+    float32, exact up to n = 2^24; ``x`` must not hold a NaN.
 
     >>> average_ranks(jnp.asarray([3.0, 1.0, 3.0])).tolist()
     [2.5, 1.0, 2.5]
@@ -35,14 +31,9 @@ def average_ranks(x: jax.Array) -> jax.Array:
 
 
 def spearman(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Spearman correlation of two samples.
+    """Spearman correlation of two samples ``(n,)``.
 
-    Args:
-      x: ``(n,)``.
-      y: ``(n,)``.
-
-    Returns:
-      A scalar in [-1, 1]; NaN where either side is constant or holds a NaN, as scipy's.
+    NaN where either side is constant or holds a NaN, as scipy's.
 
     >>> round(float(spearman(jnp.asarray([1.0, 2.0, 3.0]), jnp.asarray([1.0, 4.0, 4.0]))), 4)
     0.866
@@ -99,12 +90,6 @@ def tie_ceiling(class_counts: Sequence[int]) -> float:
     Where the tie-free variable respects the order of the classes, each class's average rank is the
     mean rank of its members, hence :math:`ρ = \sqrt{1 - \sum_k (n_k^3 - n_k) / (N^3 - N)}`. Ties in
     the other variable (radii snapped to their level) can exceed it, up to 1.
-
-    Args:
-      class_counts: sizes of the classes.
-
-    Returns:
-      A Python float in [0, 1].
 
     >>> round(tie_ceiling([13122, 4374, 1458, 486, 162, 54, 18, 6, 2, 1]), 7)
     0.8320503

@@ -9,13 +9,7 @@ from tvae.geometry.tree import Tree
 
 
 class PairSample(NamedTuple):
-    """Items, and the pairs of them that a measure runs over.
-
-    Attributes:
-      items: int32 ``(m,)`` indices.
-      i: positions in ``items``, int32 ``(n_pairs,)``.
-      j: likewise.
-    """
+    """Items ``(m,)``, and pairs of positions ``i``, ``j`` among them ``(n_pairs,)``; int32."""
 
     items: jax.Array
     i: jax.Array

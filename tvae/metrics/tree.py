@@ -20,14 +20,12 @@ _LEAST_TRIPLETS = 100  # with fewer the concordance is 1/2, chance
 def tree_fidelity(distance: jax.Array, sample: PairSample, *, tree: Tree) -> jax.Array:
     """Spearman correlation of distance and distance in the tree (depth minus pair level).
 
+    Positive when the embedding follows the tree. Ceiling: :func:`tree_fidelity_ceiling`.
+
     Args:
       distance: ``(m, m)`` hyperbolic distances of the sample's items.
       sample: pairs, with pair levels in the proportions of all pairs for comparable figures.
       tree: of the items.
-
-    Returns:
-      A scalar, positive when the embedding follows the tree. Ceiling:
-      :func:`tree_fidelity_ceiling`.
     """
     apart = tree.depth - tree.pair_level(*sample.ends(sample.items))
     return spearman_with_classes(sample.of_matrix(distance), apart, n_classes=tree.n_levels)
@@ -46,13 +44,12 @@ def tree_fidelity_ceiling(tree: Tree) -> float:
 def dist_corr_quick(radius: jax.Array, sample: PairSample, *, tree: Tree) -> jax.Array:
     """Spearman correlation of ``|r_i - r_j|`` and ``|l_i - l_j|``: radii and levels, no distances.
 
+    0 for constant radii. Ceiling: :func:`dist_corr_quick_ceiling`.
+
     Args:
       radius: ``(m,)`` of the sample's items; Euclidean norms in the published figures.
       sample: pairs.
       tree: of the items.
-
-    Returns:
-      A scalar; 0 for constant radii. Ceiling: :func:`dist_corr_quick_ceiling`.
     """
     radius_i, radius_j = sample.ends(radius)
     return _dist_corr(jnp.abs(radius_i - radius_j), sample, tree)
@@ -78,16 +75,10 @@ def dist_corr_quick_ceiling(tree: Tree) -> float:
 
 
 def dist_corr_comprehensive(distance: jax.Array, sample: PairSample, *, tree: Tree) -> jax.Array:
-    """Spearman correlation of the Euclidean distance in the ball and ``|l_i - l_j|``.
+    """Spearman correlation of the Euclidean distance in the ball ``(m, m)`` and ``|l_i - l_j|``.
 
-    Args:
-      distance: ``(m, m)`` Euclidean distances of the sample's items.
-      sample: pairs.
-      tree: of the items.
-
-    Returns:
-      A scalar; 0 where all distances agree. Shares the ceiling of the quick one, but reaches it
-      only if two items of one level lie closer than any two of different levels.
+    0 if all distances agree. Shares the ceiling of the quick one, but reaches it only if two items
+    of one level lie closer than any two of different levels.
     """
     return _dist_corr(sample.of_matrix(distance), sample, tree)
 

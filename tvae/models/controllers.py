@@ -54,24 +54,16 @@ def constant_control() -> Control:
 
 
 class DifferentiableController(nn.Module):
-    """Batch statistics to loss weights (1,606 parameters at the defaults).
-
-    Attributes:
-      width: width of both hidden layers.
-    """
+    """Batch statistics to loss weights by two hidden layers (1,606 parameters of width 32)."""
 
     width: int = 32
 
     @nn.compact
     def __call__(self, statistics: jax.Array) -> Control:
-        """Map ``(..., 8)`` statistics to weights.
+        """Map ``(..., 8)`` statistics to weights ``(...)``.
 
-        Args:
-          statistics: [radius A, radius B, hierarchy A, hierarchy B, KL A, KL B, geodesic loss,
-            radial loss].
-
-        Returns:
-          The control values, each ``(...)``.
+        The statistics are radius A, radius B, hierarchy A, hierarchy B, KL A, KL B, geodesic loss,
+        radial loss.
         """
         h = nn.silu(layer_norm("norm_0")(Linear(self.width, name="hidden_0")(statistics)))
         h = nn.silu(Linear(self.width, name="hidden_1")(h))

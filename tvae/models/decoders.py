@@ -31,15 +31,7 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, z: jax.Array, train: Flag = False) -> jax.Array:
-        """Decode latents ``(..., latent_dim)`` to logits ``(..., n_positions, n_classes)``.
-
-        Args:
-          z: latents.
-          train: whether dropout acts.
-
-        Returns:
-          Logits of the classes at every position.
-        """
+        """Decode latents ``(..., latent_dim)`` to logits ``(..., n_positions, n_classes)``."""
         h = hidden_layers(
             z,
             self.widths,

@@ -35,15 +35,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, train: Flag = False) -> tuple[jax.Array, jax.Array]:
-        """Encode operations.
-
-        Args:
-          x: float32 ``(..., n_inputs)``; digits of operations as -1, 0, +1.
-          train: whether dropout acts.
-
-        Returns:
-          ``(mu, logvar)``, each ``(..., latent_dim)``.
-        """
+        """Encode items ``(..., n_inputs)`` to ``(mu, logvar)``; dropout acts where ``train``."""
         x = hidden_layers(
             x,
             self.widths,

@@ -93,9 +93,6 @@ def hidden_layers(
       normalize: put a layer norm before each activation.
       dropout: rate behind each layer; the layers past its end have none.
       active: whether dropout acts.
-
-    Returns:
-      ``(..., widths[-1])``.
     """
     rates = (*dropout, *(0.0 for _ in widths[len(dropout) :]))
     for i, (width, rate) in enumerate(zip(widths, rates, strict=True)):

@@ -31,13 +31,7 @@ def label_runs(runs: Sequence[Run]) -> dict[str, Run]:
 def make_panels(
     runs: Mapping[str, Run], groups: Sequence[Curves] = (), first: Sequence[str] = ()
 ) -> list[Panel]:
-    """Overlaid curves of the metrics that at least two runs have, those with a target first.
-
-    Args:
-      runs: run by label.
-      groups: those of the domain.
-      first: metrics that come before the others.
-    """
+    """Curves of metrics that at least two runs have: losses, ``first``, then the others."""
     known = [set(run.scalars()) for run in runs.values()]
     shared = {key for keys in known for key in keys if sum(key in other for other in known) > 1}
     grouped = curves.group_metrics(sorted(shared), groups)
@@ -49,15 +43,7 @@ def make_panels(
 def make_rows(
     runs: Mapping[str, Run], first: Sequence[str] = ()
 ) -> list[tuple[str, list[float | None]]]:
-    """Final scalar metrics of every run.
-
-    Args:
-      runs: run by label.
-      first: metrics that come before the others.
-
-    Returns:
-      ``(metric, value of each run or None)``.
-    """
+    """Final scalar metrics, ``first`` before the others: ``(metric, value of each run)``."""
     keys = dict.fromkeys(key for run in runs.values() for key in run.final)
     rows = []
     for key in sorted(keys, key=lambda key: key not in first):

@@ -31,7 +31,7 @@ class Contents:
       findings: of the diagnostics.
       verdicts: its final metrics against the targets.
       ending: its length and why it ended.
-      changes: of its configuration against the domain's defaults, ``(field, default, value)``.
+      changes: ``(field, default, value)`` where it differs from the domain's defaults.
       compared: this and other runs by label; empty for a report on one.
     """
 
@@ -94,6 +94,7 @@ def read_contents(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> 
     model = load_run(run)
     shown, embeddings = embedding.measure_all(model)
     diagnosed = findings.diagnose(run, model.config, registry.get(model.task).held_out)
+    changes = workdir.difference(config_lib.default(model.task), model.config)
     return Contents(
         run=run,
         config=model.config,
@@ -102,13 +103,6 @@ def read_contents(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> 
         findings=diagnosed,
         verdicts=aspects.judge(model.config, run.final),
         ending=findings.ending(run, model.config, diagnosed),
-        changes=_changes(model.config),
+        changes=[change for change in changes if not change[0].startswith("targets.")],
         compared=compared,
     )
-
-
-def _changes(config: ConfigDict) -> list[tuple[str, str, str]]:
-    """Fields that differ from the domain's defaults, without the targets."""
-    default = config_lib.default(config.task)
-    changes = workdir.difference(default, config)
-    return [change for change in changes if not change[0].startswith("targets.")]

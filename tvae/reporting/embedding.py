@@ -22,11 +22,11 @@ PAIRS = 400
 
 
 class Plane(NamedTuple):
-    """Projection of all items to two principal directions, in polar coordinates.
+    """Projection of n items to two principal directions of the tangent space, polar coordinates.
 
     Attributes:
-      angle: of each item, radians, ``(n,)``.
-      length: of its projection, in the tangent space, ``(n,)``.
+      angle: radians, ``(n,)``.
+      length: ``(n,)``.
       explained: share of the squared length of all items that lies in the plane.
     """
 
@@ -36,13 +36,7 @@ class Plane(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Sampled pairs of items, sorted by level.
-
-    Attributes:
-      i: position of one item among those shown, ``(m,)``.
-      j: position of the other, ``(m,)``.
-      level: of their deepest common ancestor, ``(m,)``.
-    """
+    """Sampled pairs, ``(m,)`` each: positions among the items shown, sorted by their level."""
 
     i: np.ndarray
     j: np.ndarray
@@ -98,13 +92,9 @@ class Embedding:
 
 
 def principal_planes(tangent: np.ndarray) -> list[Plane]:
-    """Principal planes of vectors through the origin, which stays where it is.
+    """Principal planes of vectors ``(n, d)`` through the origin, the one that explains most first.
 
-    Args:
-      tangent: ``(n, d)``, not centred: the ball's origin is the root of the tree.
-
-    Returns:
-      Up to ``PLANES`` planes, the one that explains most first; none for d = 1.
+    Not centred: the ball's origin is the root of the tree. At most ``PLANES``; none for d = 1.
     """
     power, direction = np.linalg.eigh(tangent.T @ tangent)
     power, direction = power[::-1], direction[:, ::-1]
@@ -129,8 +119,7 @@ def sample_pairs(tree: Tree, index: np.ndarray, per_level: int = PAIRS) -> Pairs
         any.
 
     Returns:
-      Positions in ``index`` and levels; ``per_level`` pairs a level where every item has a partner
-      there, as in the tree of p-adic numbers.
+      Positions in ``index`` and levels.
     """
     draw = np.random.default_rng(0)
     first = draw.integers(0, index.size, per_level)
@@ -187,11 +176,7 @@ def _measure(
 def measure_all(model: Model) -> tuple[Shown | None, list[Embedding]]:
     """Measure the embeddings of a model: those in a ball, or else its Euclidean latents.
 
-    Args:
-      model: from :func:`tvae.load`.
-
-    Returns:
-      The items and their embeddings; None and no embedding where the domain has no items.
+    Returns None and no embedding where the domain has no items.
     """
     views = model.views
     if views.items is None:
@@ -204,13 +189,7 @@ def measure_all(model: Model) -> tuple[Shown | None, list[Embedding]]:
 
 
 def measure(model: Model, name: str, shown: Shown) -> Embedding:
-    """Measure one embedding of a model.
-
-    Args:
-      model: from :func:`tvae.load`, of a domain with items.
-      name: of a ball or, where there is none, of an encoder.
-      shown: from :func:`choose_items`.
-    """
+    """Measure the embedding of a ball or, where there is none, of an encoder's means."""
     nothing = np.zeros(0, int)
     i, j = (nothing, nothing) if shown.pairs is None else (shown.pairs.i, shown.pairs.j)
     arrays = map(jnp.asarray, (shown.index, i, j))

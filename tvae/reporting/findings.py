@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from tvae.domains.domain import HeldOut
 from tvae.engine import diagnostics
-from tvae.runs.run import Run, Series
+from tvae.runs.run import Run
 
 _LEAST_WINDOW = 10  # epochs, of a rule that the configuration has switched off
 
@@ -30,30 +30,22 @@ class Finding(NamedTuple):
     text: str
 
 
-def _align(first: Series, second: Series) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Epochs at which both were measured, and both values there."""
-    epoch, here, there = np.intersect1d(first.epoch, second.epoch, return_indices=True)
-    return epoch, first.value[here], second.value[there]
-
-
-def _first_true(epoch: np.ndarray, holds: np.ndarray) -> float | None:
-    return float(epoch[holds][0]) if holds.any() else None
-
-
 def _generalisation(run: Run, pairs: Sequence[HeldOut]) -> Iterator[Finding]:
     """Memorisation and grokking, for each loss that is measured on both sides of a split."""
     found = False
     for pair in pairs:
-        series = run.series(pair.train), run.series(pair.held_out)
-        epoch, learned, other = _align(*series)
+        first, second = run.series(pair.train), run.series(pair.held_out)
+        epoch, here, there = np.intersect1d(first.epoch, second.epoch, return_indices=True)
         if epoch.size == 0:
             continue
         found = True
+        learned, other = first.value[here], second.value[there]
         unseen = 1.0 - other if pair.rises else other
+        memorising = epoch[diagnostics.is_memorising(learned, unseen)]
         yield Finding(
             "memorisation",
             pair.held_out,
-            _first_true(epoch, diagnostics.is_memorising(learned, unseen)),
+            float(memorising[0]) if memorising.size else None,
             "training loss below 0.1, held-out loss more than 0.5 above it",
         )
         yield Finding(
@@ -67,13 +59,7 @@ def _generalisation(run: Run, pairs: Sequence[HeldOut]) -> Iterator[Finding]:
 
 
 def _apply_rule(
-    name: str,
-    metric: str,
-    rule: Callable[..., bool],
-    run: Run,
-    text: str,
-    *,
-    sign: float = 1.0,
+    run: Run, name: str, metric: str, rule: Callable[..., bool], text: str, sign: float = 1.0
 ) -> Finding:
     """A rule on one metric."""
     series = run.series(metric)
@@ -84,55 +70,29 @@ def _apply_rule(
 
 
 def diagnose(run: Run, config: ConfigDict, pairs: Sequence[HeldOut]) -> list[Finding]:
-    """Apply every diagnostic to a run.
+    """Apply every diagnostic to a run; all findings, fired or not.
 
-    Args:
-      run: the run.
-      config: its complete configuration.
-      pairs: training and held-out metrics of its domain.
-
-    Returns:
-      All findings, fired or not. Rules of the early stop that are switched off take windows of a
-      fifth of the run.
+    Rules of the early stop that are switched off take windows of a fifth of the run.
     """
     stop = config.early_stop
     window = max(_LEAST_WINDOW, config.epochs // 5)
     plateau = {"window_epochs": stop.plateau.window_epochs or window, "delta": stop.plateau.delta}
     patience = stop.drop.patience_epochs or window
     drop = {"size": stop.drop.size, "patience_epochs": patience}
-    better = 1.0 if stop.mode == "max" else -1.0
+    sign = {"max": 1.0, "min": -1.0}
+    is_plateau = functools.partial(diagnostics.is_plateau, **plateau)
+    is_drop = functools.partial(diagnostics.is_drop, **drop)
+    stalled = f"moved by less than {plateau['delta']:g} in {plateau['window_epochs']} epochs"
+    behind = f"more than {drop['size']:g} behind its best for {patience} epochs"
+    passed = "best in the first fifth of at least 50 epochs, then lost by more than 0.02"
+    shrunk = "norm of the weights fell by 2 % within ten epochs"
+    apply = functools.partial(_apply_rule, run)
     return [
         *_generalisation(run, pairs),
-        _apply_rule(
-            "plateau",
-            stop.plateau.metric,
-            functools.partial(diagnostics.is_plateau, **plateau),
-            run,
-            f"moved by less than {plateau['delta']:g} in {plateau['window_epochs']} epochs",
-        ),
-        _apply_rule(
-            "drop",
-            stop.drop.metric,
-            functools.partial(diagnostics.is_drop, **drop),
-            run,
-            f"more than {drop['size']:g} behind its best for {patience} epochs",
-            sign=1.0 if stop.drop.mode == "max" else -1.0,
-        ),
-        _apply_rule(
-            "early peak",
-            stop.metric,
-            diagnostics.is_early_peak,
-            run,
-            "best in the first fifth of at least 50 epochs, then lost by more than 0.02",
-            sign=better,
-        ),
-        _apply_rule(
-            "compression",
-            "train/weight_norm",
-            diagnostics.is_compression,
-            run,
-            "norm of the weights fell by 2 % within ten epochs",
-        ),
+        apply("plateau", stop.plateau.metric, is_plateau, stalled),
+        apply("drop", stop.drop.metric, is_drop, behind, sign[stop.drop.mode]),
+        apply("early peak", stop.metric, diagnostics.is_early_peak, passed, sign[stop.mode]),
+        apply("compression", "train/weight_norm", diagnostics.is_compression, shrunk),
     ]
 
 

@@ -16,8 +16,6 @@ Define = Callable[[str], Definition | None]
 
 COLUMNS = ("metric", "value", "ceiling", "published", "better", "definition", "measured_on", "note")
 _NOTE_WIDTH = 100  # characters of a line of notes below the table
-
-
 _UNDEFINED = Definition("no definition", "", "neither")
 
 
@@ -79,11 +77,9 @@ def as_csv(metrics: Mapping[str, Any], define: Define) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(COLUMNS)
     for key, value, known in _rows(metrics, define):
-        entries = (
-            [(f"{key}[{i}]", entry) for i, entry in enumerate(value)]
-            if isinstance(value, list)
-            else [(key, value)]
-        )
+        entries = [(key, value)]
+        if isinstance(value, list):
+            entries = [(f"{key}[{i}]", entry) for i, entry in enumerate(value)]
         about = (known.ceiling, known.published, known.better, known.text, known.measured_on)
         for name, number in entries:
             writer.writerow((name, number, *about, known.note))

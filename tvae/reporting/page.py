@@ -68,11 +68,8 @@ def write_report(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> p
     contents = read_contents(folder, others)
     drawn = describe_figures(contents)
     text = render(contents, drawn)
-    pictures = {
-        "curves": panels.draw_grid(
-            [plot.figure for plot in drawn["curves"] if isinstance(plot.figure, Panel)]
-        )
-    }
+    lines = [plot.figure for plot in drawn["curves"] if isinstance(plot.figure, Panel)]
+    pictures = {"curves": panels.draw_grid(lines)}
     if contents.shown is not None:
         pictures["disk"] = disk.draw_disks(contents.shown, contents.embeddings)
     try:
@@ -84,19 +81,11 @@ def write_report(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> p
 
 
 def describe_figures(contents: Contents) -> dict[str, list[Plot]]:
-    """The figures of the page by section; a section without an entry is left out.
-
-    Args:
-      contents: of the report.
-
-    Returns:
-      Section, or "gates", -> its figures.
-    """
+    """The figures of the page by section, or "gates"; a section without an entry is left out."""
     run, groups = contents.run, contents.domain.curves
+    lines = curves.make_panels(run, groups, contents.findings, contents.ceiling)
     drawn = {
-        "curves": _number(
-            "curves", curves.make_panels(run, groups, contents.findings, contents.ceiling)
-        ),
+        "curves": _number("curves", lines),
         "schedules": _number("schedules", schedules.make_panels(run)),
     }
     if contents.compared:
@@ -117,9 +106,8 @@ def describe_figures(contents: Contents) -> dict[str, list[Plot]]:
         ]
         if shown.pairs is not None:
             drawn["radii"] = _number("radii", [levels.radii(shown, *pair) for pair in titled])
-            drawn["distances"] = _number(
-                "distances", [levels.distances(shown, *pair) for pair in titled]
-            )
+            far = [levels.distances(shown, *pair) for pair in titled]
+            drawn["distances"] = _number("distances", far)
     return drawn
 
 
@@ -129,12 +117,7 @@ def _number(section: str, figures: Iterable[Panel | Violins]) -> list[Plot]:
 
 
 def render(contents: Contents, drawn: Mapping[str, Sequence[Plot]]) -> str:
-    """The page with style, scripts, figures and plotly.js inside.
-
-    Args:
-      contents: of the report.
-      drawn: from :func:`describe_figures`.
-    """
+    """The page with style, scripts, figures and plotly.js inside."""
     optional = {"comparison", "radii", "distances", "reconstruction"} - drawn.keys()
     plots = {
         plot.name: plot.figure.to_plotly()
@@ -151,26 +134,22 @@ def render(contents: Contents, drawn: Mapping[str, Sequence[Plot]]) -> str:
         "disks": [disk.encode_disk(shown, each) for each in disks if shown is not None],
     }
     first = [verdict.metric for verdict in contents.verdicts]
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            contents=contents,
-            run=contents.run,
-            drawn=drawn,
-            disks=disks,
-            planes=[
-                f"PC {2 * k + 1}–{2 * k + 2}" for k in range(len(disks[0].planes) if disks else 0)
-            ],
-            pairs_per_level=embedding.PAIRS,
-            compared_metrics=comparison.make_rows(contents.compared, first),
-            constants=schedules.constants(contents.run),
-            sections={name: title for name, title in _TITLES.items() if name not in optional},
-            figures=figures,
-            style=_resource("page.css"),
-            script=_resource("page.js"),
-            plotly=Markup(get_plotlyjs()),  # noqa: S704 - a script of plotly's own package
-        )
+    n_planes = len(disks[0].planes) if disks else 0
+    template = _environment().get_template("page.html")
+    return template.render(
+        contents=contents,
+        run=contents.run,
+        drawn=drawn,
+        disks=disks,
+        planes=[f"PC {2 * k + 1}–{2 * k + 2}" for k in range(n_planes)],
+        pairs_per_level=embedding.PAIRS,
+        compared_metrics=comparison.make_rows(contents.compared, first),
+        constants=schedules.constants(contents.run),
+        sections={name: title for name, title in _TITLES.items() if name not in optional},
+        figures=figures,
+        style=_resource("page.css"),
+        script=_resource("page.js"),
+        plotly=Markup(get_plotlyjs()),  # noqa: S704 - a script of plotly's own package
     )
 
 

@@ -1,20 +1,9 @@
 """Read PyTorch checkpoint files that may come from strangers, without PyTorch.
 
-Threat model: the author of a file controls every byte of it. Reading it must not run code, write or
-open other files, use memory or time out of proportion to the file, or return numbers that are not
-its own. Hence four checks in a row:
-
-* :mod:`~tvae.convert.torch_file.zip_archive`: names stay inside the archive, sizes are bounded
-  before anything is unpacked, every checksum is tested;
-* :mod:`~tvae.convert.torch_file.pickle_machine`: an interpreter of the opcodes for plain values,
-  with a literal table of names; it never imports, sets attributes or calls what the file brings;
-* :mod:`~tvae.convert.torch_file.values`: the constructors in that table; a tensor's view is checked
-  against its storage in exact integers before an array is made;
-* :mod:`~tvae.convert.torch_file.reader`: the result is copied into plain containers, with limits on
-  depth and number of values.
-
-Anything else is refused with a one-line :class:`~tvae.errors.UserError`. Not covered: weights that
-are well formed but wrong.
+The author of a file controls every byte of it. Reading it must not run code, open other files, use
+memory or time out of proportion to it, or return numbers not its own (docs/threat_model.md).
+Four checks in a row: ``zip_archive`` (names, sizes, checksums), ``pickle_machine`` (plain opcodes,
+literal table of names), ``values`` (its constructors, exact bounds), ``reader`` (depth, number).
 """
 
 from tvae.convert.torch_file.reader import read_torch_file

@@ -37,12 +37,7 @@ _PUSH_EMPTY: dict[str, Callable[[], Any]] = {
 
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Global:
-    """A name in the file and its replacement in this library.
-
-    Attributes:
-      name: dotted name, as the file spells it.
-      value: a constructor for ``REDUCE``, or a plain value.
-    """
+    """A name as the file spells it; its value is a constructor for ``REDUCE``, or plain."""
 
     name: str
     value: Any
@@ -64,14 +59,10 @@ def check_key(key: Any) -> Any:
 
 
 class Machine:
-    """One run over one pickle.
-
-    Attributes:
-      table: dotted name of each admitted global to its replacement.
-      load_persistent: persistent id (a tuple of plain values) -> its value.
-    """
+    """One run over one pickle."""
 
     def __init__(self, table: Mapping[str, Any], load_persistent: Callable[[Any], Any]) -> None:
+        # The replacement of each admitted global, and the value of a persistent id.
         self.table = table
         self.load_persistent = load_persistent
         self.stack: list[Any] = []
@@ -112,21 +103,12 @@ class Machine:
         items, self.stack = self.stack, self.outer.pop()
         return items
 
-    def _ignore(self, _: Any) -> None:
-        """Framing and the protocol number are not needed."""
+    def _push(self, value: Any) -> None:
+        self.stack.append(value)
 
     def _mark(self, _: Any) -> None:
         self.outer.append(self.stack)
         self.stack = []
-
-    def _pop(self, _: Any) -> None:
-        self.stack.pop()
-
-    def _pop_mark(self, _: Any) -> None:
-        self._items()
-
-    def _dup(self, _: Any) -> None:
-        self.stack.append(self.stack[-1])
 
     def _put(self, slot: int) -> None:
         self.memo[slot] = self.stack[-1]
@@ -134,30 +116,15 @@ class Machine:
     def _memoize(self, _: Any) -> None:
         self.memo[len(self.memo)] = self.stack[-1]
 
-    def _get(self, slot: int) -> None:
-        self.stack.append(self.memo[slot])
-
-    def _tuple(self, _: Any) -> None:
-        items = self._items()
-        self.stack.append(tuple(items))
-
     def _tuple_of(self, n: int) -> None:
         if len(self.stack) < n:
             raise IndexError("a tuple needs more values than there are")
         self.stack[-n:] = [tuple(self.stack[-n:])]
 
-    def _list(self, _: Any) -> None:
-        items = self._items()
-        self.stack.append(items)
-
     def _dict(self, _: Any) -> None:
         items = self._items()
         self.stack.append({})
         self._set_pairs(items)
-
-    def _frozenset(self, _: Any) -> None:
-        items = self._items()
-        self.stack.append(frozenset(map(check_key, items)))
 
     def _top(self, *kinds: type) -> Any:
         if not isinstance(self.stack[-1], kinds):
@@ -186,24 +153,18 @@ class Machine:
         del self.stack[-2:]
         self._set_pairs(items)
 
-    def _setitems(self, _: Any) -> None:
-        self._set_pairs(self._items())
-
-    def _push_global(self, module: str, name: str) -> None:
-        dotted = f"{module}.{name}"
+    def _global(self, names: tuple[str, str]) -> None:
+        dotted = ".".join(names)
         if dotted not in self.table:
             raise UserError(f"the pickle asks for {printable(dotted)}, which no checkpoint needs")
         self.stack.append(Global(dotted, self.table[dotted]))
-
-    def _global(self, names: tuple[str, str]) -> None:
-        self._push_global(*names)
 
     def _stack_global(self, _: Any) -> None:
         module, name = self.stack[-2:]
         del self.stack[-2:]
         if not (isinstance(module, str) and isinstance(name, str)):
             raise ValueError("the name of a global must be a string")
-        self._push_global(module, name)
+        self._global((module, name))
 
     def _reduce(self, _: Any) -> None:
         arguments = self.stack.pop()
@@ -223,36 +184,36 @@ class Machine:
         state = self.stack.pop()
         self._top(Buildable).build(state)
 
-    def _binpersid(self, _: Any) -> None:
-        self.stack[-1:] = [self.load_persistent(self.stack[-1])]
 
-
-_ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
-    **dict.fromkeys(("PROTO", "FRAME"), Machine._ignore),
+# By opcode. Arguments of _push are computed first: _items() replaces the stack.
+_ACTIONS: dict[str, Callable[[Machine, Any], object]] = {
+    **dict.fromkeys(("PROTO", "FRAME"), lambda *_: None),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), Machine._put),
-    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), Machine._get),
+    **dict.fromkeys(
+        ("GET", "BINGET", "LONG_BINGET"), lambda machine, slot: machine._push(machine.memo[slot])
+    ),
     "MARK": Machine._mark,
-    "POP": Machine._pop,
-    "POP_MARK": Machine._pop_mark,
-    "DUP": Machine._dup,
+    "POP": lambda machine, _: machine.stack.pop(),
+    "POP_MARK": lambda machine, _: machine._items(),
+    "DUP": lambda machine, _: machine._push(machine.stack[-1]),
     "MEMOIZE": Machine._memoize,
-    "TUPLE": Machine._tuple,
+    "TUPLE": lambda machine, _: machine._push(tuple(machine._items())),
     "TUPLE1": lambda machine, _: machine._tuple_of(1),
     "TUPLE2": lambda machine, _: machine._tuple_of(2),
     "TUPLE3": lambda machine, _: machine._tuple_of(3),
-    "LIST": Machine._list,
+    "LIST": lambda machine, _: machine._push(machine._items()),
     "DICT": Machine._dict,
-    "FROZENSET": Machine._frozenset,
+    "FROZENSET": lambda machine, _: machine._push(frozenset(map(check_key, machine._items()))),
     "APPEND": Machine._append,
     "APPENDS": Machine._appends,
     "ADDITEMS": Machine._additems,
     "SETITEM": Machine._setitem,
-    "SETITEMS": Machine._setitems,
+    "SETITEMS": lambda machine, _: machine._set_pairs(machine._items()),
     "GLOBAL": Machine._global,
     "STACK_GLOBAL": Machine._stack_global,
     "REDUCE": Machine._reduce,
     "BUILD": Machine._build,
-    "BINPERSID": Machine._binpersid,
+    "BINPERSID": lambda machine, _: machine._push(machine.load_persistent(machine.stack.pop())),
 }
 _ADMITTED = {
     opcode.code.encode("latin1"): opcode

@@ -1,7 +1,9 @@
 """Read a PyTorch ``.pt`` file without PyTorch and without running code from it."""
 
+import itertools
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -26,9 +28,6 @@ def read_torch_file(
     source: str | os.PathLike[str] | bytes, *, max_bytes: int = DEFAULT_MAX_BYTES
 ) -> Any:
     """Read a checkpoint that ``torch.save`` wrote.
-
-    A file may build dictionaries, lists, tuples, sets, numbers, strings, NumPy scalars and tensors;
-    if it asks for anything else, it is refused by that name. Every checksum is tested.
 
     Args:
       source: path, or the file's bytes.
@@ -80,29 +79,22 @@ def _parse(data: bytes, max_bytes: int) -> Any:
     }
     constructors = Constructors(storages, byteorder, max_bytes)
     value = Machine(constructors.table, constructors.load_storage).run(pickle)
-    return _Tidier().tidy(value, 0)
+    return _tidy(value, 0, itertools.count(1))
 
 
-class _Tidier:
-    """Copies values of the machine as plain ones; refuses loops and exploding references."""
-
-    def __init__(self) -> None:
-        self.left = _MAX_VALUES
-
-    def tidy(self, value: Any, depth: int) -> Any:
-        """Copy containers, down to ``_MAX_DEPTH``."""
-        self.left -= 1
-        if depth > _MAX_DEPTH or self.left < 0:
-            raise UserError("its values are nested too deeply or without end")
-        if isinstance(value, dict):
-            return {key: self.tidy(item, depth + 1) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self.tidy(item, depth + 1) for item in value]
-        if isinstance(value, tuple):
-            return tuple(self.tidy(item, depth + 1) for item in value)
-        if isinstance(value, Global) and isinstance(value.value, str):
-            return value.value
-        plain = (str, bytes, int, float, bool, set, frozenset, np.ndarray, np.generic, type(None))
-        if isinstance(value, plain):
-            return value
-        raise UserError(f"it holds a bare {type(value).__name__}, which is no value")
+def _tidy(value: Any, depth: int, numbers: Iterator[int]) -> Any:
+    """Copy values of the machine as plain ones; refuse loops and exploding references."""
+    if depth > _MAX_DEPTH or next(numbers) > _MAX_VALUES:
+        raise UserError("its values are nested too deeply or without end")
+    if isinstance(value, dict):
+        return {key: _tidy(item, depth + 1, numbers) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_tidy(item, depth + 1, numbers) for item in value]
+    if isinstance(value, tuple):
+        return tuple(_tidy(item, depth + 1, numbers) for item in value)
+    if isinstance(value, Global) and isinstance(value.value, str):
+        return value.value
+    plain = (str, bytes, int, float, bool, set, frozenset, np.ndarray, np.generic, type(None))
+    if isinstance(value, plain):
+        return value
+    raise UserError(f"it holds a bare {type(value).__name__}, which is no value")

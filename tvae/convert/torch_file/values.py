@@ -15,18 +15,12 @@ from tvae.convert.torch_file.zip_archive import printable
 from tvae.errors import UserError
 
 _DTYPES: dict[str, np.dtype[Any]] = {
-    **{
-        name: np.dtype(name)
-        for name in (
-            *("float64", "float32", "float16", "complex128", "complex64", "bool"),
-            *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
-        )
-    },
-    "bfloat16": np.dtype(ml_dtypes.bfloat16),
-    "float8_e4m3fn": np.dtype(ml_dtypes.float8_e4m3fn),
-    "float8_e4m3fnuz": np.dtype(ml_dtypes.float8_e4m3fnuz),
-    "float8_e5m2": np.dtype(ml_dtypes.float8_e5m2),
-    "float8_e5m2fnuz": np.dtype(ml_dtypes.float8_e5m2fnuz),
+    name: np.dtype(getattr(ml_dtypes, name, name))  # NumPy's where ml_dtypes has none
+    for name in (
+        *("float64", "float32", "float16", "complex128", "complex64", "bool"),
+        *("int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8"),
+        *("bfloat16", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz"),
+    )
 }
 _STORAGES: dict[str, str | None] = {
     "torch.DoubleStorage": "float64",
@@ -57,12 +51,7 @@ _BYTES_PER_ELEMENT = 1000
 # Not a tuple, which a pickle could unpack or return.
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Storage:
-    """Raw numbers of a checkpoint, seen as one type.
-
-    Attributes:
-      raw: bytes in the file's byte order.
-      dtype: type of an element; None for an untyped storage.
-    """
+    """Raw numbers in the file's byte order, and their type (None: untyped)."""
 
     raw: bytes
     dtype: np.dtype[Any] | None
@@ -119,11 +108,7 @@ def _check_geometry(offset: Any, size: Any, stride: Any, n_elements: int) -> Non
 
 
 class Constructors:
-    """The admitted globals for one file.
-
-    Attributes:
-      table: dotted name to constructor or plain value.
-    """
+    """The admitted globals for one file: ``table``, dotted name to constructor or plain value."""
 
     def __init__(self, storages: Mapping[str, bytes], byteorder: str, max_bytes: int) -> None:
         self._storages = storages
@@ -179,11 +164,9 @@ class Constructors:
             raise UserError("a tensor without typed storage")
         return self._view(storage.raw, storage.dtype, offset, size, stride)
 
-    def _tensor_v3(
-        self, storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
-    ) -> np.ndarray:
+    def _tensor_v3(self, storage: Any, *view: Any) -> np.ndarray:
         """The same over an untyped storage; the type comes after gradient flag and hooks."""
-        dtype = rest[2]
+        offset, size, stride, _, _, dtype, *_ = view
         if not (isinstance(storage, Storage) and isinstance(dtype, Global)):
             raise UserError("a tensor without storage or type")
         known = _DTYPES.get(dtype.name.removeprefix("torch."))
@@ -202,9 +185,8 @@ class Constructors:
         if 0 in size:
             return np.empty(size, dtype)
         # A step along an axis of length 1 is never taken, and may be too large for NumPy.
-        bytes_apart = [
-            step * dtype.itemsize if n > 1 else 0 for n, step in zip(size, stride, strict=True)
-        ]
+        steps = [step if n > 1 else 0 for n, step in zip(size, stride, strict=True)]
+        bytes_apart = [step * dtype.itemsize for step in steps]
         native = _native(raw, dtype, self._byteorder)
         return np.ndarray(size, dtype, native, offset * dtype.itemsize, bytes_apart).copy()
 

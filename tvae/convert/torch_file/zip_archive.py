@@ -22,8 +22,7 @@ _BROKEN = (
     zlib.error,
     struct.error,
     EOFError,
-    NotImplementedError,
-    RuntimeError,
+    RuntimeError,  # also NotImplementedError
     ValueError,
     OSError,
     IndexError,
@@ -61,20 +60,14 @@ def _check_sizes(entries: list[zipfile.ZipInfo], file_bytes: int, max_bytes: int
 
 
 def read_entries(data: bytes, max_bytes: int) -> dict[str, bytes]:
-    """Read every entry of a zip file.
+    """Read every entry of a zip file; entry name to contents, folders left out.
 
     All of them, needed or not: this tests each checksum and each name twice, so that a damaged
     name cannot hide an entry (a lost byte order would swap the bytes of all numbers).
 
-    Args:
-      data: the file.
-      max_bytes: limit for the sum of the declared sizes, in bytes.
-
-    Returns:
-      Entry name to contents, folders left out.
-
     Raises:
-      UserError: for anything broken, duplicate, too large or pointing outside.
+      UserError: for anything broken, duplicate, pointing outside, or declared larger than
+        ``max_bytes`` in all.
     """
     if data.count(_ENTRY_SIGNATURE) > MAX_ENTRIES:
         raise UserError(f"holds more than {MAX_ENTRIES} entries")

@@ -29,10 +29,6 @@ _LEAST_SPAN = 0.02  # of an axis, relative to its values
 def group_metrics(keys: Iterable[str], groups: Sequence[Curves]) -> dict[Curves, list[str]]:
     """Metrics by panel, in the order of the panels; schedules and gates belong to none.
 
-    Args:
-      keys: of the metrics.
-      groups: those of the domain, for its evaluation metrics.
-
     >>> groups = group_metrics(["eval/q_quick", "train/loss", "schedule/x", "val/loss"], ())
     >>> {group.title: keys for group, keys in groups.items()}
     {'Objective': ['train/loss', 'val/loss'], 'Further measures': ['eval/q_quick']}
@@ -82,13 +78,7 @@ def make_panels(
 def overlay_runs(
     runs: Mapping[str, Run], keys: Sequence[str], groups: Sequence[Curves]
 ) -> list[Panel]:
-    """A panel for each metric with a line for each run that has it.
-
-    Args:
-      runs: run by label.
-      keys: metrics, in the order of the panels.
-      groups: those of the domain.
-    """
+    """A panel for each metric, in the order of ``keys``, with a line for each run that has it."""
     epochs = max(len(run.rows) for run in runs.values())
     made = []
     for key in keys:

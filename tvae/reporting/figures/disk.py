@@ -97,8 +97,6 @@ def draw_disks(shown: Shown, embeddings: Sequence[Embedding]) -> Figure:
         axes.axis("off")
         axes.set_title(caption(shown, embedding, plane), size=8)
         if shown.items.tree is not None:
-            axes.legend(
-                title=shown.items.level_name, fontsize=7, title_fontsize=7, frameon=False,
-                markerscale=2,
-            )  # fmt: skip
+            small = {"fontsize": 7, "title_fontsize": 7, "frameon": False, "markerscale": 2}
+            axes.legend(title=shown.items.level_name, **small)
     return figure

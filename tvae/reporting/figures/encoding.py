@@ -7,13 +7,9 @@ import numpy as np
 
 
 def encode_array(values: np.ndarray) -> dict[str, Any]:
-    """An array in the form that plotly.js and page.js decode.
+    """``{"dtype", "bdata"}`` as plotly.js and page.js decode it, from an array ``(n,)``.
 
-    Args:
-      values: ``(n,)``; floats are carried as float32, non-negative integers as uint16 or uint32.
-
-    Returns:
-      ``{"dtype", "bdata"}``.
+    Floats are carried as float32, non-negative integers as uint16 or uint32.
 
     >>> encode_array(np.array([1.0])), encode_array(np.array([1]))
     ({'dtype': 'f4', 'bdata': 'AACAPw=='}, {'dtype': 'u2', 'bdata': 'AQA='})
@@ -26,14 +22,9 @@ def encode_array(values: np.ndarray) -> dict[str, Any]:
 
 
 def quantise(values: np.ndarray) -> dict[str, Any]:
-    """An array in 16 bits an entry: ``value = low + step * integer``.
+    """Finite values ``(n,)`` in 16 bits an entry: ``value = low + step * integer``.
 
-    Args:
-      values: ``(n,)``, finite.
-
-    Returns:
-      ``{"low", "step", "dtype", "bdata"}``; the error is at most half a step, which is 1/131,070 of
-      the range.
+    Returns ``{"low", "step", "dtype", "bdata"}``; the error is at most 1/131,070 of the range.
 
     >>> quantise(np.array([0.0, 65535.0]))["step"]
     1.0

@@ -15,15 +15,7 @@ _QUANTILES = 200  # of a class: a violin of its quantiles is that of the class
 
 @dataclasses.dataclass(frozen=True)
 class Violins:
-    """A distribution for each of a few ordered classes.
-
-    Attributes:
-      title: heading.
-      x_title: name of the classes.
-      y_title: name of the distributed quantity.
-      labels: name of each class.
-      values: of each class, ``(n,)``, n at least 1.
-    """
+    """A distribution for each of a few ordered classes; ``values`` of each are ``(n,)``, n >= 1."""
 
     title: str
     x_title: str
@@ -65,16 +57,7 @@ class Violins:
 
 @dataclasses.dataclass(frozen=True)
 class Shares:
-    """How many items of each level have a property, as bars.
-
-    Attributes:
-      title: heading.
-      x_title: name of the levels.
-      y_title: name of the share.
-      labels: name of each level.
-      count: items of each level, ``(levels,)``.
-      right: those of them that have the property, ``(levels,)``.
-    """
+    """How many of each level's items, ``count`` ``(levels,)``, have a property, as bars."""
 
     title: str
     x_title: str

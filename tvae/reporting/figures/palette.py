@@ -9,15 +9,7 @@ MARK = "#8a8f98"  # of lines that belong to no series
 GOOD, BAD = "#009e73", "#d55e00"
 
 # Dark to bright along viridis (Smith and van der Walt), without its darkest end.
-_SEQUENCE = (
-    (92, 72, 158),
-    (62, 103, 160),
-    (42, 130, 146),
-    (31, 161, 135),
-    (74, 193, 109),
-    (160, 212, 57),
-    (236, 205, 38),
-)
+_SEQUENCE = ("#5c489e", "#3e67a0", "#2a8292", "#1fa187", "#4ac16d", "#a0d439", "#eccd26")
 
 
 def levels(n: int) -> list[str]:
@@ -26,7 +18,7 @@ def levels(n: int) -> list[str]:
     >>> levels(2)
     ['#5c489e', '#eccd26']
     """
-    anchors = np.asarray(_SEQUENCE, float)
+    anchors = np.asarray([list(bytes.fromhex(colour[1:])) for colour in _SEQUENCE], float)
     position = np.linspace(0, len(anchors) - 1, n)
     rgb = [np.interp(position, np.arange(len(anchors)), channel) for channel in anchors.T]
     return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in np.rint(rgb).astype(int).T]

@@ -14,12 +14,12 @@ from tvae.reporting.figures.encoding import encode_array
 
 
 class Line(NamedTuple):
-    """A line of a panel.
+    """A line of a panel: ``y`` over epochs ``x``, ``(n,)`` each.
 
     Attributes:
       name: in the legend.
-      x: ``(n,)``, epochs.
-      y: ``(n,)``.
+      x: epochs.
+      y: values.
       colour: as "#rrggbb".
       steps: whether a value holds until the next one.
       markers: whether each value is marked.
@@ -34,13 +34,7 @@ class Line(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A labelled line across a panel.
-
-    Attributes:
-      at: position on its axis.
-      text: label.
-      colour: as "#rrggbb".
-    """
+    """A labelled line across a panel, at a position on its axis."""
 
     at: float
     text: str
@@ -117,15 +111,11 @@ class Panel:
         for mark in self.levels:
             axes.axhline(mark.at, color=mark.colour, lw=0.9, ls="--")
             place = axes.get_yaxis_transform()
-            axes.text(
-                1, mark.at, mark.text, transform=place, color=mark.colour, ha="right", **words
-            )
+            axes.text(1, mark.at, mark.text, transform=place, c=mark.colour, ha="right", **words)
         for mark in self.events:
             axes.axvline(mark.at, color=mark.colour, lw=0.9, ls=":")
             place = axes.get_xaxis_transform()
-            axes.text(
-                mark.at, 1, mark.text, transform=place, color=mark.colour, ha="center", **words
-            )
+            axes.text(mark.at, 1, mark.text, transform=place, c=mark.colour, ha="center", **words)
         if self.log:
             axes.set_yscale("log")
         elif self.low is not None or self.high is not None:

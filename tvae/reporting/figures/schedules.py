@@ -17,13 +17,7 @@ _CLOSED, _OPEN = "#c9ccd1", palette.GOOD
 
 @dataclasses.dataclass(frozen=True)
 class Gates:
-    """Which parameter groups are trained, over epochs, as bands of colour.
-
-    Attributes:
-      names: of the groups.
-      epochs: ``(n,)``.
-      is_open: 1 where a group is trained, ``(groups, n)``.
-    """
+    """Which groups are trained, over epochs ``(n,)``: ``is_open`` is 1 there, ``(groups, n)``."""
 
     names: list[str]
     epochs: np.ndarray
