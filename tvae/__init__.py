@@ -1,4 +1,4 @@
-"""Ternary hyperbolic variational autoencoders in JAX and Flax.
+"""Hyperbolic variational autoencoders of hierarchical discrete data in JAX and Flax.
 
 ``tvae.load(checkpoint)`` and ``tvae.train(config)`` return a :class:`~tvae.model.Model`,
 ``tvae.list_checkpoints()`` lists those that ship, ``tvae.register(domain)`` adds a domain.

@@ -32,8 +32,8 @@ def item_arrays(model: Model) -> Arrays:
     """Every item, its attributes and its place in the model.
 
     Returns:
-      ``index`` int32 ``(N,)``; the columns of the items, for operations ``digits`` and
-      ``valuation``; and for each embedding, here A's, ``points_a`` float32 ``(N, latent_dim)``,
+      ``index`` int32 ``(N,)``; the columns of the items, such as their level; and for each
+      embedding, here A's, ``points_a`` float32 ``(N, latent_dim)``,
       ``radius_a`` ``(N,)`` (hyperbolic) and ``curvature_a`` ``()``. A model without a ball has
       ``latents_a`` (posterior means) and their Euclidean ``norm_a`` instead.
 
@@ -61,8 +61,8 @@ def item_arrays(model: Model) -> Arrays:
 def flat(arrays: Arrays) -> Arrays:
     """The same as columns ``(N,)`` of one table: matrices by column, constants left out.
 
-    >>> list(flat({"index": np.arange(2), "digits": np.zeros((2, 2)), "curvature_a": np.ones(())}))
-    ['index', 'digits_0', 'digits_1']
+    >>> list(flat({"index": np.arange(2), "code": np.zeros((2, 2)), "curvature_a": np.ones(())}))
+    ['index', 'code_0', 'code_1']
     """
     columns: Arrays = {}
     for name, array in arrays.items():

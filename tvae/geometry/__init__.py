@@ -1,1 +1,1 @@
-"""Geometry of the ternary operation space and of its latent space."""
+"""Trees, and the geometry of the latent space that carries them."""
