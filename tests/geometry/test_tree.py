@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvae.errors import UserError
-from tvae.geometry.tree import PadicTree, TableTree
+from tvae.geometry.padic import PadicTree
+from tvae.geometry.tree import TableTree
 
 
 def parents_of(tree: PadicTree) -> tuple[list[int], list[int]]:

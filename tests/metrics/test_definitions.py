@@ -13,7 +13,7 @@ from tvae.config import default
 from tvae.domains import latent_use, registry
 from tvae.domains.operations.tree import TREE
 from tvae.engine import compilation
-from tvae.geometry.tree import PadicTree
+from tvae.geometry.padic import PadicTree
 from tvae.metrics import hierarchy, tree
 from tvae.metrics.definitions import Entry, define
 

@@ -18,7 +18,8 @@ from tvae.domains.operations.tree import (
     tree_sample,
 )
 from tvae.geometry import padic, poincare
-from tvae.geometry.tree import PadicTree, TableTree
+from tvae.geometry.padic import PadicTree
+from tvae.geometry.tree import TableTree
 from tvae.metrics import embedding, neighbourhood, tree
 from tvae.metrics import hierarchy as levels
 from tvae.metrics.rank_correlation import tie_ceiling

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.support.production_cases import FAST_COMPILE, kept
 from tvae.domains.operations.tree import TREE
-from tvae.geometry.tree import PadicTree
+from tvae.geometry.padic import PadicTree
 from tvae.metrics import hierarchy, rank_correlation
 from tvae.metrics.rank_correlation import tie_ceiling
 

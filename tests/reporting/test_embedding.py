@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tvae.geometry import padic, poincare
-from tvae.geometry.tree import PadicTree, TableTree
+from tvae.geometry.padic import PadicTree
+from tvae.geometry.tree import TableTree
 from tvae.loading import load
 from tvae.reporting import embedding
 from tvae.reporting.figures import disk, encoding, levels

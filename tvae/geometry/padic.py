@@ -5,8 +5,13 @@ the digits 0, 1, 2 are written as the values -1, 0, +1. Everything here is jit-a
 leading shape; ``n_digits`` and ``p`` are static.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
+
+from tvae.geometry.tree import Tree
 
 N_DIGITS = 9
 """Entries of the truth table of a ternary operation with two inputs."""
@@ -100,3 +105,61 @@ def level_counts(*, n_digits: int = N_DIGITS, p: int = 3) -> tuple[int, ...]:
     (13122, 4374, 1458, 486, 162, 54, 18, 6, 2, 1)
     """
     return (*((p - 1) * p ** (n_digits - 1 - level) for level in range(n_digits)), 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class PadicTree(Tree):
+    """The tree of the integers modulo ``p ** n``: its items are the ``p ** n`` leaves.
+
+    The pair level is the valuation of the difference, and the level of an item its own valuation,
+    which is its pair level with item 0 (``n`` for item 0 itself).
+
+    Attributes:
+      p: children of every inner node, at least 2.
+      n: depth.
+
+    Raises:
+      ValueError: if ``p < 2``, ``n < 1`` or indices would not fit an int32.
+
+    >>> tree = PadicTree(3, 9)
+    >>> tree.n_leaves, tree.pair_level(1, 10).item(), tree.level(0).item()
+    (19683, 2, 9)
+    >>> tree.level_counts
+    (13122, 4374, 1458, 486, 162, 54, 18, 6, 2, 1)
+    """
+
+    p: int
+    n: int
+
+    def __post_init__(self) -> None:
+        """Check the sizes."""
+        count(n_digits=self.n, p=self.p)
+
+    @property
+    def depth(self) -> int:
+        """The number of digits ``n``."""
+        return self.n
+
+    @property
+    def n_leaves(self) -> int:
+        """Number of items, ``p ** n``."""
+        return count(n_digits=self.n, p=self.p)
+
+    def level(self, i: ArrayLike) -> jax.Array:
+        """Valuation of items."""
+        return valuation(jnp.asarray(i), n_digits=self.n, p=self.p)
+
+    def pair_level(self, i: ArrayLike, j: ArrayLike) -> jax.Array:
+        """Valuation of the difference, ``n`` where ``i == j``."""
+        return pair_valuation(jnp.asarray(i), jnp.asarray(j), n_digits=self.n, p=self.p)
+
+    @property
+    def level_counts(self) -> tuple[int, ...]:
+        """Number of items of valuation 0, 1, ..., ``n``."""
+        return level_counts(n_digits=self.n, p=self.p)
+
+    @property
+    def pair_level_counts(self) -> tuple[int, ...]:
+        """Number of pairs by the valuation of their difference; 0 of them have ``n``."""
+        # Seen from any item, the differences to the others run over all numbers but 0.
+        return (*(self.n_leaves * count // 2 for count in self.level_counts[:-1]), 0)

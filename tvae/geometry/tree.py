@@ -15,7 +15,6 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from tvae.errors import UserError
-from tvae.geometry import padic
 
 
 class Tree(abc.ABC):
@@ -57,64 +56,6 @@ class Tree(abc.ABC):
     @abc.abstractmethod
     def pair_level_counts(self) -> tuple[int, ...]:
         """Number of unordered pairs of different items by their pair level, 0 to ``depth``."""
-
-
-@dataclasses.dataclass(frozen=True)
-class PadicTree(Tree):
-    """The tree of the integers modulo ``p ** n``: its items are the ``p ** n`` leaves.
-
-    The pair level is the valuation of the difference, and the level of an item its own valuation,
-    which is its pair level with item 0 (``n`` for item 0 itself).
-
-    Attributes:
-      p: children of every inner node, at least 2.
-      n: depth.
-
-    Raises:
-      ValueError: if ``p < 2``, ``n < 1`` or indices would not fit an int32.
-
-    >>> tree = PadicTree(3, 9)
-    >>> tree.n_leaves, tree.pair_level(1, 10).item(), tree.level(0).item()
-    (19683, 2, 9)
-    >>> tree.level_counts
-    (13122, 4374, 1458, 486, 162, 54, 18, 6, 2, 1)
-    """
-
-    p: int
-    n: int
-
-    def __post_init__(self) -> None:
-        """Check the sizes."""
-        padic.count(n_digits=self.n, p=self.p)
-
-    @property
-    def depth(self) -> int:
-        """The number of digits ``n``."""
-        return self.n
-
-    @property
-    def n_leaves(self) -> int:
-        """Number of items, ``p ** n``."""
-        return padic.count(n_digits=self.n, p=self.p)
-
-    def level(self, i: ArrayLike) -> jax.Array:
-        """Valuation of items."""
-        return padic.valuation(jnp.asarray(i), n_digits=self.n, p=self.p)
-
-    def pair_level(self, i: ArrayLike, j: ArrayLike) -> jax.Array:
-        """Valuation of the difference, ``n`` where ``i == j``."""
-        return padic.pair_valuation(jnp.asarray(i), jnp.asarray(j), n_digits=self.n, p=self.p)
-
-    @property
-    def level_counts(self) -> tuple[int, ...]:
-        """Number of items of valuation 0, 1, ..., ``n``."""
-        return padic.level_counts(n_digits=self.n, p=self.p)
-
-    @property
-    def pair_level_counts(self) -> tuple[int, ...]:
-        """Number of pairs by the valuation of their difference; 0 of them have ``n``."""
-        # Seen from any item, the differences to the others run over all numbers but 0.
-        return (*(self.n_leaves * count // 2 for count in self.level_counts[:-1]), 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -55,7 +55,7 @@ def tree_geodesic(
 
     Source: the reference system's PAdicGeodesicLoss.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> z, index = jnp.zeros((2, 3)), jnp.asarray([0, 1])
     >>> float(tree_geodesic(z, index, tree=PadicTree(3, 9), c=1.0))  # |0 - 3| - 1/2
     2.5

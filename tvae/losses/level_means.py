@@ -56,7 +56,7 @@ def monotonic_radial(
 
     Source: the reference system's MonotonicRadialLoss.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> r, level, tree = jnp.asarray([0.85, 0.85]), jnp.asarray([0, 9]), PadicTree(3, 9)
     >>> terms = monotonic_radial(r, level, tree=tree, inner=0.1, outer=0.85, temperature=None)
     >>> round(float(terms.order), 4), round(float(terms.target), 4)
@@ -116,7 +116,7 @@ def rich_hierarchy(
 
     Source: the reference system's RichHierarchyLoss.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> r, level, tree = jnp.asarray([0.9, 0.9]), jnp.asarray([0, 9]), PadicTree(3, 9)
     >>> terms = rich_hierarchy(r, level, r, tree=tree, inner=0.08, outer=0.9)
     >>> [round(float(term), 4) for term in terms]

@@ -27,7 +27,7 @@ def level_sum(x: jax.Array, level: jax.Array, *, tree: Tree) -> jax.Array:
     A comparison with constants instead of a scatter: it fuses into one reduction and is several
     times faster for batches of hundreds on every backend.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> level_sum(jnp.asarray([1.0, 2.0, 4.0]), jnp.asarray([0, 2, 0]), tree=PadicTree(3, 2))
     Array([5., 0., 2.], dtype=float32)
     """
@@ -57,7 +57,7 @@ class LevelStatistics(NamedTuple):
 def level_statistics(radius: jax.Array, level: jax.Array, *, tree: Tree) -> LevelStatistics:
     """Count, mean and unbiased variance of the radius ``(n,)``, of any unit, at each level.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> radius, level = jnp.asarray([1.0, 3.0]), jnp.asarray([2, 2])
     >>> level_statistics(radius, level, tree=PadicTree(3, 9)).variance[2].item()
     2.0
@@ -108,7 +108,7 @@ def target_radius(level: jax.Array, *, tree: Tree, inner: Numeric, outer: Numeri
       inner: radius of the deepest level, in the unit of the radii it is compared with.
       outer: radius of level 0, same unit.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> target_radius(jnp.asarray([0, 9]), tree=PadicTree(3, 9), inner=0.25, outer=1.0).tolist()
     [1.0, 0.25]
     """

@@ -35,7 +35,7 @@ def radial_hierarchy(
 
     Source: the reference system's RadialHierarchyLoss (primary part).
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> r, level = jnp.asarray([0.9, 0.18]), jnp.asarray([0, 9])
     >>> radial_hierarchy(r, level, tree=PadicTree(3, 9), inner=0.08, outer=0.9).round(4).tolist()
     [0.0, 0.0...]
@@ -71,7 +71,7 @@ def radial_margin(
 
     Source: the reference system's RadialHierarchyLoss (margin part).
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> r, level = jnp.asarray([1.0, 1.0]), jnp.asarray([0, 9])
     >>> round(float(radial_margin(r, level, tree=PadicTree(3, 9), inner=0.0, outer=0.9)), 6)
     0.45
@@ -106,7 +106,7 @@ def radial_stratification(
 
     Source: the reference system's RadialStratificationLoss.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> r, level = jnp.asarray([0.85, 0.3]), jnp.asarray([0, 9])
     >>> loss = radial_stratification(r, level, tree=PadicTree(3, 9), inner=0.1, outer=0.85)
     >>> round(float(loss.mean()), 6)

@@ -21,7 +21,7 @@ def hierarchy(radius: jax.Array, level: jax.Array, *, tree: Tree) -> jax.Array:
     Returns:
       A scalar in [-1, 1]; NaN for constant radii. Ceiling: :func:`hierarchy_ceiling`.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> radius, level = jnp.asarray([0.9, 0.8, 0.5, 0.1]), jnp.asarray([0, 0, 1, 2])
     >>> round(float(hierarchy(radius, level, tree=PadicTree(3, 9))), 4)
     -0.9487
@@ -35,7 +35,7 @@ def hierarchy_ceiling(tree: Tree) -> float:
     For p-adic trees of great depth :math:`-\sqrt{1 - (p-1)^3 / (p^3 - 1)}`, for p = 3 that is
     :math:`-3/\sqrt{13}`.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> round(hierarchy_ceiling(PadicTree(3, 9)), 7)
     -0.8320503
     """
@@ -45,7 +45,7 @@ def hierarchy_ceiling(tree: Tree) -> float:
 def level_radii(radius: jax.Array, level: jax.Array, *, tree: Tree) -> jax.Array:
     """Mean radius of each level, ``(n_levels,)``; NaN where a level is absent.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> radius, level = jnp.asarray([1.0, 3.0, 0.5]), jnp.asarray([0, 0, 2])
     >>> level_radii(radius, level, tree=PadicTree(3, 2)).tolist()
     [2.0, nan, 0.5]
@@ -65,7 +65,7 @@ def richness(radius: jax.Array, level: jax.Array, *, tree: Tree) -> jax.Array:
       level: int ``(n,)``.
       tree: of the levels, of depth L.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> radius, level = jnp.asarray([1.0, 3.0, 7.0]), jnp.asarray([0, 0, 1])
     >>> round(float(richness(radius, level, tree=PadicTree(3, 9))), 4)
     0.1

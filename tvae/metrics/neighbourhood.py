@@ -65,7 +65,7 @@ def neighbour_level_consistency(neighbours: Neighbours, *, tree: Tree) -> jax.Ar
 def neighbour_level_consistency_ceiling(tree: Tree, *, k: int = N_NEIGHBOURS) -> float:
     """Largest consistency over all queries: small levels have fewer than k other members.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> round(neighbour_level_consistency_ceiling(PadicTree(3, 9)), 5)
     0.99971
     """

@@ -34,7 +34,7 @@ def tree_fidelity(distance: jax.Array, sample: PairSample, *, tree: Tree) -> jax
 def tree_fidelity_ceiling(tree: Tree) -> float:
     """Largest tree fidelity over all pairs of different items, with tie-free distances.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> round(tree_fidelity_ceiling(PadicTree(3, 9)), 5)
     0.83202
     """
@@ -61,7 +61,7 @@ def dist_corr_quick_ceiling(tree: Tree) -> float:
     For p = 3 half of all pairs share a level and :math:`3^{-d}` of them are d levels apart, so
     :math:`\sqrt{1 - 1/8 - 1/26}` for great depth.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> round(dist_corr_quick_ceiling(PadicTree(3, 9)), 4)
     0.9146
     """
@@ -98,7 +98,7 @@ def q(dist_corr: jax.Array, hierarchy: jax.Array) -> jax.Array:
 def q_ceiling(tree: Tree) -> float:
     """Q of the two ceilings, with tie-free radii.
 
-    >>> from tvae.geometry.tree import PadicTree
+    >>> from tvae.geometry.padic import PadicTree
     >>> round(q_ceiling(PadicTree(3, 9)), 4)
     2.1627
     """

@@ -8,7 +8,7 @@ import pytest
 from tests.support.production_cases import all_cases
 from tvae.domains.operations.sampling import StratifiedCounts, stratified_counts, stratified_indices
 from tvae.domains.operations.tree import TREE
-from tvae.geometry.tree import PadicTree
+from tvae.geometry.padic import PadicTree
 
 COUNTS = stratified_counts(512, 0.25)
 

@@ -10,7 +10,7 @@ import numpy as np
 from tvae.domains.operations import data
 from tvae.domains.views import Items
 from tvae.geometry import padic
-from tvae.geometry.tree import PadicTree
+from tvae.geometry.padic import PadicTree
 
 _ABOUT = (
     "An item is an operation: {n_digits} digits -1, 0, +1 (the entries of its truth table), least "

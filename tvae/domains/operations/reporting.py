@@ -7,8 +7,7 @@ from ml_collections import ConfigDict
 
 from tvae.domains.domain import SHARED_DEFINITIONS, Curves
 from tvae.domains.operations import coverage, tree
-from tvae.geometry.padic import N_DIGITS
-from tvae.geometry.tree import PadicTree
+from tvae.geometry.padic import N_DIGITS, PadicTree
 from tvae.metrics import embedding
 from tvae.metrics.definitions import Definition, Entry, define
 

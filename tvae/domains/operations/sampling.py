@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tvae.domains.operations.tree import TREE
-from tvae.geometry.tree import PadicTree
+from tvae.geometry.padic import PadicTree
 
 HIGH_LEVEL = 4
 """Levels from this valuation on hold 1.2 % of the operations and share the high budget."""

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from tvae.geometry import padic
-from tvae.geometry.tree import PadicTree
+from tvae.geometry.padic import PadicTree
 from tvae.metrics import embedding
 from tvae.metrics.definitions import PAIRS, Entry
 from tvae.metrics.rank_correlation import spearman_with_classes, tie_ceiling
