@@ -68,11 +68,7 @@ def changelog(
 ) -> str:
     """The changelog of a production artifact, in Markdown: its own entry, then those before.
 
-    Args:
-      entry: of the promotion.
-      metrics: of the new version.
-      before: of the version that was current until now; None for the first.
-      history: the changelog of that version, "" for the first.
+    Metrics ``before`` and ``history`` are of the version that was current, None and "" without one.
     """
     version = entry.name.split("/")[1]
     lines = [f"## {version} ({entry.time[:10]})", "", entry.note or "No note was given."]

@@ -27,18 +27,12 @@ RECORDED_TOLERANCE = 1e-6
 
 
 class Check(NamedTuple):
-    """The result for one aspect.
-
-    Attributes:
-      status: ``PASSED``, ``FAILED`` or ``NOT_APPLICABLE``.
-      reasons: one line for each figure and its bound, or why there is none.
-      figures: everything that belongs to the aspect, by metric key.
-    """
+    """The result for one aspect."""
 
     aspect: str
-    status: str
-    reasons: list[str]
-    figures: dict[str, Any]
+    status: str  # PASSED, FAILED or NOT_APPLICABLE
+    reasons: list[str]  # a line for each figure and its bound, or why there is none
+    figures: dict[str, Any]  # everything that belongs to the aspect, by metric key
 
 
 class Examination(NamedTuple):

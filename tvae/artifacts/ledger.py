@@ -18,22 +18,15 @@ _START = hashlib.sha256(b"tvae artifact ledger").hexdigest()
 
 
 class Event(NamedTuple):
-    """One line of the ledger.
+    """One line of the ledger."""
 
-    Attributes:
-      time: ISO 8601 in UTC.
-      action: ``register``, ``validate``, ``promote`` or ``rollback``.
-      previous: production version that was current before, where the action changed that.
-      note: the user's words.
-    """
-
-    time: str
-    action: str
+    time: str  # ISO 8601 in UTC
+    action: str  # "register", "validate", "promote" or "rollback"
     stage: str
     name: str
     manifest_sha256: str
-    previous: str | None = None
-    note: str = ""
+    previous: str | None = None  # production version before, where the action changed that
+    note: str = ""  # the user's words
 
 
 def now() -> str:

@@ -60,9 +60,7 @@ def rollback(repository: Repository, target: str | None, *, note: str = "") -> t
     """Make an earlier production version current again; nothing is deleted.
 
     A ``target`` without version is the one that was current before the present one was promoted.
-
-    Returns:
-      The version that was left, and the one that is current now.
+    Returns the version that was left, and the one that is current now.
 
     Raises:
       UserError: if there is no such version, or it is not what was recorded.

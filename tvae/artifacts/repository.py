@@ -112,13 +112,9 @@ class Repository:
             yield self.root / stage / name.model / name.version, about
 
     def add(self, action: str, name: Name, build: Build, *, note: str = "") -> pathlib.Path:
-        """Add an artifact; the caller holds the lock.
+        """Add an artifact by a key of ``ADDED_BY``; the caller holds the lock.
 
-        Args:
-          action: key of ``ADDED_BY``.
-          name: must be new in its stage.
-          build: writes the files; if it raises, nothing changes.
-          note: the user's words, for the ledger.
+        If ``build`` raises, nothing changes.
 
         Raises:
           UserError: if the artifact exists already.

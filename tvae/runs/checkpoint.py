@@ -74,14 +74,9 @@ class RunCheckpoints:
     @functools.cached_property
     def _manager(self) -> ocp.CheckpointManager:
         """Orbax's manager, opened by the first save: only then must every folder be intact."""
-        return ocp.CheckpointManager(
-            self.folder.absolute(),
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=_LatestAndBest(self._scores),
-                enable_async_checkpointing=True,
-                todelete_subdir=_REMOVED,
-            ),
-        )
+        policy = _LatestAndBest(self._scores)
+        options = ocp.CheckpointManagerOptions(preservation_policy=policy, todelete_subdir=_REMOVED)
+        return ocp.CheckpointManager(self.folder.absolute(), options=options)
 
     def newest(self) -> str:
         """Path of the newest checkpoint, written or being written, for messages."""
@@ -90,11 +85,7 @@ class RunCheckpoints:
     def save(self, step: int, state: Any, progress: dict[str, Any], *, score: float | None) -> None:
         """Copy a state and let Orbax write it in the background; an existing step is kept.
 
-        Args:
-          step: steps taken.
-          state: training state.
-          progress: JSON-compatible values of the loop.
-          score: larger is better; None for a state that was not evaluated.
+        ``progress`` is JSON-compatible; of ``score``, larger is better, and None is not evaluated.
 
         Raises:
           UserError: if it cannot be written, or an earlier one could not.
@@ -106,7 +97,7 @@ class RunCheckpoints:
         record = archive.seal(arrays, archive.version() | {"score": score, "progress": progress})
         self._scores[step], self._last_saved = score, step
         with self._raise_as_user_error():
-            manager = self._manager
+            manager = self._manager  # makes the folder
             archive.reserve(self.folder, sum(array.nbytes for array in arrays.values()))
             items = {archive.ARRAYS: ocp.args.StandardSave(arrays)}
             items |= {archive.RECORD: ocp.args.JsonSave(record)}
@@ -171,10 +162,8 @@ class RunCheckpoints:
     def restore_newest(self, target: Any) -> tuple[Any, dict[str, Any]] | None:
         """Read the newest intact checkpoint and name the damaged ones before it.
 
-        Those are set aside under another name, so that the run can save their steps again.
-
-        Returns:
-          As :meth:`restore`, or None where there is no checkpoint at all.
+        Those are set aside under another name, so that the run can save their steps again. None
+        where there is no checkpoint at all.
 
         Raises:
           UserError: if all are damaged, or the newest intact one is not this version's or target's.

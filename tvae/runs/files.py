@@ -211,10 +211,10 @@ def refuse_links(root: pathlib.Path, path: pathlib.Path) -> None:
 
 
 def walk(folder: pathlib.Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything below a folder, links unfollowed.
+    """Everything below a folder, links unfollowed, folders before what they hold.
 
     Yields:
-      ``(path relative to the folder with '/', lstat)``, folders before what they hold.
+      Path relative to the folder, with '/', and lstat.
 
     Raises:
       UserError: beyond ``MAX_FILES`` entries.

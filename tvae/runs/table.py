@@ -57,8 +57,7 @@ def _database(duckdb: Any, rows: Sequence[Row]) -> Any:
     chosen = ", ".join(_without_nan(key, column) for key, column in columns.items())
     connection.execute(f"CREATE TABLE runs AS SELECT {chosen} FROM columns")  # noqa: S608 - quoted
     connection.unregister("columns")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return connection
 
 
@@ -91,7 +90,7 @@ def select(
     sort: str = "",
     limit: int | None = None,
 ) -> list[Row]:
-    """Choose, sort and cut rows.
+    """Choose, sort and cut rows; None for what is missing.
 
     Args:
       rows: of :mod:`tvae.runs.find`.
@@ -101,9 +100,6 @@ def select(
         quotes: ``task = 'dual_vae' AND "eval/kl_a" < 5``. "" for all rows.
       sort: a column, ascending; with a leading ``-`` descending. "" for the order given.
       limit: rows at most; None for all.
-
-    Returns:
-      Rows with the columns in this order, None for what is missing.
 
     Raises:
       UserError: for a column that no row has, or a condition that is not SQL.
