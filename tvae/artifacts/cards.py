@@ -20,16 +20,7 @@ def as_yaml(config: Mapping[str, Any]) -> str:
 
 
 def model_card(name: str, metadata: Mapping[str, Any], *, shipped_by: str) -> str:
-    """The model card.
-
-    Args:
-      name: title.
-      metadata: ``config``, ``run``, ``metrics``, ``command``, as ``metadata.json`` holds them.
-      shipped_by: the command that wrote it.
-
-    Returns:
-      Markdown.
-    """
+    """The model card, in Markdown, of a model with this ``metadata.json``."""
     run, metrics = metadata["run"], metadata["metrics"]
     modified = " with uncommitted changes" if run["git_modified"] else ""
     return (
@@ -65,34 +56,26 @@ def _changes(new: Mapping[str, Any], old: Mapping[str, Any]) -> list[str]:
     """Scalar metrics that differ, the largest relative changes first."""
     moved = []
     for key in new.keys() & old.keys():
-        pair = (new[key], old[key])
-        if all(isinstance(value, int | float) for value in pair) and pair[0] != pair[1]:
-            size = abs(pair[0] - pair[1]) / max(abs(pair[1]), 1e-12)
-            moved.append((-size, f"- `{key}`: {pair[1]:.6g} -> {pair[0]:.6g}"))
+        now, was = new[key], old[key]
+        if isinstance(now, int | float) and isinstance(was, int | float) and now != was:
+            size = abs(now - was) / max(abs(was), 1e-12)
+            moved.append((-size, f"- `{key}`: {was:.6g} -> {now:.6g}"))
     return [line for _, line in sorted(moved)[:_HEADLINE_CHANGES]]
 
 
 def changelog(
     entry: Event, metrics: Mapping[str, Any], before: Mapping[str, Any] | None, history: str
 ) -> str:
-    """The changelog of a production artifact: its own entry, then those before.
+    """The changelog of a production artifact, in Markdown: its own entry, then those before.
 
-    Args:
-      entry: time, name, previous version and note of the promotion.
-      metrics: of the new version.
-      before: of the version that was current until now; None for the first.
-      history: the changelog of that version, "" for the first.
-
-    Returns:
-      Markdown, newest first.
+    Metrics ``before`` and ``history`` are of the version that was current, None and "" without one.
     """
     version = entry.name.split("/")[1]
     lines = [f"## {version} ({entry.time[:10]})", "", entry.note or "No note was given."]
     if before is None:
         lines += ["", "The first version in production."]
     else:
-        changes = _changes(metrics, before)
         lines += ["", f"Figures that differ from {entry.previous}, at most {_HEADLINE_CHANGES}:"]
-        lines += ["", *(changes or ["none"])]
+        lines += ["", *(_changes(metrics, before) or ["none"])]
     title = "# Changelog\n"
     return f"{title}\n" + "\n".join(lines) + "\n" + history.removeprefix(title)

@@ -27,29 +27,16 @@ RECORDED_TOLERANCE = 1e-6
 
 
 class Check(NamedTuple):
-    """The result for one aspect.
-
-    Attributes:
-      aspect: such as ``coverage``.
-      status: ``PASSED``, ``FAILED`` or ``NOT_APPLICABLE``.
-      reasons: one line for each figure and its bound, or why there is none.
-      figures: metric key -> value, everything that belongs to the aspect.
-    """
+    """The result for one aspect."""
 
     aspect: str
-    status: str
-    reasons: list[str]
-    figures: dict[str, Any]
+    status: str  # PASSED, FAILED or NOT_APPLICABLE
+    reasons: list[str]  # a line for each figure and its bound, or why there is none
+    figures: dict[str, Any]  # everything that belongs to the aspect, by metric key
 
 
 class Examination(NamedTuple):
-    """A model, its figures and their checks.
-
-    Attributes:
-      model: as read from the run.
-      metrics: all figures, computed from its parameters.
-      checks: one for each aspect.
-    """
+    """A model, all its figures computed from its parameters, and a check for each aspect."""
 
     model: Model
     metrics: dict[str, Any]
@@ -61,8 +48,8 @@ class Examination(NamedTuple):
         return [check.aspect for check in self.checks if check.status == FAILED]
 
 
-def _status(passed: bool) -> str:
-    return PASSED if passed else FAILED
+def _check(aspect: str, passed: bool, reasons: list[str], figures: dict[str, Any]) -> Check:
+    return Check(aspect, PASSED if passed else FAILED, reasons, figures)
 
 
 def _reason(verdict: Verdict) -> str:
@@ -73,8 +60,7 @@ def _reason(verdict: Verdict) -> str:
 
 
 def _check_bounds(name: str, verdicts: list[Verdict], figures: dict[str, Any]) -> Check:
-    reached = all(verdict.reached for verdict in verdicts)
-    return Check(name, _status(reached), [_reason(verdict) for verdict in verdicts], figures)
+    return _check(name, all(v.reached for v in verdicts), [_reason(v) for v in verdicts], figures)
 
 
 def _bounded_by(aspect: Aspect, verdict: Verdict) -> bool:
@@ -96,12 +82,7 @@ def _check_aspect(aspect: Aspect, metrics: Mapping[str, Any], verdicts: list[Ver
 
 
 def check_targets(metrics: Mapping[str, Any], config: ConfigDict) -> list[Check]:
-    """All aspects of a domain, and as one more check every other target.
-
-    Args:
-      metrics: computed figures.
-      config: of the run, complete.
-    """
+    """All aspects of a domain, and as one more check every other target of a complete config."""
     asked = registry.get(config.task).aspects(config)
     verdicts = aspects.judge(config, metrics)
     checks = [_check_aspect(aspect, metrics, verdicts) for aspect in asked]
@@ -118,9 +99,9 @@ def _same_bits(x: Any, y: Any) -> bool:
     return archive.digest(x) == archive.digest(y)
 
 
-def _check_exact(aspect: str, same: bool, compared: str) -> Check:
-    verdict = "bit-equal" if same else "not bit-equal"
-    return Check(aspect, _status(same), [f"{compared}: {verdict}"], {})
+def _check_exact(aspect: str, x: Any, y: Any, compared: str) -> Check:
+    same = _same_bits(x, y)
+    return _check(aspect, same, [f"{compared}: {'' if same else 'not '}bit-equal"], {})
 
 
 def _check_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -> Check:
@@ -141,7 +122,7 @@ def _check_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -> 
     worst, where = max(apart, default=(math.inf, "no figure in common"))
     at = f" ({where})" if worst else ""
     line = f"{len(keys)} figures recomputed, largest difference {worst:.3g}{at}"
-    return Check("recorded metrics", _status(worst <= RECORDED_TOLERANCE), [line], {})
+    return _check("recorded metrics", worst <= RECORDED_TOLERANCE, [line], {})
 
 
 def measure(model: Model) -> dict[str, Any]:
@@ -154,25 +135,20 @@ def examine(run: pathlib.Path, copy: pathlib.Path) -> Examination:
 
     Args:
       run: a working directory, or a raw artifact.
-      copy: must not exist; gets the parameters and their card, as ``checkpoints/`` ships them.
-
-    Returns:
-      Model, figures and checks; of two evaluations, one of the run and one of the copy.
+      copy: must not exist; gets the parameters and their card, and is evaluated as well.
 
     Raises:
       UserError: if the run cannot be read.
     """
     model = loading.load_run(Run.open(run))
-    metrics = measure(model)
-    recorded = dict(model.card["metrics"])
+    metrics, recorded = measure(model), dict(model.card["metrics"])
     card = dict(model.card) | {"metrics": recorded | metrics}
     parameters.save_params(copy, model.params, card)
     again = loading.load(copy)
     checks = check_targets(metrics, config_lib.complete(model.card["config"]))
-    same_params, same_figures = _same_bits(model.params, again.params), measure(again)
     checks += [
-        _check_exact("reload", same_params, "parameters after save and load"),
-        _check_exact("determinism", _same_bits(metrics, same_figures), "two evaluations"),
+        _check_exact("reload", model.params, again.params, "parameters after save and load"),
+        _check_exact("determinism", metrics, measure(again), "two evaluations"),
         _check_recorded(metrics, recorded),
     ]
     return Examination(model, metrics, checks)

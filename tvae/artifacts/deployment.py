@@ -16,11 +16,8 @@ _PYTHON = "3.12"
 _USER = 65534
 """The user "nobody": the image runs without any right that it does not need."""
 COMMAND = ["python", "run_exported.py"]
-"""Of the image, in the folder of the exported model."""
-ARGUMENTS: list[str] = []
-"""Of the command by default: none, with which the program checks itself. ``--index 0 5 7`` decodes
-operations; the tables in the image hold all of them."""
-_CPU, _MEMORY = "1", "1Gi"
+"""Of the image, in the exported model's folder; without arguments the program checks itself."""
+_RESOURCES = {"cpu": "1", "memory": "1Gi"}
 """Of the job; the largest model takes some 400 MiB with a batch of the whole space."""
 
 
@@ -37,7 +34,7 @@ def dockerfile() -> str:
         f"USER {_USER}:{_USER}\n"
         "ENV PYTHONDONTWRITEBYTECODE=1\n"
         f"ENTRYPOINT {json.dumps(COMMAND)}\n"
-        f"CMD {json.dumps(ARGUMENTS)}\n"
+        "CMD []\n"
     )
 
 
@@ -64,11 +61,8 @@ def job(name: Name) -> dict[str, Any]:
     container = {
         "name": "model",
         "image": image(name),
-        "args": ARGUMENTS,
-        "resources": {
-            "requests": {"cpu": _CPU, "memory": _MEMORY},
-            "limits": {"cpu": _CPU, "memory": _MEMORY},
-        },
+        "args": [],
+        "resources": {"requests": _RESOURCES, "limits": _RESOURCES},
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -96,17 +90,12 @@ def job(name: Name) -> dict[str, Any]:
 
 
 def write_deployment(folder: pathlib.Path, name: Name) -> None:
-    """Write ``deployment/`` of a production artifact.
-
-    Args:
-      folder: of the artifact; the exported model lies in ``export/``.
-      name: of the artifact.
-    """
+    """Write ``deployment/`` into the folder of a production artifact."""
     config = {
         "model": name.model,
         "version": name.version,
         "image": image(name),
-        "command": COMMAND + ARGUMENTS,
+        "command": COMMAND,
         "python": _PYTHON,
         "requirements": {package: metadata.version(package) for package in REQUIREMENTS},
     }

@@ -36,14 +36,8 @@ def sample(call: Callable[[], Any]) -> list[float]:
 def _row(name: str, batch: int, call: Callable[[], Any]) -> dict[str, Any]:
     milliseconds = 1e3 * np.array(sample(call))
     p50, p95 = np.percentile(milliseconds, (50, 95))
-    return {
-        "program": name,
-        "batch": batch,
-        "calls": milliseconds.size,
-        "p50_ms": float(p50),
-        "p95_ms": float(p95),
-        "per_second": float(1e3 * batch / p50),
-    }
+    times = {"p50_ms": float(p50), "p95_ms": float(p95), "per_second": float(1e3 * batch / p50)}
+    return {"program": name, "batch": batch, "calls": milliseconds.size, **times}
 
 
 def profile(export: pathlib.Path, *, whole: int | None) -> dict[str, Any]:
@@ -52,10 +46,6 @@ def profile(export: pathlib.Path, *, whole: int | None) -> dict[str, Any]:
     Args:
       export: folder of ``<program>.jax_export`` files, each of one array with a leading batch axis.
       whole: the largest batch, all items; None where they are not a finite set.
-
-    Returns:
-      ``device``, ``jax``, and ``latency``: rows of ``program``, ``batch``, ``calls``, ``p50_ms``,
-      ``p95_ms`` and ``per_second`` (items, at the median).
     """
     rows = []
     for path in sorted(export.glob(f"*{SUFFIX}")):

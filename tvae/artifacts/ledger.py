@@ -1,8 +1,7 @@
 """The ledger: one line an event, each sealed by a digest over those before.
 
-It lies outside the artifacts and holds the digest of each manifest, so that a manifest cannot be
-changed together with its files. A change inside the ledger breaks the chain of digests. A ledger
-written anew as a whole is found by whoever has kept one of its seals elsewhere.
+It holds the digest of each manifest, so that a manifest cannot be changed together with its files.
+A ledger written anew as a whole is found by whoever has kept one of its seals elsewhere.
 """
 
 import datetime
@@ -19,25 +18,15 @@ _START = hashlib.sha256(b"tvae artifact ledger").hexdigest()
 
 
 class Event(NamedTuple):
-    """One line of the ledger.
+    """One line of the ledger."""
 
-    Attributes:
-      time: when, ISO 8601 in UTC.
-      action: ``register``, ``validate``, ``promote`` or ``rollback``.
-      stage: of the artifact.
-      name: ``<model>/<version>``.
-      manifest_sha256: digest of its manifest.
-      previous: production version that was current before, where the action changed that.
-      note: the user's words.
-    """
-
-    time: str
-    action: str
+    time: str  # ISO 8601 in UTC
+    action: str  # "register", "validate", "promote" or "rollback"
     stage: str
     name: str
     manifest_sha256: str
-    previous: str | None = None
-    note: str = ""
+    previous: str | None = None  # production version before, where the action changed that
+    note: str = ""  # the user's words
 
 
 def now() -> str:
@@ -67,30 +56,30 @@ def read_seals(root: pathlib.Path) -> list[str]:
     Raises:
       UserError: as :func:`read_events`.
     """
-    return _read(root)[2]
+    return _read(root)[2][1:]
 
 
 def _read(root: pathlib.Path) -> tuple[list[Event], str, list[str]]:
-    """Events, the text that holds them and their seals."""
+    """Events, the text that holds them, and ``_START`` with their seals."""
     path = root / LEDGER_FILE
-    if not path.exists():
-        return [], "", []
-    events, text, found = [], "", [_START]
-    for number, line in enumerate(files.read_bytes(path).splitlines(keepends=True), start=1):
+    events: list[Event] = []
+    text, seals = "", [_START]
+    content = files.read_bytes(path) if path.exists() else b""
+    for number, line in enumerate(content.splitlines(keepends=True), start=1):
         fields = files.parse_json(line, f"{path}:{number}")
         fields.pop("seal", None)
         try:
             event = Event(**fields)
         except TypeError as error:
             raise UserError(f"{path}:{number}: not an event") from error
-        expected, seal = _line(event, found[-1])
+        expected, seal = _line(event, seals[-1])
         # Compared as text: a change that means the same in JSON is a change.
         if expected.encode() != line:
             raise UserError(f"{path}:{number}: changed since it was written")
         events.append(event)
-        found.append(seal)
+        seals.append(seal)
         text += expected
-    return events, text, found[1:]
+    return events, text, seals
 
 
 def append_event(root: pathlib.Path, event: Event) -> None:
@@ -100,6 +89,6 @@ def append_event(root: pathlib.Path, event: Event) -> None:
       UserError: if the ledger is damaged.
       OSError: if it cannot be written.
     """
-    _, text, found = _read(root)
-    line, _ = _line(event, found[-1] if found else _START)
+    _, text, seals = _read(root)
+    line, _ = _line(event, seals[-1])
     files.write_text(root / LEDGER_FILE, text + line, durable=True)

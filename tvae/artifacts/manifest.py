@@ -18,14 +18,7 @@ _READ_ONLY_FILE, _READ_ONLY_FOLDER, _WRITABLE_FOLDER = 0o444, 0o555, 0o755
 
 
 def write_manifest(folder: pathlib.Path, header: Mapping[str, Any]) -> str:
-    """Write the manifest of a finished folder.
-
-    Args:
-      folder: holds every file of the artifact but the manifest.
-      header: JSON-compatible values that the manifest states beside its files.
-
-    Returns:
-      SHA-256 of the manifest itself, to be kept elsewhere.
+    """Write the manifest of a finished folder, with a header; returns the manifest's SHA-256.
 
     Raises:
       UserError: if the folder holds anything but regular files and folders, or a file is too large.
@@ -39,8 +32,7 @@ def write_manifest(folder: pathlib.Path, header: Mapping[str, Any]) -> str:
 def make_content_read_only(folder: pathlib.Path) -> None:
     """Make all that a folder holds read-only, and wait until it has reached the disk.
 
-    The folder itself stays writable: without that it could not be renamed.
-    :func:`make_folder_read_only` follows when it is in its place.
+    The folder itself stays writable until it is in its place: it could not be renamed otherwise.
     """
     for path, status in list(files.walk(folder)):
         is_folder = stat.S_ISDIR(status.st_mode)
@@ -63,15 +55,9 @@ def make_writable(folder: pathlib.Path) -> None:
 
 
 def find_problems(folder: pathlib.Path, recorded: str) -> list[str]:
-    """Everything in which an artifact differs from its manifest.
+    """A line for each file in which an artifact differs from its manifest; empty if it is intact.
 
-    Args:
-      folder: the artifact.
-      recorded: SHA-256 of its manifest, from the ledger.
-
-    Returns:
-      One line for each file that is changed, missing or extra; empty for an intact artifact. A
-      changed manifest is the only line: its digests prove nothing then.
+    A manifest whose SHA-256 is not the ``recorded`` one is the only line: it proves nothing then.
     """
     try:
         content = files.read_bytes(folder / MANIFEST_FILE)

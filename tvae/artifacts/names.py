@@ -9,12 +9,7 @@ _WORD = re.compile(r"[a-z0-9](?:[a-z0-9_-]|\.(?!\.)){0,63}", re.ASCII)
 
 
 class Name(NamedTuple):
-    """The name of an artifact, the same in every stage.
-
-    Attributes:
-      model: family of versions, such as ``v6``.
-      version: one of them, such as ``1.0.0``.
-    """
+    """The name of an artifact, the same in every stage: a family of versions, and one of them."""
 
     model: str
     version: str
@@ -25,13 +20,7 @@ class Name(NamedTuple):
 
 
 def parse_name(text: str | None) -> Name:
-    """Read ``<model>/<version>``.
-
-    Args:
-      text: from the user, a manifest or a ledger.
-
-    Returns:
-      A name whose parts are plain words: no separator, no leading dot, no ``..``.
+    """Read ``<model>/<version>``, two plain words: no separator, no leading dot, no ``..``.
 
     Raises:
       UserError: for anything else.

@@ -28,15 +28,7 @@ CHANGELOG = "CHANGELOG.md"
 
 
 def promote(repository: Repository, name: Name, *, note: str = "") -> pathlib.Path:
-    """Bring a validated model into production, and make it the current version.
-
-    Args:
-      repository: where it lies.
-      name: of the validated artifact; the production one gets the same.
-      note: the user's words, for the changelog.
-
-    Returns:
-      The artifact's folder.
+    """Bring a validated model into production, and make it current; returns the artifact's folder.
 
     Raises:
       UserError: if there is no such validated artifact, it changed, or it fails now.
@@ -67,14 +59,8 @@ def promote(repository: Repository, name: Name, *, note: str = "") -> pathlib.Pa
 def rollback(repository: Repository, target: str | None, *, note: str = "") -> tuple[str, str]:
     """Make an earlier production version current again; nothing is deleted.
 
-    Args:
-      repository: where it lies.
-      target: ``<model>`` for the version that was current before the present one was promoted, or
-        ``<model>/<version>``.
-      note: the user's words, for the ledger.
-
-    Returns:
-      The version that was left, and the one that is current now.
+    A ``target`` without version is the one that was current before the present one was promoted.
+    Returns the version that was left, and the one that is current now.
 
     Raises:
       UserError: if there is no such version, or it is not what was recorded.

@@ -20,28 +20,17 @@ from tvae.runs.run import Run
 
 
 def register(repository: Repository, name: Name, run: Run, *, note: str = "") -> pathlib.Path:
-    """Keep a finished run for good.
-
-    Args:
-      repository: where to.
-      name: of the new raw artifact.
-      run: copied, not touched.
-      note: the user's words.
-
-    Returns:
-      The artifact's folder.
+    """Copy a finished run to a new raw artifact; returns the artifact's folder.
 
     Raises:
       UserError: if the run is unfinished or damaged, or the name is taken.
     """
     where = f"workdir {run.folder}"
     config = config_lib.complete(run.config.to_dict())
-    if not run.finished:
-        raise UserError(f"{where}: {files.FINAL_FILE} is missing; the run has not finished")
+    run.require_finished()
     if not run.checkpoint_steps:
         raise UserError(f"{where}: holds no checkpoint")
-    source = {"workdir": run.folder.name}
-    header = {"source": source, "checkpoint": {"step": run.checkpoint_steps[-1]}}
+    source, step = {"workdir": run.folder.name}, run.checkpoint_steps[-1]
     headline = registry.get(config.task).headline
 
     def build(folder: pathlib.Path) -> Mapping[str, Any]:
@@ -54,7 +43,7 @@ def register(repository: Repository, name: Name, run: Run, *, note: str = "") ->
         except FileExistsError as error:
             taken = pathlib.Path(error.filename).name
             raise UserError(f"{where}: holds a {taken} of its own, in the way") from error
-        return header
+        return {"source": source, "checkpoint": {"step": step}}
 
     with repository.lock():
         return repository.add("register", name, build, note=note)

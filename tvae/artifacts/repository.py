@@ -34,11 +34,7 @@ Build = Callable[[pathlib.Path], Mapping[str, Any]]
 
 
 class Repository:
-    """Artifacts below one folder.
-
-    Attributes:
-      root: the folder; made by the first artifact.
-    """
+    """Artifacts below one folder, which the first of them makes."""
 
     def __init__(self, root: pathlib.Path) -> None:
         self.root = root.absolute()
@@ -106,11 +102,7 @@ class Repository:
         return {"stage": stage, "name": str(name), "manifest_sha256": event.manifest_sha256}
 
     def rows(self) -> Iterator[tuple[pathlib.Path, dict[str, str]]]:
-        """Folder of each recorded artifact and its columns for :func:`tvae.runs.find.collect`.
-
-        Raises:
-          UserError: if the ledger is damaged.
-        """
+        """Folder of each recorded artifact and its columns for :func:`tvae.runs.find.collect`."""
         events = self.events()
         current = current_versions(events)
         for (stage, name), event in _added(events).items():
@@ -120,16 +112,9 @@ class Repository:
             yield self.root / stage / name.model / name.version, about
 
     def add(self, action: str, name: Name, build: Build, *, note: str = "") -> pathlib.Path:
-        """Add an artifact; the caller holds the lock.
+        """Add an artifact by a key of ``ADDED_BY``; the caller holds the lock.
 
-        Args:
-          action: key of ``ADDED_BY``.
-          name: must be new in its stage.
-          build: writes the files; if it raises, nothing changes.
-          note: the user's words, for the ledger.
-
-        Returns:
-          The artifact's folder, read-only.
+        If ``build`` raises, nothing changes.
 
         Raises:
           UserError: if the artifact exists already.
@@ -167,11 +152,7 @@ class Repository:
         return current_versions(self.events()).get(model)
 
     def make_current(self, name: Name, *, note: str = "") -> str | None:
-        """Go back to a production version; the caller holds the lock.
-
-        Returns:
-          The version that was current before.
-        """
+        """Go back to a production version, and return that before; the caller holds the lock."""
         added = self.recorded("production", name)
         if added is None:
             raise UserError(f"production {name}: no such artifact")
@@ -190,19 +171,11 @@ class Repository:
     def verify_all(
         self, *, stage: str | None = None, name: Name | None = None
     ) -> dict[tuple[str, Name], list[str]]:
-        """:meth:`verify` for all that is recorded or lies where an artifact would.
-
-        Args:
-          stage: only of this stage.
-          name: only of this name.
-        """
+        """:meth:`verify` for all that is recorded or lies where an artifact would."""
         added = self.added()
         # Whatever a folder is called: its name is only compared with those that are recorded.
-        on_disk = {
-            (each, Name(*path.parts[-2:]))
-            for each in STAGES
-            for path in (self.root / each).glob("*/*")
-        }
+        paths = (path for each in STAGES for path in (self.root / each).glob("*/*"))
+        on_disk = {(path.parts[-3], Name(*path.parts[-2:])) for path in paths}
         return {
             (where, found): self._verify(added.get((where, found)), where, found)
             for where, found in sorted(added.keys() | on_disk)

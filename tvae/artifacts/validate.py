@@ -34,14 +34,6 @@ _FOLDER, _ALL_CHECKS = "validation", "test_results.json"
 def validate(repository: Repository, name: Name, *, note: str = "") -> Examination:
     """Check the weights of a raw artifact; add a validated one if no check fails.
 
-    Args:
-      repository: where it lies.
-      name: of the raw artifact; the validated one gets the same.
-      note: the user's words.
-
-    Returns:
-      Figures and checks.
-
     Raises:
       UserError: if there is no such artifact, or it changed since it was registered.
     """
@@ -72,14 +64,7 @@ def validate(repository: Repository, name: Name, *, note: str = "") -> Examinati
 def make_metadata(
     card: Mapping[str, Any], name: Name, source: Mapping[str, Any], results: list[Check]
 ) -> dict[str, Any]:
-    """The shipped card with the origin of the artifact and the results of its checks.
-
-    Args:
-      card: ``command``, ``config``, ``run``, ``metrics``, ``sha256``.
-      name: of the artifact.
-      source: stage and digest of the artifact that it was made from.
-      results: of the checks.
-    """
+    """The shipped card with the origin of the artifact and the results of its checks."""
     config = card["config"]
     return dict(card) | {
         "model_id": str(name),

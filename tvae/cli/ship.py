@@ -11,7 +11,8 @@ from absl import flags
 from tvae import loading
 from tvae.artifacts import cards
 from tvae.errors import UserError
-from tvae.runs import files, parameters
+from tvae.runs import parameters
+from tvae.runs.run import Run
 
 
 def define_flags(options: flags.FlagValues) -> None:
@@ -26,12 +27,10 @@ def main(options: flags.FlagValues) -> None:
         raise UserError("--workdir and --output are needed")
     source = pathlib.Path(options.workdir).absolute()
     target = pathlib.Path(options.output).absolute()
-    final = source / files.FINAL_FILE
-    if not final.exists():
-        raise UserError(f"workdir {source}: {final.name} is missing; the run has not finished")
-    model = loading.load(source)
-    metadata = dict(model.card)
-    parameters.save_params(target, model.params, metadata)
-    card = cards.model_card(target.name, metadata, shipped_by="python -m tvae ship")
+    run = Run(source)
+    run.require_finished()
+    model = loading.load_run(run)
+    parameters.save_params(target, model.params, dict(model.card))
+    card = cards.model_card(target.name, model.card, shipped_by="python -m tvae ship")
     (target / "README.md").write_text(card)
     sys.stdout.write(f"{source} -> {target}\n")

@@ -72,10 +72,7 @@ def read_start(
     imported = read_folder(source)
     engine = make_engine(task, loop.optimizer_settings(config))
     fresh = jax.eval_shape(engine.init, jax.random.key(0), hparams)
-    wanted, given = (
-        jax.tree.map(lambda leaf: leaf.shape, params) for params in (fresh.params, imported.params)
-    )
-    if wanted != given:
+    if jax.tree.map(jnp.shape, fresh.params) != jax.tree.map(jnp.shape, imported.params):
         raise UserError(f"checkpoint {source}: its shapes are not those of config.model")
     return continue_dual_vae(imported, fresh, steps_per_epoch=task.steps_per_epoch)
 

@@ -41,12 +41,9 @@ def export_checkpoint(
 def write_torch_file(
     path: pathlib.Path, payload: Mapping[str, Any], dtypes: Mapping[str, str]
 ) -> None:
-    """Save with PyTorch, so that ``torch.load(weights_only=True)`` reads it.
+    """Save :func:`export_checkpoint`'s payload; ``torch.load(weights_only=True)`` reads it.
 
-    Args:
-      path: file to write; must not exist.
-      payload: from :func:`export_checkpoint`.
-      dtypes: tensor name to the type it is saved as, where that is not its array's.
+    Tensors named in ``dtypes`` are saved as that type.
 
     Raises:
       UserError: if PyTorch is not installed, or the file exists or cannot be written.

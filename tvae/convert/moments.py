@@ -32,19 +32,9 @@ def _members(group: Mapping[str, Any], parameters: Sequence[Slot]) -> list[Slot]
     return members
 
 
-def _number_slots(groups: Sequence[Mapping[str, Any]], slots: Sequence[Slot]) -> dict[int, Slot]:
-    """Tensors by their numbers in the optimizer."""
-    parameters = [slot for slot in slots if slot.path]
-    return {
-        number: slot
-        for group in groups
-        for number, slot in zip(group["params"], _members(group, parameters), strict=True)
-    }
-
-
-def _moment(name: str, state: Mapping[Slot, Any], slots: Sequence[Slot]) -> Named:
+def _moment(name: str, state: Mapping[Slot, Any], parameters: Sequence[Slot]) -> Named:
     tensors: Named = {}
-    for slot in (s for s in slots if s.path):
+    for slot in parameters:
         raw = state[slot][name] if slot in state else np.zeros(slot.shape, np.float32)
         array = to_float32(np.asarray(raw))
         if array.shape != slot.shape:
@@ -66,8 +56,14 @@ def read_moments(optimizer: Any, slots: list[Slot]) -> tuple[dict[str, Any], dic
     Raises:
       UserError: if the state is not Adam's or does not fit the model.
     """
+    parameters = [slot for slot in slots if slot.path]
     try:
-        numbered = _number_slots(optimizer["param_groups"], slots)
+        groups = optimizer["param_groups"]
+        numbered = {
+            number: slot
+            for group in groups
+            for number, slot in zip(group["params"], _members(group, parameters), strict=True)
+        }
         state = {numbered[index]: entry for index, entry in optimizer["state"].items()}
         settings = {
             "steps": {
@@ -78,10 +74,10 @@ def read_moments(optimizer: Any, slots: list[Slot]) -> tuple[dict[str, Any], dic
             "tensor_steps": any(isinstance(entry["step"], np.ndarray) for entry in state.values()),
             "param_groups": [
                 {**group, "params": [numbered[index].name for index in group["params"]]}
-                for group in optimizer["param_groups"]
+                for group in groups
             ],
         }
-        named = {moment: _moment(moment, state, slots) for moment in MOMENTS}
+        named = {moment: _moment(moment, state, parameters) for moment in MOMENTS}
     except UserError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError):

@@ -46,37 +46,33 @@ def _norm(name: str, path: Path, width: int) -> list[Slot]:
 
 
 def _stack(
-    name: str, path: Path, widths: Sequence[int], *, stride: int, normalize: bool = False
-) -> list[Slot]:
-    """Hidden layers of a ``Sequential``; ``stride`` of its layers from one linear to the next."""
-    slots = []
+    name: str, path: Path, widths: Sequence[int], *, normalize: bool = False, dropout: bool = False
+) -> tuple[list[Slot], str]:
+    """Hidden layers of a ``Sequential``, and the name of the layer behind them.
+
+    The numbering also counts activations and dropout.
+    """
+    stride, slots = 2 + normalize + dropout, []
     for i, (n, width) in enumerate(itertools.pairwise(widths)):
         slots += _linear(f"{name}.{i * stride}", (*path, f"hidden_{i}"), n, width)
         if normalize:
             slots += _norm(f"{name}.{i * stride + 1}", (*path, f"norm_{i}"), width)
-    return slots
+    return slots, f"{name}.{stride * (len(widths) - 1)}"
 
 
 def encoder(letter: str, latent_dim: int, *, improved: bool = False) -> list[Slot]:
     """Slots of encoder A or B; the improved one has layer norm, SiLU and dropout."""
-    name, path = f"encoder_{letter}", (f"encoder_{letter.lower()}",)
-    stride, inputs = 4 if improved else 2, ENCODER_WIDTHS[-1]
-    return [
-        *_stack(f"{name}.encoder", path, ENCODER_WIDTHS, stride=stride, normalize=improved),
-        *_linear(f"{name}.fc_mu", (*path, "mu"), inputs, latent_dim),
-        *_linear(f"{name}.fc_logvar", (*path, "logvar"), inputs, latent_dim),
-    ]
+    name, path, widths = f"encoder_{letter}", (f"encoder_{letter.lower()}",), ENCODER_WIDTHS
+    slots, _ = _stack(f"{name}.encoder", path, widths, normalize=improved, dropout=improved)
+    slots += _linear(f"{name}.fc_mu", (*path, "mu"), widths[-1], latent_dim)
+    return slots + _linear(f"{name}.fc_logvar", (*path, "logvar"), widths[-1], latent_dim)
 
 
 def decoder_a(latent_dim: int, *, improved: bool = False) -> list[Slot]:
     """Slots of decoder A."""
-    widths = (latent_dim, *DECODER_WIDTHS)
-    stride = 4 if improved else 2
-    last = stride * len(DECODER_WIDTHS)
-    return [
-        *_stack("decoder_A.decoder", ("decoder_a",), widths, stride=stride, normalize=improved),
-        *_linear(f"decoder_A.decoder.{last}", ("decoder_a", "logits"), widths[-1], LOGITS),
-    ]
+    path, widths = ("decoder_a",), (latent_dim, *DECODER_WIDTHS)
+    slots, last = _stack("decoder_A.decoder", path, widths, normalize=improved, dropout=improved)
+    return slots + _linear(last, (*path, "logits"), widths[-1], LOGITS)
 
 
 def decoder_b(latent_dim: int) -> list[Slot]:
@@ -106,21 +102,15 @@ def projection(
     name: str, path: Path, latent_dim: int, *, width: int, n_layers: int, dropout: bool
 ) -> list[Slot]:
     """Slots of one projection into the ball; dropout layers count in the numbering."""
-    stride = 4 if dropout else 3
-    hidden = (latent_dim, *(width,) * n_layers)
-    direction = (*path, "direction")
-    net = f"{name}.direction_net"
-    slots = [
-        Slot(f"{name}.manifold.isp_c", (), (*path, "inverse_softplus_c")),
-        *_stack(net, direction, hidden, stride=stride, normalize=True),
-        *_linear(f"{net}.{stride * n_layers}", (*direction, "output"), width, latent_dim),
-    ]
+    slots = [Slot(f"{name}.manifold.isp_c", (), (*path, "inverse_softplus_c"))]
     radius_width = max(32, width // 2)
-    stride -= 1  # no layer norm
-    hidden = (latent_dim, *(radius_width,) * n_layers)
-    net, radius = f"{name}.radius_net", (*path, "radius")
-    slots += _stack(net, radius, hidden, stride=stride)
-    return slots + _linear(f"{net}.{stride * n_layers}", (*radius, "output"), radius_width, 1)
+    for net, n, n_outputs in (("direction", width, latent_dim), ("radius", radius_width, 1)):
+        widths, normalize = (latent_dim, *(n,) * n_layers), net == "direction"
+        hidden, last = _stack(
+            f"{name}.{net}_net", (*path, net), widths, normalize=normalize, dropout=dropout
+        )
+        slots += hidden + _linear(last, (*path, net, "output"), n, n_outputs)
+    return slots
 
 
 def controller() -> list[Slot]:

@@ -76,12 +76,7 @@ def _encode(model: Model, x: jax.Array) -> dict[str, jax.Array]:
 
 
 def export(program: Program, example: jax.Array) -> jax.export.Exported:
-    """Lower a program for all platforms, with a symbolic batch size and its parameters inside.
-
-    Args:
-      program: any.
-      example: an input, for its dtype and its shape behind the batch axis.
-    """
+    """Lower a program for all platforms; only dtype and item shape of the example count."""
     (batch,) = jax.export.symbolic_shape("n")
     shape = jax.ShapeDtypeStruct((batch, *example.shape[1:]), example.dtype)
     # Full float32 everywhere: a GPU's or TPU's faster products would change the outputs.

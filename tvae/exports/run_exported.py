@@ -39,9 +39,6 @@ def run(name: str, given: dict[str, np.ndarray], manifest: dict[str, Any]) -> An
       name: of the program, such as ``decode_a``.
       given: ``items`` or ``index`` or both, with a leading batch axis.
       manifest: the content of ``manifest.json``.
-
-    Returns:
-      An array, or for ``encode`` a dictionary of arrays.
     """
     first, *entry = manifest["programs"][name]["from"]
     value = given[first] if first in given else run(first, given, manifest)

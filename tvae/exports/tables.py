@@ -87,11 +87,6 @@ def write_projector_files(folder: pathlib.Path, arrays: Arrays, labels: list[str
 
     The first embedding is in ``tensors.tsv``, a second one (B's) in ``tensors_b.tsv``; both share
     the metadata: index, single columns of the items, radii and label.
-
-    Args:
-      folder: existing; TensorBoard's ``--logdir``.
-      arrays: from :func:`item_arrays`.
-      labels: short text of each item.
     """
     tensors = [name for name in arrays if name.startswith(("points_", "latents_"))]
     config = []

@@ -27,13 +27,10 @@ from tvae.runs import files
 
 ARRAYS, RECORD = "state", "record"
 """Names of the two items of a checkpoint, each an Orbax folder."""
-
 RECORD_FILE = f"{RECORD}/metadata"
 """Where Orbax's JSON handler puts the record."""
-
 FORMAT = 3
 """Of a checkpoint; raised with every change of what it holds."""
-
 _OVERHEAD = 1 << 16
 """Bytes that a folder takes beside its arrays, at most."""
 
@@ -83,12 +80,10 @@ def first_line(error: BaseException) -> str:
     >>> first_line(ValueError("Error writing 'w/0' in file 'f': No space [os_error_code=28]"))
     'No space'
     """
-    lines = str(error).strip().splitlines()
+    line = (str(error).strip().splitlines() or [""])[0]
     # TensorStore puts the system's reason behind the names of all the files it was about.
-    system = re.search(r"([^:\[\]]+) \[os_error_code=", lines[0] if lines else "")
-    if system:
-        return system[1].strip()
-    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"
+    system = re.search(r"([^:\[\]]+) \[os_error_code=", line)
+    return system[1].strip() if system else f"{type(error).__name__}: {line[:200]}"
 
 
 @contextlib.contextmanager
@@ -119,13 +114,6 @@ def reserve(folder: pathlib.Path, size: int) -> None:
     """Raise OSError before saving if the disk has less than ``size`` bytes free.
 
     TensorStore finds out as well, but half-way, and its callbacks then outlive their event loop.
-
-    Args:
-      folder: existing one, on the disk in question.
-      size: bytes of all arrays.
-
-    Raises:
-      OSError: if there is no space for them.
     """
     path = folder / "reserve"
     with path.open("wb") as file:
@@ -174,14 +162,14 @@ def version() -> dict[str, Any]:
     return {"format": FORMAT, "tvae": tvae.__version__}
 
 
-def _spec(leaf: Any) -> str:
-    return "absent" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
-
-
 def check_arrays(found: dict[str, Any], wanted: dict[str, Any], where: pathlib.Path) -> None:
     """Refuse arrays whose names, dtypes or shapes differ from the target's."""
+
+    def spec(leaf: Any) -> str:
+        return "absent" if leaf is None else f"{leaf.dtype}{list(leaf.shape)}"
+
     for name in sorted(found.keys() | wanted.keys()):
-        old, new = (_spec(tree.get(name)) for tree in (found, wanted))
+        old, new = spec(found.get(name)), spec(wanted.get(name))
         if old != new:
             raise UserError(f"checkpoint {where}: {name} is {old}, expected {new}")
 

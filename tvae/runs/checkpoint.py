@@ -20,7 +20,6 @@ from tvae.runs.run import checkpoint_steps
 
 DAMAGED = ".damaged"
 """Ending of the name under which a damaged checkpoint is kept aside."""
-
 _REMOVED = ".removed"
 """Subfolder that a checkpoint is moved to, in one instant, before its files are deleted."""
 
@@ -38,10 +37,7 @@ def to_keep(scores: dict[int, float | None]) -> set[int]:
 
 @dataclasses.dataclass(frozen=True)
 class _LatestAndBest(checkpoint_managers.PreservationPolicy):
-    """Orbax's policy, by :func:`to_keep`.
-
-    The scores come from the sealed records: Orbax's own policy forgets them at a restart.
-    """
+    """Orbax's policy with scores of the sealed records: its own forgets them at a restart."""
 
     scores: dict[int, float | None]
 
@@ -55,12 +51,8 @@ class _LatestAndBest(checkpoint_managers.PreservationPolicy):
 class RunCheckpoints:
     """The checkpoints of one run, of which the latest and the best are kept.
 
-    A save copies the state to host memory and returns; Orbax writes it in the background, gives the
-    folder its name when it is complete, and then moves older ones out of the way. The names of
-    folders, not their times, say which is newer.
-
-    Attributes:
-      folder: holds a folder for each, named by its step.
+    A save copies the state to host memory and returns; Orbax writes it in the background, names the
+    folder by its step when it is complete, and then moves older ones out of the way.
     """
 
     def __init__(self, folder: pathlib.Path, *, read_only: bool = False) -> None:
@@ -82,27 +74,18 @@ class RunCheckpoints:
     @functools.cached_property
     def _manager(self) -> ocp.CheckpointManager:
         """Orbax's manager, opened by the first save: only then must every folder be intact."""
-        return ocp.CheckpointManager(
-            self.folder.absolute(),
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=_LatestAndBest(self._scores),
-                enable_async_checkpointing=True,
-                todelete_subdir=_REMOVED,
-            ),
-        )
+        policy = _LatestAndBest(self._scores)
+        options = ocp.CheckpointManagerOptions(preservation_policy=policy, todelete_subdir=_REMOVED)
+        return ocp.CheckpointManager(self.folder.absolute(), options=options)
 
     def newest(self) -> str:
         """Path of the newest checkpoint, written or being written, for messages."""
         return str(self.folder / str(max(self._scores))) if self._scores else "none"
 
     def save(self, step: int, state: Any, progress: dict[str, Any], *, score: float | None) -> None:
-        """Copy a state and let Orbax write it in the background.
+        """Copy a state and let Orbax write it in the background; an existing step is kept.
 
-        Args:
-          step: steps taken; a checkpoint of this step may exist already and is kept.
-          state: training state.
-          progress: JSON-compatible values of the loop.
-          score: larger is better; None for a state that was not evaluated.
+        ``progress`` is JSON-compatible; of ``score``, larger is better, and None is not evaluated.
 
         Raises:
           UserError: if it cannot be written, or an earlier one could not.
@@ -114,17 +97,11 @@ class RunCheckpoints:
         record = archive.seal(arrays, archive.version() | {"score": score, "progress": progress})
         self._scores[step], self._last_saved = score, step
         with self._raise_as_user_error():
-            manager = self._manager
+            manager = self._manager  # makes the folder
             archive.reserve(self.folder, sum(array.nbytes for array in arrays.values()))
-            saved = manager.save(
-                step,
-                args=ocp.args.Composite(
-                    **{
-                        archive.ARRAYS: ocp.args.StandardSave(arrays),
-                        archive.RECORD: ocp.args.JsonSave(record),
-                    }
-                ),
-            )
+            items = {archive.ARRAYS: ocp.args.StandardSave(arrays)}
+            items |= {archive.RECORD: ocp.args.JsonSave(record)}
+            saved = manager.save(step, args=ocp.args.Composite(**items))
         if not saved:
             raise UserError(f"checkpoint {self.folder / str(step)}: Orbax declined to save it")
 
@@ -163,14 +140,7 @@ class RunCheckpoints:
             shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
 
     def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
-        """Read a checkpoint, after waiting for pending writes.
-
-        Args:
-          step: which one.
-          target: a tree of the same structure as the saved state.
-
-        Returns:
-          ``(state, progress)``; arrays are NumPy arrays.
+        """State, of NumPy arrays in the structure of ``target``, and progress of a checkpoint.
 
         Raises:
           DamagedError: if its content does not match its digest.
@@ -192,16 +162,11 @@ class RunCheckpoints:
     def restore_newest(self, target: Any) -> tuple[Any, dict[str, Any]] | None:
         """Read the newest intact checkpoint and name the damaged ones before it.
 
-        Those are set aside under another name, so that the run can save their steps again.
-
-        Args:
-          target: a tree of the same structure as the saved state.
-
-        Returns:
-          ``(state, progress)``, or None where there is no checkpoint at all.
+        Those are set aside under another name, so that the run can save their steps again. None
+        where there is no checkpoint at all.
 
         Raises:
-          UserError: if all are damaged, or the newest intact one is of another version or archive.
+          UserError: if all are damaged, or the newest intact one is not this version's or target's.
         """
         self.wait()
         damaged: dict[int, str] = {}

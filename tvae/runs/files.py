@@ -40,20 +40,11 @@ _READ = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLO
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 
-# Writing.
-
-
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
     """A temporary sibling of a file, which takes the file's place when the block ends.
 
     A reader sees the old file or the new one, never a part; after an error, the old one.
-
-    Args:
-      path: file in an existing folder.
-
-    Yields:
-      Path to write to.
     """
     temporary = path.with_name(path.name + TEMPORARY)
     try:
@@ -66,13 +57,7 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def write_text(path: pathlib.Path, text: str, *, durable: bool = False) -> None:
-    """Write a text file atomically; see :func:`replacing`.
-
-    Args:
-      path: file in an existing folder.
-      text: its new content, written as UTF-8.
-      durable: wait until it has reached the disk.
-    """
+    """Write a UTF-8 file as :func:`replacing`; ``durable``: wait until it has reached the disk."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
         if durable:
@@ -97,6 +82,15 @@ def write_json(path: pathlib.Path, value: Any) -> None:
     write_text(path, as_json(value))
 
 
+@contextlib.contextmanager
+def writing_to(subject: str) -> Iterator[None]:
+    """Turn a failed write in the block, as on a full disk, into one line about ``subject``."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{subject}: cannot be written ({error.strerror})") from error
+
+
 def check_absent(target: pathlib.Path) -> None:
     """Refuse an output path that exists; an empty folder may be filled.
 
@@ -115,10 +109,7 @@ def check_absent(target: pathlib.Path) -> None:
 def publishing(target: pathlib.Path) -> Iterator[pathlib.Path]:
     """A draft of a file or folder, which gets the target's name when the block ends.
 
-    The target appears at once and whole, or not at all.
-
-    Args:
-      target: must not exist, or be an empty folder; parents are made.
+    The target appears at once and whole, or not at all. Its parents are made.
 
     Yields:
       Path of the draft, which does not exist yet, in a temporary folder beside the target.
@@ -150,9 +141,6 @@ def flush(path: pathlib.Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-# Reading.
 
 
 def open_regular(path: pathlib.Path, *, follow_links: bool = False) -> io.BufferedReader:
@@ -192,12 +180,8 @@ def read_bytes(
 def parse_json(content: bytes, where: object) -> dict[str, Any]:
     """A JSON object.
 
-    Args:
-      content: UTF-8 text.
-      where: named in the error.
-
     Raises:
-      UserError: if it is damaged or not an object.
+      UserError: naming ``where``, if it is damaged or not an object.
     """
     try:
         value = json.loads(content)
@@ -211,9 +195,6 @@ def parse_json(content: bytes, where: object) -> dict[str, Any]:
 def read_json(path: pathlib.Path, *, follow_links: bool = False) -> dict[str, Any]:
     """The JSON object in a file; see :func:`read_bytes` and :func:`parse_json`."""
     return parse_json(read_bytes(path, follow_links=follow_links), path)
-
-
-# Folders.
 
 
 def refuse_links(root: pathlib.Path, path: pathlib.Path) -> None:
@@ -230,10 +211,10 @@ def refuse_links(root: pathlib.Path, path: pathlib.Path) -> None:
 
 
 def walk(folder: pathlib.Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Everything below a folder, links unfollowed.
+    """Everything below a folder, links unfollowed, folders before what they hold.
 
     Yields:
-      ``(path relative to the folder with '/', lstat)``, folders before what they hold.
+      Path relative to the folder, with '/', and lstat.
 
     Raises:
       UserError: beyond ``MAX_FILES`` entries.
@@ -259,24 +240,18 @@ def walk_regular(folder: pathlib.Path) -> Iterator[tuple[str, os.stat_result]]:
       UserError: for a link, a device or a pipe, and beyond ``MAX_FILE_BYTES`` a file.
     """
     for path, status in walk(folder):
-        if stat.S_ISLNK(status.st_mode):
-            raise UserError(
-                f"{folder / path}: not a regular file (is a symbolic link; links are not followed)"
-            )
         if not stat.S_ISDIR(status.st_mode):
             if not stat.S_ISREG(status.st_mode):
-                raise UserError(f"{folder / path}: not a regular file")
+                link = " (is a symbolic link; links are not followed)"
+                why = link if stat.S_ISLNK(status.st_mode) else ""
+                raise UserError(f"{folder / path}: not a regular file{why}")
             if status.st_size > MAX_FILE_BYTES:
                 raise UserError(f"{folder / path}: larger than {MAX_FILE_BYTES} bytes")
         yield path, status
 
 
 def copy_tree(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Copy a folder of regular files; half-written ones (``.tmp``) are left out.
-
-    Args:
-      source: any folder.
-      target: must not exist; gets fresh permissions, whatever the source's are.
+    """Copy a folder of regular files, with fresh permissions, without unfinished (``.tmp``) ones.
 
     Raises:
       UserError: as :func:`walk_regular`.
@@ -290,9 +265,6 @@ def copy_tree(source: pathlib.Path, target: pathlib.Path) -> None:
                 shutil.copyfileobj(file, copy)
 
 
-# Digests.
-
-
 def file_digest(path: pathlib.Path, *, follow_links: bool = False) -> str:
     """SHA-256 of a regular file, hexadecimal."""
     with open_regular(path, follow_links=follow_links) as file:
@@ -300,10 +272,7 @@ def file_digest(path: pathlib.Path, *, follow_links: bool = False) -> str:
 
 
 def folder_digests(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
-    """Size and SHA-256 of every file below a folder.
-
-    Returns:
-      Path relative to the folder -> ``bytes`` and ``sha256``, sorted.
+    """Path of every file relative to a folder -> ``bytes`` and ``sha256``, sorted.
 
     Raises:
       UserError: as :func:`walk_regular`.
@@ -315,7 +284,10 @@ def folder_digests(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
     }
 
 
-# Locks.
+def _holder(path: pathlib.Path) -> str:
+    with contextlib.suppress(OSError):
+        return path.read_text(errors="replace").strip()[:32] or "unknown"
+    return "unknown"
 
 
 @contextlib.contextmanager
@@ -325,37 +297,25 @@ def hold_lock(
     """Hold an advisory lock on a folder for the length of the block.
 
     The operating system releases it when its holder ends, however that happens. The file that
-    stays names the process that held it last.
-
-    Args:
-      folder: existing one.
-      subject: of the error messages, before the folder.
-      name: of the lock file.
-      wait: for the present holder, after a line on standard error; otherwise refuse.
+    stays names the process that held it last. ``wait``: for the present holder, after a line on
+    standard error; otherwise refuse.
 
     Raises:
       UserError: if another process holds it, or the folder cannot be written.
     """
     path = folder / name
     lock = filelock.FileLock(path)
-    try:
+    with writing_to(f"{subject} {folder}"):
         try:
             lock.acquire(timeout=0)
-        except filelock.Timeout:
+        except filelock.Timeout as error:
             if not wait:
-                raise
+                raise UserError(
+                    f"{subject} {folder} is in use by another process (pid {_holder(path)}); wait "
+                    f"for it or give another --{subject}"
+                ) from error
             sys.stderr.write(f"{subject} {folder}: waiting for another writer\n")
             lock.acquire()
-    except filelock.Timeout as error:
-        holder = ""
-        with contextlib.suppress(OSError):
-            holder = path.read_text(errors="replace").strip()[:32]
-        raise UserError(
-            f"{subject} {folder} is in use by another process (pid {holder or 'unknown'}); wait "
-            f"for it or give another --{subject}"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{subject} {folder}: cannot be written ({error.strerror})") from error
     try:
         # A full disk must not keep anybody from the lock; Windows does not write to a locked file.
         with contextlib.suppress(OSError):

@@ -23,12 +23,7 @@ metrics by their keys, and the configuration's fields as ``config.<path>``."""
 
 
 class Found(NamedTuple):
-    """Rows of several folders.
-
-    Attributes:
-      rows: one for each readable folder.
-      damaged: one line for each that is not.
-    """
+    """A row for each readable folder, and a line for each ``damaged`` one."""
 
     rows: list[Row]
     damaged: list[str]
@@ -48,36 +43,28 @@ def _make_row(
     row: Row = {key: float(v) for key, v in metrics.items() if isinstance(v, int | float)}
     for path, value in flatten_dict(dict(config), sep=".").items():
         row[f"config.{path}"] = _scalar(value)
-    about |= {"seed": config.get("seed")}
+    about |= {"seed": config.get("seed"), "task": str(config.get("task"))}
     about |= {"git_commit": run.get("git_commit"), "device": run.get("device")}
-    row |= {key: _scalar(value) for key, value in about.items()}
-    return row | {"task": str(config.get("task"))}
+    return row | {key: _scalar(value) for key, value in about.items()}
 
 
 def read_run(folder: pathlib.Path) -> Row:
-    """The row of a working directory, finished or not.
-
-    Args:
-      folder: with ``config.json``; metrics are those of the end, or else of the last epoch.
+    """The row of a working directory, with the metrics of the end, or else of the last epoch.
 
     Raises:
       UserError: if a file cannot be read, or is a link.
     """
     run = Run.open(folder, follow_links=False)
     if run.finished:
-        metrics, epochs = run.final, run.final.get("train/epochs")
-        state = "finished"
+        state, metrics, epochs = "finished", run.final, run.final.get("train/epochs")
     else:
-        metrics = {key: value for key, value in run.last_row.items() if key != "epoch"}
-        state, epochs = "unfinished", run.last_row.get("epoch", -1) + 1
+        metrics = dict(run.last_row)
+        state, epochs = "unfinished", metrics.pop("epoch", -1) + 1
     return _make_row(run.config.to_dict(), metrics, run.provenance, state=state, epochs=epochs)
 
 
 def read_shipped(folder: pathlib.Path) -> Row:
-    """The row of a folder of parameters with its card.
-
-    Args:
-      folder: with ``metadata.json``; see :func:`tvae.runs.parameters.save_params`.
+    """The row of a folder of parameters, from its card ``metadata.json``.
 
     Raises:
       UserError: if the card cannot be read, or is a link.
@@ -89,11 +76,7 @@ def read_shipped(folder: pathlib.Path) -> Row:
 
 
 def collect(folders: Iterable[tuple[pathlib.Path, Mapping[str, Any]]]) -> Found:
-    """Read folders of runs and of shipped models.
-
-    Args:
-      folders: each with columns to set beside, or instead of, those that are read.
-    """
+    """Read folders of runs and shipped models, each with columns that add to or replace its own."""
     found = Found([], [])
     for folder, about in folders:
         marks = [(folder / name).exists() for name in (files.CONFIG_FILE, files.METADATA_FILE)]
@@ -107,11 +90,7 @@ def collect(folders: Iterable[tuple[pathlib.Path, Mapping[str, Any]]]) -> Found:
 
 
 def find_runs(root: pathlib.Path) -> Found:
-    """All runs below a folder; none where there is no such folder.
-
-    Args:
-      root: such as ``runs/``.
-    """
+    """All runs below a folder; none where there is no such folder."""
     if not root.is_dir():
         return Found([], [])
     named = ((f, str(f.relative_to(root)) if f != root else f.name) for f in _run_folders(root))

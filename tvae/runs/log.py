@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tvae.errors import UserError
 from tvae.runs import files
 
 
@@ -29,12 +28,9 @@ class TensorBoard:
 
     It writes in the caller's thread: the thread of ``tensorboardX.SummaryWriter`` dies of a full
     disk, and the run then waits for it forever (a test shows a full disk).
-
-    Attributes:
-      FLUSH_SECONDS: how often events must reach the disk, for those who watch.
     """
 
-    FLUSH_SECONDS = 30.0
+    FLUSH_SECONDS = 30.0  # how often events must reach the disk, for those who watch
 
     def __init__(self, folder: pathlib.Path, *, first_epoch: int) -> None:
         from tensorboardX.event_file_writer import EventsWriter
@@ -52,10 +48,9 @@ class TensorBoard:
     def write(self, epoch: int, scalars: Mapping[str, float]) -> None:
         """Write the scalars of an epoch as one event."""
         values = [self._summary.Value(tag=k, simple_value=v) for k, v in scalars.items()]
-        summary = self._summary(value=values)
-        self._file.write_event(
-            self._event.Event(step=epoch, wall_time=time.time(), summary=summary)
-        )
+        event = self._event.Event(step=epoch, wall_time=time.time())
+        event.summary.value.extend(values)
+        self._file.write_event(event)
         if time.monotonic() - self._flushed > self.FLUSH_SECONDS:
             self._file.flush()
             self._flushed = time.monotonic()
@@ -66,11 +61,7 @@ class TensorBoard:
 
 
 class Log:
-    """Writes one row of metrics per epoch.
-
-    Attributes:
-      workdir: gets ``metrics.jsonl`` and, with tensorboardX installed, ``tensorboard/``.
-    """
+    """Writes one row per epoch: ``metrics.jsonl`` and, with tensorboardX, ``tensorboard/``."""
 
     def __init__(self, workdir: pathlib.Path, *, first_epoch: int) -> None:
         keep_rows_before(workdir / files.METRICS_FILE, first_epoch)
@@ -96,15 +87,6 @@ class Log:
 
 
 @contextlib.contextmanager
-def _raise_as_user_error(workdir: pathlib.Path) -> Iterator[None]:
-    """Turn a failed write, as on a full disk, into one line."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"workdir {workdir}: cannot be written ({error.strerror})") from error
-
-
-@contextlib.contextmanager
 def open_log(workdir: pathlib.Path, *, first_epoch: int) -> Iterator[Log]:
     """A log that is closed at the end of the block.
 
@@ -112,7 +94,7 @@ def open_log(workdir: pathlib.Path, *, first_epoch: int) -> Iterator[Log]:
       UserError: if it cannot be written, as on a full disk.
     """
     with (
-        _raise_as_user_error(workdir),
+        files.writing_to(f"workdir {workdir}"),
         contextlib.closing(Log(workdir, first_epoch=first_epoch)) as log,
     ):
         yield log
@@ -124,5 +106,5 @@ def write_final(workdir: pathlib.Path, metrics: Mapping[str, Any]) -> None:
     Raises:
       UserError: if the folder cannot be written.
     """
-    with _raise_as_user_error(workdir):
+    with files.writing_to(f"workdir {workdir}"):
         files.write_json(workdir / files.FINAL_FILE, metrics)

@@ -12,15 +12,10 @@ _MARKER = "commit_success.txt"
 
 
 def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> None:
-    """Write parameters and their metadata, as ``checkpoints/`` ships them.
-
-    Args:
-      folder: must not exist, or be empty; gets ``params/`` (Orbax) and ``metadata.json``.
-      params: parameter tree.
-      metadata: JSON-compatible; the digest of the parameters is added as ``sha256``.
+    """Write ``params/`` (Orbax) and ``metadata.json``, which gets their digest as ``sha256``.
 
     Raises:
-      UserError: if the folder exists or cannot be written.
+      UserError: if the folder exists and is not empty, or cannot be written.
     """
     params = archive.on_host(params)
     with files.publishing(folder) as draft:
@@ -33,13 +28,7 @@ def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> 
 
 
 def load_params(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
-    """Read what :func:`save_params` wrote.
-
-    Args:
-      folder: with ``params/`` and ``metadata.json``.
-
-    Returns:
-      ``(params, metadata)``; arrays are NumPy arrays.
+    """Parameters, as NumPy arrays, and metadata that :func:`save_params` wrote.
 
     Raises:
       UserError: if it is missing or damaged.

@@ -16,34 +16,20 @@ _TAIL_BYTES = 256 * 2**10
 
 
 class Series(NamedTuple):
-    """A metric over time.
-
-    Attributes:
-      epoch: epochs completed, ``(n,)``, increasing.
-      value: ``(n,)``.
-    """
+    """A metric over time: epochs completed, increasing, and values, each ``(n,)``."""
 
     epoch: np.ndarray
     value: np.ndarray
 
 
 def checkpoint_steps(folder: pathlib.Path) -> list[int]:
-    """Steps of the checkpoints in a folder, increasing; damaged ones that were set aside excluded.
-
-    Args:
-      folder: ``checkpoints/`` of a run; none where there is no such folder.
-    """
+    """Steps of the checkpoints in a folder, increasing; damaged ones set aside are left out."""
     return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """The working directory of a run, finished or not.
-
-    Attributes:
-      folder: the working directory.
-      follow_links: whether its files may be symbolic links.
-    """
+    """The working directory of a run, finished or not."""
 
     folder: pathlib.Path
     follow_links: bool = True
@@ -78,6 +64,16 @@ class Run:
     def finished(self) -> bool:
         """Whether the final metrics have been written."""
         return (self.folder / files.FINAL_FILE).exists()
+
+    def require_finished(self) -> None:
+        """Refuse a run that goes on, or was stopped.
+
+        Raises:
+          UserError: if its final metrics are missing.
+        """
+        if not self.finished:
+            name = files.FINAL_FILE
+            raise UserError(f"workdir {self.folder}: {name} is missing; the run has not finished")
 
     @functools.cached_property
     def rows(self) -> list[dict[str, Any]]:

@@ -1,8 +1,7 @@
 """The record of runs as a table: DuckDB in memory over the rows that were just read.
 
-DuckDB because it takes columns as they come (hundreds of metrics and fields, most of them missing
-in most runs), sorts and filters them in SQL, and needs neither a server nor a schema to migrate.
-Nothing is stored: the table is rebuilt from disk whenever it is asked for.
+DuckDB takes columns as they come (hundreds, most of them missing in most runs), and sorts and
+filters them in SQL, without a server or a schema to migrate.
 """
 
 import csv
@@ -38,8 +37,7 @@ def _quoted(column: str) -> str:
 def _without_nan(key: str, column: np.ndarray) -> str:
     """A column of the table: DuckDB would sort NaN above all numbers, NULL is simply missing."""
     name = _quoted(key)
-    missing = column.dtype == np.float64
-    return f"CASE WHEN isnan({name}) THEN NULL ELSE {name} END AS {name}" if missing else name
+    return f"nullif({name}, 'nan'::DOUBLE) AS {name}" if column.dtype == np.float64 else name
 
 
 def _duckdb() -> Any:
@@ -59,8 +57,7 @@ def _database(duckdb: Any, rows: Sequence[Row]) -> Any:
     chosen = ", ".join(_without_nan(key, column) for key, column in columns.items())
     connection.execute(f"CREATE TABLE runs AS SELECT {chosen} FROM columns")  # noqa: S608 - quoted
     connection.unregister("columns")
-    connection.execute("SET enable_external_access = false")
-    connection.execute("SET lock_configuration = true")
+    connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return connection
 
 
@@ -71,8 +68,7 @@ def _default_columns(
     tasks = {row.get("task") for row in rows}
     shown = [key for task, keys in headline.items() if task in tasks for key in keys]
     known = {key for row in rows for key in row}
-    wanted = [*_FIRST, *shown, *([by] if by else [])]
-    return [key for key in dict.fromkeys(wanted) if key in known]
+    return [key for key in dict.fromkeys([*_FIRST, *shown, by]) if key in known]
 
 
 def _check_columns(flag: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
@@ -94,19 +90,16 @@ def select(
     sort: str = "",
     limit: int | None = None,
 ) -> list[Row]:
-    """Choose, sort and cut rows.
+    """Choose, sort and cut rows; None for what is missing.
 
     Args:
-      rows: from :mod:`tvae.runs.find`.
+      rows: of :mod:`tvae.runs.find`.
       columns: to keep; empty for name, stage and progress, the headline and that of ``sort``.
       headline: task -> metrics that are shown by default.
       where: an SQL condition over the columns, those with other signs than letters in double
         quotes: ``task = 'dual_vae' AND "eval/kl_a" < 5``. "" for all rows.
       sort: a column, ascending; with a leading ``-`` descending. "" for the order given.
       limit: rows at most; None for all.
-
-    Returns:
-      Rows with these columns in this order, None for what is missing.
 
     Raises:
       UserError: for a column that no row has, or a condition that is not SQL.
@@ -121,8 +114,7 @@ def select(
     if where:
         query += f" WHERE ({where})"
     if by:
-        direction = "DESC" if sort.startswith("-") else "ASC"
-        query += f" ORDER BY {_quoted(by)} {direction} NULLS LAST, path"
+        query += f" ORDER BY {_quoted(by)} {'DESC' if by != sort else 'ASC'} NULLS LAST, path"
     if limit is not None:
         query += f" LIMIT {limit:d}"
     duckdb = _duckdb()
@@ -139,14 +131,7 @@ def select(
 
 
 def render(rows: Sequence[Row], style: str) -> str:
-    """Rows as text.
-
-    Args:
-      rows: from :func:`select`.
-      style: of ``FORMATS``.
-
-    Returns:
-      Text that ends with a line break.
+    """Rows of :func:`select` as text in one of ``FORMATS``, with a line break at its end.
 
     >>> print(render([{"name": "b", "eval/hierarchy": -0.8}], "table"), end="")
     name  eval/hierarchy
@@ -163,9 +148,8 @@ def render(rows: Sequence[Row], style: str) -> str:
         writer.writeheader()
         writer.writerows(rows)
         return out.getvalue()
-    cells = ([_shown(value) for value in row.values()] for row in rows)
+    cells = (
+        [text.printable(v) if isinstance(v, str) else text.number(v) for v in row.values()]
+        for row in rows
+    )
     return text.table(cells, header) + "\n"
-
-
-def _shown(value: Any) -> str:
-    return text.printable(value) if isinstance(value, str) else text.number(value)

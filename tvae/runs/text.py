@@ -7,15 +7,9 @@ from tabulate import tabulate
 
 
 def table(rows: Iterable[Sequence[str]], header: Sequence[str] = (), *, right: int = 0) -> str:
-    """Aligned columns, two spaces apart; lines end without spaces.
+    """Aligned columns, two spaces apart, without a line break at the end; "" for no rows.
 
-    Args:
-      rows: cells, the same number in each.
-      header: titles of the columns; none by default.
-      right: so many columns after the first are aligned to the right, as numbers are.
-
-    Returns:
-      Lines without a line break at the end; "" for no rows.
+    So many columns as ``right`` states, after the first, are aligned to the right as numbers are.
 
     >>> print(table([("b", "-0.8"), ("long", "1")], ("name", "value"), right=1))
     name      value
@@ -50,9 +44,8 @@ def metric(value: Any) -> str:
 def metrics_table(metrics: Mapping[str, Any]) -> str:
     """Two columns, metric and value.
 
-    >>> print(metrics_table({"eval/rho": 0.1, "eval/kl": [1.0]}))
-    eval/rho  0.1
-    eval/kl   [1 values]
+    >>> metrics_table({"eval/kl": [1.0]})
+    'eval/kl  [1 values]'
     """
     return table((name, metric(value)) for name, value in metrics.items())
 

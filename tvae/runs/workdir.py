@@ -16,25 +16,19 @@ from tvae.errors import UserError
 from tvae.runs import files
 from tvae.runs.run import Run
 
-# Left by a start that was killed in a folder that does not hold a run yet.
-_STARTED = (files.CONFIG_FILE, files.PROVENANCE_FILE)
-_OF_A_START = {files.LOCK_FILE, files.PROVENANCE_FILE, *(n + files.TEMPORARY for n in _STARTED)}
+_OF_A_START = {files.LOCK_FILE, files.PROVENANCE_FILE}
+_OF_A_START |= {name + files.TEMPORARY for name in (files.CONFIG_FILE, files.PROVENANCE_FILE)}
+"""Left by a start that was killed in a folder that does not hold a run yet."""
 
 
 def _git(*arguments: str) -> str | None:
     """Output of a git command in the source tree, or None outside a repository."""
-    folder = pathlib.Path(__file__).parent
+    # git is found on the user's path by design.
+    command = ["git", "-C", str(pathlib.Path(__file__).parent), *arguments]
     try:
-        done = subprocess.run(  # noqa: S603 - fixed arguments
-            ["git", *arguments],  # noqa: S607 - git is found on the user's path by design
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:
+        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()  # noqa: S603 - fixed arguments
+    except (OSError, subprocess.CalledProcessError):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def provenance() -> dict[str, Any]:
@@ -51,10 +45,7 @@ def provenance() -> dict[str, Any]:
 
 
 def difference(old: ConfigDict, new: ConfigDict) -> list[tuple[str, str, str]]:
-    """Fields in which two configurations differ once stored, which makes lists of tuples.
-
-    Returns:
-      ``(path, old value, new value)`` of each, sorted by path.
+    """Path, old and new value of the fields that differ once stored (tuples become lists).
 
     >>> difference(ConfigDict({"a": {"b": 1}, "c": (2,)}), ConfigDict({"a": {"b": 3}, "c": [2]}))
     [('a.b', '1', '3')]
@@ -66,19 +57,14 @@ def difference(old: ConfigDict, new: ConfigDict) -> list[tuple[str, str, str]]:
 
 
 def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
-    """Make the folder of a new run, or check that of an old one.
-
-    Args:
-      folder: the working directory.
-      config: validated configuration.
-      resume: go on with the run that the folder holds, if any.
+    """Make the folder of a new run, or with ``resume`` check that of the same run.
 
     Raises:
       UserError: if the folder cannot be written, is in use, holds a run and ``resume`` is off, or
         holds a run of another configuration.
     """
     stored = folder / files.CONFIG_FILE
-    try:
+    with files.writing_to(f"workdir {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         if not stored.exists() and {path.name for path in folder.iterdir()} - _OF_A_START:
             raise UserError(f"workdir {folder}: expected an empty folder or a run to resume")
@@ -89,8 +75,6 @@ def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
             files.write_json(folder / files.PROVENANCE_FILE, provenance())
             # Written last: its presence makes the folder that of a run.
             files.write_json(stored, json.loads(config.to_json()))
-    except OSError as error:
-        raise UserError(f"workdir {folder}: cannot be written ({error.strerror})") from error
 
 
 def _check_same_run(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
