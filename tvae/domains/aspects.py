@@ -30,30 +30,21 @@ def of_latents(encoders: str, *, deterministic: bool = False) -> list[Aspect]:
     def keys(measure: str) -> tuple[str, ...]:
         return tuple(f"latent/{measure}_{encoder}" for encoder in encoders)
 
-    collapse = Aspect(
-        "posterior collapse",
-        keys("informed_dimensions") + keys("kl"),
-        also=keys("kl_per_dimension"),
-        reason="trained on means (config.model.posterior_noise is 0): there is no posterior"
-        if deterministic
-        else "",
-    )
+    on_means = "trained on means (config.model.posterior_noise is 0): there is no posterior"
     return [
-        collapse,
+        Aspect(
+            "posterior collapse",
+            keys("informed_dimensions") + keys("kl"),
+            also=keys("kl_per_dimension"),
+            reason=on_means if deterministic else "",
+        ),
         Aspect("active dimensions", keys("active_dimensions")),
         Aspect("entropy", keys("entropy")),
     ]
 
 
 class Verdict(NamedTuple):
-    """A metric against its target.
-
-    Attributes:
-      metric: key.
-      value: reached; None where there is no such metric, or it is not a number.
-      bound: the target.
-      at_least: whether the bound is a lower one.
-    """
+    """A metric against its lower or upper bound; None where it is missing or not a number."""
 
     metric: str
     value: float | None
@@ -74,11 +65,7 @@ class Verdict(NamedTuple):
 
 
 def judge(config: ConfigDict, metrics: Mapping[str, Any]) -> list[Verdict]:
-    """Each target of a configuration against metrics, in the order of the keys.
-
-    Args:
-      config: with ``targets.at_least`` and ``targets.at_most``, as far as there are any.
-      metrics: key -> number or list.
+    """Each target of ``config.targets`` against metrics, in the order of the keys.
 
     >>> config = ConfigDict({"targets": {"at_least": {"eval/x": 0.5}, "at_most": {"eval/y": 1}}})
     >>> [(v.metric, v.target, v.reached) for v in judge(config, {"eval/x": 0.7, "eval/y": 2.0})]

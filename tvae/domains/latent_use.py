@@ -1,8 +1,6 @@
 """Use of the latent space: posterior collapse and number of informative dimensions.
 
-The same measures for every model whose items are a finite set, from the encoders' posteriors over
-all of them, in units in which the prior is the standard normal distribution: see
-:data:`DEFINITIONS`.
+The same measures for every model whose items are a finite set: see :data:`DEFINITIONS`.
 """
 
 import math
@@ -21,15 +19,7 @@ COLLAPSED = 0.01
 
 
 def use(mean: jax.Array, logvar: jax.Array) -> Metrics:
-    """Measures of one encoder's posteriors against the standard normal prior.
-
-    Args:
-      mean: ``(n, latent_dim)``.
-      logvar: the same shape.
-
-    Returns:
-      The measures of this module by their bare names.
-    """
+    """Measures of one encoder's posteriors ``(n, latent_dim)``, by their bare names."""
     kl = divergence.gaussian_kl(mean, logvar).mean(0)
     return {
         "kl": kl.sum(),
@@ -41,11 +31,7 @@ def use(mean: jax.Array, logvar: jax.Array) -> Metrics:
 
 
 def measure(posteriors: Gaussians) -> Metrics:
-    """Measure the use of a latent space.
-
-    Args:
-      posteriors: encoder -> mean and log-variance ``(n_items, latent_dim)``, in units in which the
-        prior is the standard normal distribution.
+    """Measure posteriors ``(n_items, latent_dim)`` in units in which the prior is standard normal.
 
     Returns:
       ``latent/<measure>_<encoder>`` -> scalar, or vector ``(latent_dim,)``.
@@ -59,6 +45,7 @@ def measure(posteriors: Gaussians) -> Metrics:
 
 _POSTERIORS = "posteriors of all items, in units of the prior"
 _FLAT = "In a ball that of the tangent Gaussians, which neglects its curvature."
+_SIZE = "At most latent_dim."
 _KL = Entry("KL divergence from the prior, nats", _POSTERIORS, better="neither", note=_FLAT)
 
 DEFINITIONS = {
@@ -67,12 +54,10 @@ DEFINITIONS = {
     "latent/informed_dimensions": Entry(
         "latent dimensions with a KL above 0.01 nats: the others have collapsed",
         _POSTERIORS,
-        note="At most latent_dim.",
+        note=_SIZE,
     ),
     "latent/active_dimensions": Entry(
-        "latent dimensions whose mean has a variance above 0.01",
-        _POSTERIORS,
-        note="At most latent_dim.",
+        "latent dimensions whose mean has a variance above 0.01", _POSTERIORS, note=_SIZE
     ),
     "latent/entropy": Entry(
         "mean entropy of the latent dimensions' histograms over [-3, 3], nats",

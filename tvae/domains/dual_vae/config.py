@@ -99,9 +99,6 @@ FIELDS: dict[str, Field] = {
 }
 # fmt: on
 
-DEFAULTS: dict[str, Any] = {}
-"""Defaults of shared fields that differ from those of :mod:`tvae.engine.config`."""
-
 TINY: dict[str, Any] = {
     "data.n_digits": 3,
     "data.batch_size": 8,

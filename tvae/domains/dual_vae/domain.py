@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
 from tvae.domains.dual_vae import evaluation
-from tvae.domains.dual_vae.config import DEFAULTS, FIELDS, TINY, validate
+from tvae.domains.dual_vae.config import FIELDS, TINY, validate
 from tvae.domains.dual_vae.task import make_task
 from tvae.domains.dual_vae.views import make_views
 from tvae.domains.operations.reporting import CURVES, define_with
@@ -13,23 +13,20 @@ from tvae.domains.operations.reporting import CURVES, define_with
 
 def aspects(config: ConfigDict) -> list[Aspect]:
     """Aspects that a validation checks."""
-    coverage, test = "eval/coverage_mu", "eval/coverage_mu_test"
-    generalisation = Aspect("generalisation", (f"{test}_a", f"{test}_b"))
-    if not config.evaluation.by_split:
-        reason = "the weights were trained on another split of the operations"
-        generalisation = Aspect("generalisation", reason=reason)
+    other_split = "the weights were trained on another split of the operations"
     return [
-        Aspect("coverage", (f"{coverage}_a", f"{coverage}_b")),
+        Aspect("coverage", ("eval/coverage_mu_a", "eval/coverage_mu_b")),
         Aspect("hierarchy", reason="the latent space is flat: no radius orders the levels"),
         *of_latents("ab"),
-        generalisation,
+        Aspect("generalisation", ("eval/coverage_mu_test_a", "eval/coverage_mu_test_b"))
+        if config.evaluation.by_split
+        else Aspect("generalisation", reason=other_split),
     ]
 
 
 DOMAIN = Domain(
     name="dual_vae",
     fields=FIELDS,
-    defaults=DEFAULTS,
     validate=validate,
     tiny=TINY,
     make_task=make_task,

@@ -1,8 +1,7 @@
 """v5.5's dynamics: permeability, loss weights and gradient balance as pure state transitions.
 
-Everything is a function of a :class:`Dynamics` value and traced numbers. What the original calls a
-controller is reproduced with its quirks (the lambda rule has the wrong sign for balancing, the
-norms are taken after clipping, StateNet is never trained), because its trajectory depends on them.
+The quirks are the reference system's (the lambda rule has the wrong sign for balancing, the norms
+are taken after clipping, StateNet is never trained): its trajectory depends on them.
 """
 
 import dataclasses
@@ -26,8 +25,8 @@ class Dynamics:
     """State of the dynamics; scalars, float32 unless said otherwise.
 
     Attributes:
-      epoch: current epoch, int32.
-      step: step within the epoch, int32.
+      epoch: int32.
+      step: within the epoch, int32.
       lambda1: weight of A's loss.
       lambda2: weight of B's loss.
       lambda3: weight of the entropy alignment.
@@ -96,16 +95,10 @@ def init_dynamics(*, lambda_start: Number, lambda3: Number, rho: Number) -> Dyna
 def permeability(
     epoch: jax.Array, phase: jax.Array, balanced: jax.Array, shape: Permeability
 ) -> tuple[jax.Array, jax.Array]:
-    """Permeability and phase of an epoch.
+    """Permeability and phase of an epoch, float32 and int32 scalars.
 
-    Args:
-      epoch: int32 scalar.
-      phase: phase of the epoch before, kept in the resonant interval while not balanced.
-      balanced: whether the gradients balanced at the start of the epoch before.
-      shape: where the phases begin and what rho they reach.
-
-    Returns:
-      ``(rho, phase)``, float32 and int32 scalars.
+    ``phase`` is that of the epoch before, kept in the resonant interval while the gradients did not
+    balance at its start.
     """
     s = shape
     e = jnp.asarray(epoch, jnp.float32)
@@ -141,8 +134,7 @@ def balance_scales(state: Dynamics) -> tuple[jax.Array, jax.Array]:
 def adapt_lambdas(state: Dynamics, ratio: jax.Array) -> tuple[jax.Array, jax.Array]:
     """lambda1 and lambda2 after the epoch rule, from the gradient ratio and the coverages.
 
-    A's weight *rises* while A's gradient is the larger one (ratio below 0.8): positive feedback,
-    as in the original.
+    A's weight *rises* while A's gradient is the larger one (ratio below 0.8): positive feedback.
     """
     low, high = BALANCED_RATIO
     move = 0.02 * ((ratio < low).astype(jnp.float32) - (ratio > high).astype(jnp.float32))
@@ -158,17 +150,9 @@ def adapt_lambdas(state: Dynamics, ratio: jax.Array) -> tuple[jax.Array, jax.Arr
 def begin_epoch(
     state: Dynamics, epoch: jax.Array, lambda3: jax.Array, *, shape: Permeability, adaptive: bool
 ) -> Dynamics:
-    """The transition at the start of an epoch.
+    """The transition at the start of an epoch; the scheduled ``lambda3`` replaces StateNet's.
 
-    Args:
-      state: after the epoch before.
-      epoch: int32 scalar, 0-based.
-      lambda3: scheduled weight of the entropy alignment; overwrites StateNet's change.
-      shape: of the permeability.
-      adaptive: apply the lambda rule, the momentum rule and the balance flag.
-
-    Returns:
-      The state for the first step of the epoch.
+    Where ``adaptive``, apply the lambda rule, the momentum rule and the balance flag.
     """
     ratio = gradient_ratio(state)
     # The permeability uses the flag of the epoch before: it is computed before the flag changes.
@@ -211,15 +195,7 @@ def apply_corrections(
 ) -> Dynamics:
     """Let StateNet's output move the learning rate and the lambdas, within their bounds.
 
-    Args:
-      state: at the first step of an epoch.
-      delta: ``(4,)`` in (-1, 1), for the rate and the three lambdas.
-      rate: scheduled learning rate of the epoch.
-      rate_scale: relative change of the rate per unit of delta.
-      lambda_scale: absolute change of a lambda per unit of delta.
-
-    Returns:
-      The state with corrected lambdas and ``rate_factor``.
+    ``delta`` is ``(4,)`` in (-1, 1), for the rate (relative change) and the lambdas (absolute).
     """
     corrected = jnp.clip(rate * (1.0 + rate_scale * delta[0]), *RATE_BOUNDS)
     return dataclasses.replace(

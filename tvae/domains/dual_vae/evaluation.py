@@ -4,6 +4,7 @@ The headline is ``eval/coverage_mu_a`` and ``_b``: the share of operations that 
 decoder reproduces exactly from its own posterior mean, without the other VAE's leak.
 """
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -12,8 +13,9 @@ import jax.numpy as jnp
 
 from tvae.domains import latent_use
 from tvae.domains.dual_vae.module import DualVAE
-from tvae.domains.operations import coverage
+from tvae.domains.operations import coverage, data
 from tvae.domains.operations.data import Split
+from tvae.domains.views import method_of
 from tvae.engine.task import Metrics, Params
 from tvae.geometry import padic
 from tvae.metrics import latent
@@ -34,33 +36,23 @@ def short(draws: int) -> str:
     return f"{draws // 1000}k" if draws % 1000 == 0 else str(draws)
 
 
-def exact_from_mu(model: DualVAE, params: Params) -> dict[str, jax.Array]:
-    """Which operations each VAE reproduces from its own mean: bool ``(n_operations,)`` by VAE."""
-    index = jnp.arange(padic.count(n_digits=model.n_digits))
-    digit = padic.digits(index, n_digits=model.n_digits)
-    x = padic.values(index, n_digits=model.n_digits)
+def coverage_mu(model: DualVAE, params: Params, split: Split | None = None) -> Metrics:
+    """``eval/coverage_mu_a`` and ``_b``: exact reconstruction from the own mean, all operations.
+
+    With a split also ``eval/coverage_mu_train_a`` and so on, over its parts.
+    """
     vae = model.bind({"params": params})
-    posterior = vae.encode(x)
-    return {
-        "a": coverage.exact_match(vae.decode_a(posterior.mu_a), digit),
-        "b": coverage.exact_match(vae.decode_b(posterior.mu_b), digit),
+    posterior = vae.encode(data.all_operations(n_digits=model.n_digits))
+    exact = {
+        "a": coverage.exact_operations(vae.decode_a(posterior.mu_a)),
+        "b": coverage.exact_operations(vae.decode_b(posterior.mu_b)),
     }
-
-
-def coverage_mu(model: DualVAE, params: Params) -> Metrics:
-    """``eval/coverage_mu_a`` and ``_b``: exact reconstruction from the own mean, all operations."""
-    exact = exact_from_mu(model, params)
-    return {f"eval/coverage_mu_{vae}": coverage.share(hit) for vae, hit in exact.items()}
-
-
-def coverage_by_split(model: DualVAE, params: Params, split: Split) -> Metrics:
-    """Exact reconstruction from the own mean on all operations and on each part of the split."""
-    parts = {"_train": split.train, "_val": split.val, "_test": split.test}
     metrics = {}
-    for vae, hit in exact_from_mu(model, params).items():
-        metrics[f"eval/coverage_mu_{vae}"] = coverage.share(hit)
-        for part, index in parts.items():
-            metrics[f"eval/coverage_mu{part}_{vae}"] = coverage.share(hit[index])
+    for encoder, hit in exact.items():
+        metrics[f"eval/coverage_mu_{encoder}"] = coverage.share(hit)
+        for part in ("train", "val", "test") if split else ():
+            of_part = coverage.share(hit[getattr(split, part)])
+            metrics[f"eval/coverage_mu_{part}_{encoder}"] = of_part
     return metrics
 
 
@@ -69,14 +61,12 @@ def coverage_coupled(model: DualVAE, params: Params, rho: jax.Array) -> Metrics:
 
     With a leak, A can read the answer from B's latent: compare with ``eval/coverage_mu_a``.
     """
-    index = jnp.arange(padic.count(n_digits=model.n_digits))
-    digit = padic.digits(index, n_digits=model.n_digits)
-    x = padic.values(index, n_digits=model.n_digits)
-    zeros = jnp.zeros((index.size, model.latent_dim))
+    x = data.all_operations(n_digits=model.n_digits)
+    zeros = jnp.zeros((x.shape[0], model.latent_dim))
     outputs = model.bind({"params": params})(x, zeros, zeros, rho=rho)
     return {
-        "eval/coverage_coupled_a": coverage.share(coverage.exact_match(outputs.logits_a, digit)),
-        "eval/coverage_coupled_b": coverage.share(coverage.exact_match(outputs.logits_b, digit)),
+        "eval/coverage_coupled_a": coverage.share(coverage.exact_operations(outputs.logits_a)),
+        "eval/coverage_coupled_b": coverage.share(coverage.exact_operations(outputs.logits_b)),
         "eval/rho": jnp.asarray(rho, jnp.float32),
     }
 
@@ -84,48 +74,31 @@ def coverage_coupled(model: DualVAE, params: Params, rho: jax.Array) -> Metrics:
 def prior_coverage(
     model: DualVAE, params: Params, key: jax.Array, *, categorical_draws: int, argmax_draws: int
 ) -> Metrics:
-    """Prior coverage of both decoders, each beside its uniform-noise baseline.
-
-    Args:
-      model: the module.
-      params: its parameters.
-      key: of the draws.
-      categorical_draws: samples whose digits are drawn from the softmax; 0 = do not measure.
-      argmax_draws: samples decoded to their most probable digits; 0 = do not measure.
+    """Prior coverage of both decoders, each beside its uniform-noise baseline; 0 draws = none.
 
     Returns:
       ``eval/prior_coverage_<n>_a`` (categorical), ``eval/prior_coverage_argmax_<n>_a``, the same
       for B, and ``eval/prior_coverage_<n>_uniform``.
     """
-    sizes = {"latent_dim": model.latent_dim, "n_digits": model.n_digits}
     n_operations = padic.count(n_digits=model.n_digits)
-    rules = {
-        f"eval/prior_coverage_{short(categorical_draws)}": (
-            coverage.prior_coverage_categorical,
-            categorical_draws,
-        ),
-        f"eval/prior_coverage_argmax_{short(argmax_draws)}": (
-            coverage.prior_coverage_argmax,
-            argmax_draws,
-        ),
-    }
-    decoders: dict[str, Callable[[DualVAE, jax.Array], jax.Array]] = {
-        "a": DualVAE.decode_a,
-        "b": DualVAE.decode_b,
-    }
+    rules = (
+        ("", coverage.prior_coverage_categorical, categorical_draws),
+        ("argmax_", coverage.prior_coverage_argmax, argmax_draws),
+    )
     metrics: Metrics = {}
-    keys = iter(jax.random.split(key, len(rules) * len(decoders)))
-    for name, (measure, draws) in rules.items():
+    keys = iter(jax.random.split(key, 4))
+    for rule, measure, draws in rules:
         if draws == 0:
             continue
-        for vae, decoder in decoders.items():
-
-            def decode(
-                z: jax.Array, decoder: Callable[[DualVAE, jax.Array], jax.Array] = decoder
-            ) -> jax.Array:
-                return decoder(model.bind({"params": params}), z)
-
-            metrics[f"{name}_{vae}"] = measure(decode, next(keys), draws=draws, **sizes)
+        name = f"eval/prior_coverage_{rule}{short(draws)}"
+        for vae in "ab":
+            metrics[f"{name}_{vae}"] = measure(
+                functools.partial(method_of(model, f"decode_{vae}"), params),
+                next(keys),
+                draws=draws,
+                latent_dim=model.latent_dim,
+                n_digits=model.n_digits,
+            )
         uniform = coverage.uniform_baseline(draws, n_operations=n_operations)
         metrics[f"{name}_uniform"] = jnp.float32(uniform)
     return metrics
@@ -149,9 +122,8 @@ def use_of_latents(model: DualVAE, params: Params) -> Metrics:
 
     ``eval/kl_per_dimension_*`` is a vector ``(latent_dim,)`` in nats; the rest are scalars.
     """
-    index = jnp.arange(padic.count(n_digits=model.n_digits))
-    q = model.bind({"params": params}).encode(padic.values(index, n_digits=model.n_digits))
-    found = latent_use.measure({"a": (q.mu_a, q.logvar_a), "b": (q.mu_b, q.logvar_b)})
+    x = data.all_operations(n_digits=model.n_digits)
+    found = latent_use.measure(model.bind({"params": params}).encode(x).by_encoder())
     own = {
         "eval/latent_entropy": "latent/entropy",
         "eval/kl": "latent/kl",
@@ -171,7 +143,7 @@ def measure(
     rho: jax.Array | float | None,
     split: Split | None,
 ) -> Metrics:
-    """All measures of this module with the final numbers of draws, compiled in parts.
+    """All measures with the final numbers of draws, compiled in parts; not for use inside ``jit``.
 
     Args:
       model: the module.
@@ -179,22 +151,16 @@ def measure(
       key: of the prior draws.
       rho: permeability of the coupled pass; None = do not measure it.
       split: of the operations; None = measure the whole space only.
-
-    Returns:
-      The metrics; not for use inside ``jit``.
     """
     draws = {"categorical_draws": PRIOR_DRAWS, "argmax_draws": ARGMAX_DRAWS}
     parts: list[Callable[[Params], Metrics]] = [
+        lambda params: coverage_mu(model, params, split),
         lambda params: prior_coverage(model, params, key, **draws),
         lambda params: use_of_latents(model, params),
     ]
     if rho is not None:
         mixed = jnp.float32(rho)
-        parts.insert(0, lambda params: coverage_coupled(model, params, mixed))
-    if split is None:
-        parts.insert(0, lambda params: coverage_mu(model, params))
-    else:
-        parts.insert(0, lambda params: coverage_by_split(model, params, split))
+        parts.insert(1, lambda params: coverage_coupled(model, params, mixed))
     metrics: Metrics = {}
     for part in parts:
         metrics |= jax.jit(part)(params)

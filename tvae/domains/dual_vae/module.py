@@ -4,6 +4,7 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from tvae.models.controllers import StateNet
 from tvae.models.decoders import Decoder, ResidualDecoder
@@ -18,6 +19,10 @@ class Latents:
     logvar_a: jax.Array
     mu_b: jax.Array
     logvar_b: jax.Array
+
+    def by_encoder(self) -> dict[str, tuple[jax.Array, jax.Array]]:
+        """Encoder "a" or "b" -> mean and log-variance."""
+        return {"a": (self.mu_a, self.logvar_a), "b": (self.mu_b, self.logvar_b)}
 
 
 @flax.struct.dataclass
@@ -42,13 +47,7 @@ class DualVAEOutputs:
 class DualVAE(nn.Module):
     """VAE A (plain decoder), VAE B (residual decoder) and the untrained StateNet.
 
-    Attributes:
-      n_digits: digits of an operation.
-      latent_dim: dimension of each latent space.
-      encoder_widths: hidden widths of both encoders.
-      decoder_a_widths: hidden widths of decoder A.
-      decoder_b_width: width of decoder B's residual stream.
-      decoder_b_blocks: residual blocks of decoder B.
+    Fields as in ``config.data`` and ``config.model``.
     """
 
     n_digits: int = 9
@@ -120,3 +119,16 @@ class DualVAE(nn.Module):
         zeros = jnp.zeros((*x.shape[:-1], self.latent_dim))
         self(x, zeros, zeros, rho=0.0)
         self.correct(jnp.zeros(9))
+
+
+def make_model(config: ConfigDict) -> DualVAE:
+    """The module that the configuration describes."""
+    model = config.model
+    return DualVAE(
+        n_digits=config.data.n_digits,
+        latent_dim=model.latent_dim,
+        encoder_widths=tuple(model.encoder_widths),
+        decoder_a_widths=tuple(model.decoder_a_widths),
+        decoder_b_width=model.decoder_b_width,
+        decoder_b_blocks=model.decoder_b_blocks,
+    )

@@ -9,27 +9,20 @@ from ml_collections import ConfigDict
 
 from tvae.domains.dual_vae import dynamics, evaluation
 from tvae.domains.dual_vae.dynamics import Dynamics
-from tvae.domains.dual_vae.module import DualVAE, DualVAEOutputs
+from tvae.domains.dual_vae.module import DualVAE, DualVAEOutputs, make_model
 from tvae.domains.dual_vae.schedules import Schedules, make_schedules
-from tvae.domains.dual_vae.setup import make_model, make_split
 from tvae.domains.operations import data
 from tvae.engine.task import Hparams, Metrics, Observation, Params, Task, section, weighted_sum
 from tvae.geometry import padic
 from tvae.losses import divergence, levels, likelihood, regularizers
 from tvae.metrics import latent
 
+LOGGED = ("lambda1", "lambda2", "lambda3", "rho", "phase", "balanced")
+
 
 @flax.struct.dataclass
 class Outputs:
-    """Forward outputs and the statistics that several consumers share.
-
-    Attributes:
-      vae: outputs of the model.
-      kl_a: free-bits KL of A per row, ``(batch,)``.
-      kl_b: the same for B.
-      entropy_a: histogram entropy of A's latents in the batch, scalar.
-      entropy_b: the same for B.
-    """
+    """Forward outputs, free-bits KLs ``(batch,)``, histogram entropies of the latents."""
 
     vae: DualVAEOutputs
     kl_a: jax.Array
@@ -211,12 +204,7 @@ class DualVAETask(Task):
             "schedule/temperature_b": schedules.temperature_b(epoch, hparams),
             "schedule/beta_a": schedules.beta_a(epoch, hparams),
             "schedule/beta_b": schedules.beta_b(epoch, hparams),
-            "dynamics/lambda1": aux.lambda1,
-            "dynamics/lambda2": aux.lambda2,
-            "dynamics/lambda3": aux.lambda3,
-            "dynamics/rho": aux.rho,
-            "dynamics/phase": aux.phase,
-            "dynamics/balanced": aux.balanced,
+            **{f"dynamics/{name}": getattr(aux, name) for name in LOGGED},
             "dynamics/gradient_ratio": aux.ratio,
         }
 
@@ -280,6 +268,16 @@ class DualVAETask(Task):
         split = self.split if self.by_split else None
         measured = evaluation.measure(self.module, params, key, rho=aux.rho, split=split)
         return jax.jit(self.validation)(params, aux, hparams) | measured
+
+
+def make_split(config: ConfigDict) -> data.Split:
+    """The split of the operations that the configuration describes."""
+    return data.split(
+        jax.random.key(config.data.split_seed),
+        n_digits=config.data.n_digits,
+        train_fraction=config.data.train_fraction,
+        val_fraction=config.data.val_fraction,
+    )
 
 
 def make_task(config: ConfigDict) -> DualVAETask:

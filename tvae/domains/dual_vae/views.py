@@ -7,18 +7,15 @@ import jax
 from ml_collections import ConfigDict
 
 from tvae.domains.dual_vae import evaluation
-from tvae.domains.dual_vae.setup import make_model, make_split
+from tvae.domains.dual_vae.module import make_model
+from tvae.domains.dual_vae.task import make_split
 from tvae.domains.operations.items import operation_views
 from tvae.domains.views import LATENT, Posterior, Views, method_of
 from tvae.engine.task import Metrics, Params
 
 
 def make_views(config: ConfigDict) -> Views:
-    """Views of a dual VAE.
-
-    Args:
-      config: validated configuration.
-    """
+    """Views of a dual VAE; where not ``evaluation.by_split`` nothing is measured on its parts."""
     model = make_model(config)
     split = make_split(config) if config.evaluation.by_split else None
 

@@ -10,12 +10,12 @@ import numpy as np
 
 from tvae.domains import latent_use
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE
-from tvae.domains.operations import coverage
+from tvae.domains.operations import coverage, data
 from tvae.domains.operations.tree import TREE, embedding_metrics, tree_sample
 from tvae.domains.views import Gaussians
 from tvae.engine import compilation
 from tvae.engine.task import Metrics, Params
-from tvae.geometry import padic, poincare
+from tvae.geometry import poincare
 from tvae.metrics import hierarchy, tree
 from tvae.metrics.definitions import BALL, Entry
 
@@ -27,8 +27,7 @@ SAMPLE_SEED = 0
 
 def embed_all(model: HyperbolicVAE, params: Params) -> tuple[jax.Array, jax.Array]:
     """Embedding ``(19683, latent_dim)`` of all operations, and its curvature."""
-    x = padic.values(jnp.arange(padic.count()))
-    ball, _ = model.apply({"params": params}, x, method=HyperbolicVAE.embed)
+    ball, _ = model.apply({"params": params}, data.all_operations(), method=HyperbolicVAE.embed)
     return ball.z, ball.c
 
 
@@ -37,25 +36,16 @@ def reconstruction(
 ) -> Metrics:
     """Which operations decode exactly, from the embedding and from one posterior sample each.
 
-    Args:
-      model: the module.
-      params: its parameters.
-      key: of the samples.
-      learned: bool ``(19683,)``, False for operations held out.
-
-    Returns:
-      ``eval/coverage_ball`` and ``eval/coverage_sampled``, ceiling 1; where operations are held
-      out also ``eval/coverage_ball_held_out``, the share of *them* that decodes.
+    ``learned`` is bool ``(19683,)``, False for operations held out; where there are any,
+    ``eval/coverage_ball_held_out`` is the share of *them* that decodes.
     """
-    index = jnp.arange(padic.count())
-    digit = padic.digits(index)
     vae = model.bind({"params": params})
     z, _ = embed_all(model, params)
-    exact = coverage.exact_match(vae.decode(z), digit)
-    sampled = vae(padic.values(index), jax.random.normal(key, z.shape))
+    exact = coverage.exact_operations(vae.decode(z))
+    sampled = vae(data.all_operations(), jax.random.normal(key, z.shape))
     metrics = {
         "eval/coverage_ball": coverage.share(exact),
-        "eval/coverage_sampled": coverage.share(coverage.exact_match(sampled.logits, digit)),
+        "eval/coverage_sampled": coverage.share(coverage.exact_operations(sampled.logits)),
     }
     if not learned.all():
         metrics["eval/coverage_ball_held_out"] = coverage.share(exact[np.flatnonzero(~learned)])
@@ -65,8 +55,7 @@ def reconstruction(
 def score(metrics: Metrics) -> jax.Array:
     """One number to select by: coverage * hierarchy * tree fidelity, each over its ceiling.
 
-    At most 1 for tie-free lengths. Richness is left out: it has no ceiling of its own, and the
-    other three say whether it was bought too dearly.
+    At most 1 for tie-free lengths. Richness is left out: it has no ceiling of its own.
     """
     order = -metrics["eval/hierarchy"] / -hierarchy.hierarchy_ceiling(TREE)
     fidelity = metrics["eval/tree_fidelity"] / tree.tree_fidelity_ceiling(TREE)
@@ -99,13 +88,7 @@ def posteriors(model: HyperbolicVAE, params: Params, x: jax.Array, prior_scale: 
     """The wrapped normal in normal coordinates at the origin, over the prior's scale.
 
     Its KL is that of the tangent Gaussians, which neglects the ball's curvature: good enough to
-    tell an informative dimension from one that is not.
-
-    Args:
-      model: the module.
-      params: its parameters.
-      x: operations ``(n, n_digits)``.
-      prior_scale: standard deviation of the prior, hyperbolic length.
+    tell an informative dimension from one that is not. ``prior_scale`` is a hyperbolic length.
     """
     ball, logvar = model.bind({"params": params}).embed(x)
     # log_0 in the ball's coordinates is half as long as the hyperbolic length.
@@ -114,19 +97,9 @@ def posteriors(model: HyperbolicVAE, params: Params, x: jax.Array, prior_scale: 
 
 
 def measure(
-    model: HyperbolicVAE,
-    params: Params,
-    key: jax.Array,
-    *,
-    learned: np.ndarray,
-    prior_scale: Scale,
+    model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray, prior_scale: Scale
 ) -> Metrics:
-    """The final evaluation, as a compiled program that runs once; not for use inside ``jit``.
-
-    Returns:
-      :func:`reconstruction`, all of ``embedding_metrics`` prefixed ``eval/``, ``eval/score`` and
-      ``latent/*``.
-    """
+    """The final evaluation, as a compiled program that runs once; not for use inside ``jit``."""
 
     @compilation.jit_once
     def full(params: Params, key: jax.Array) -> Metrics:
@@ -134,8 +107,7 @@ def measure(
         measured = embedding_metrics(z, jax.random.key(SAMPLE_SEED), c=c)
         metrics = reconstruction(model, params, key, learned=learned)
         metrics |= {f"eval/{name}": value for name, value in measured.items()}
-        x = padic.values(jnp.arange(padic.count()))
-        use = latent_use.measure(posteriors(model, params, x, prior_scale))
+        use = latent_use.measure(posteriors(model, params, data.all_operations(), prior_scale))
         return metrics | {"eval/score": score(metrics)} | use
 
     return full(params, key)

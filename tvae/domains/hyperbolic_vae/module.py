@@ -62,15 +62,7 @@ class HyperbolicVAE(nn.Module):
         return self.decoder(self.decoder_scale * tangent)
 
     def __call__(self, x: jax.Array, noise: jax.Array) -> HyperbolicVAEOutputs:
-        """Embed, sample and decode.
-
-        Args:
-          x: operations, float32 ``(..., n_digits)``.
-          noise: standard normal ``(..., latent_dim)``; zeros decode the embedding.
-
-        Returns:
-          The outputs.
-        """
+        """Embed, sample and decode operations; noise of zeros decodes the embedding."""
         ball, logvar = self.embed(x)
         v = jnp.exp(0.5 * logvar) * noise
         sample = wrapped_normal.wrap(ball.z, v, c=ball.c)

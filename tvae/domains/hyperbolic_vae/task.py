@@ -58,9 +58,7 @@ def make_model(config: ConfigDict) -> HyperbolicVAE:
             logvar_start=model.logvar_start,
         ),
         projection=HyperbolicProjection(
-            width=model.projection_width,
-            n_layers=model.projection_layers,
-            max_norm=model.max_norm,
+            width=model.projection_width, n_layers=model.projection_layers, max_norm=model.max_norm
         ),
         decoder=Decoder(widths=tuple(model.decoder_widths), activation=nn.silu),
         decoder_scale=model.decoder_scale,
@@ -68,10 +66,7 @@ def make_model(config: ConfigDict) -> HyperbolicVAE:
 
 
 def learned_operations(data: ConfigDict) -> np.ndarray:
-    """All operations but a random share, bool ``(19683,)``.
-
-    Those that end every batch are never held out.
-    """
+    """All but a random share of operations, bool ``(19683,)``; the roots are never held out."""
     n = padic.count()
     key = jax.random.key(data.split_seed)
     kept = np.asarray(jax.random.uniform(key, (n,)) >= data.held_out_share)
@@ -81,10 +76,9 @@ def learned_operations(data: ConfigDict) -> np.ndarray:
 def with_values(module: HyperbolicVAE, hparams: Mapping[str, Any]) -> HyperbolicVAE:
     """The module with the traced fields of ``config.model``."""
     bounds = (hparams["model.logvar_min"], hparams["model.logvar_max"])
+    start = hparams["model.logvar_start"]
     return module.clone(
-        encoder=module.encoder.clone(
-            logvar_bounds=bounds, logvar_start=hparams["model.logvar_start"]
-        ),
+        encoder=module.encoder.clone(logvar_bounds=bounds, logvar_start=start),
         projection=module.projection.clone(max_norm=hparams["model.max_norm"]),
         decoder_scale=hparams["model.decoder_scale"],
     )
@@ -187,13 +181,9 @@ class HyperbolicVAETask(Task):
 
     def _kl(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
         """KL to the wrapped normal prior, nats per operation."""
-        vae = outputs.vae
+        vae, scale = outputs.vae, hparams["model.prior_scale"]
         rows = wrapped_normal.sampled_kl(
-            vae.noise,
-            vae.logvar,
-            vae.sample_radius,
-            prior_scale=hparams["model.prior_scale"],
-            c=vae.ball.c,
+            vae.noise, vae.logvar, vae.sample_radius, prior_scale=scale, c=vae.ball.c
         )
         return (self._row_weight(batch, hparams) * rows).sum()
 
@@ -264,22 +254,17 @@ class HyperbolicVAETask(Task):
         return {"schedule/learning_rate": self.learning_rate(aux - 1, hparams)}
 
     def evaluate(self, params: Params, aux: jax.Array, key: jax.Array, hparams: Hparams) -> Metrics:
-        """The periodic evaluation; see :func:`tvae.domains.hyperbolic_vae.evaluation.headline`."""
+        """The periodic evaluation."""
         del aux
         return evaluation.headline(self.bound(hparams), params, key, learned=self.learned)
 
     def final_evaluate(
         self, params: Params, aux: jax.Array, key: jax.Array, hparams: Hparams
     ) -> Metrics:
-        """Everything; see :func:`tvae.domains.hyperbolic_vae.evaluation.measure`."""
+        """The whole evaluation."""
         del aux
-        return evaluation.measure(
-            self.bound(hparams),
-            params,
-            key,
-            learned=self.learned,
-            prior_scale=hparams["model.prior_scale"],
-        )
+        model, scale = self.bound(hparams), hparams["model.prior_scale"]
+        return evaluation.measure(model, params, key, learned=self.learned, prior_scale=scale)
 
 
 def make_task(config: ConfigDict) -> HyperbolicVAETask:

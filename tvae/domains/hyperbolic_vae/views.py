@@ -20,11 +20,7 @@ def make_views(config: ConfigDict) -> Views:
     """Views of a hyperbolic VAE.
 
     The posterior's log-variance is that of a tangent vector at the embedded point, in units of
-    hyperbolic length; its mean is the latent before the projection. The prior is the wrapped
-    normal around the origin that the model was trained against.
-
-    Args:
-      config: validated configuration.
+    hyperbolic length; its mean is the latent before the projection.
     """
     model: HyperbolicVAE = make_model(config)
     scale, learned = config.model.prior_scale, learned_operations(config.data)

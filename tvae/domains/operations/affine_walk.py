@@ -15,13 +15,7 @@ from tvae.domains.operations.tree import TREE
 
 
 def affine_walk(key: jax.Array) -> jax.Array:
-    """All operations in the order of a random affine walk.
-
-    Args:
-      key: typed PRNG key, of the unit and the start.
-
-    Returns:
-      int32 ``(19683,)``, a permutation of all indices.
+    """All operations in the order of a random affine walk, int32 ``(19683,)``.
 
     >>> walk = affine_walk(jax.random.key(0))
     >>> sorted(walk[:9].tolist()) != list(range(9)), sorted((walk[:9] % 9).tolist())
@@ -74,14 +68,8 @@ def expected_level_rows(*, block: int, roots: int) -> np.ndarray:
 def level_weights(*, block: int, roots: int, even_share: jax.Array | float) -> jax.Array:
     """Weight of one row of each level, so that a batch of :func:`walk_batches` weighs 1 in all.
 
-    Args:
-      block: as in :func:`walk_batches`.
-      roots: likewise.
-      even_share: share of the weight that is spread evenly over the ten levels, may be traced; the
-        rest goes to all operations alike, however often a batch holds them.
-
-    Returns:
-      float32 ``(10,)``.
+    ``even_share`` of the weight, which may be traced, is spread evenly over the ten levels; the
+    rest goes to all operations alike, however often a batch holds them. float32 ``(10,)``.
 
     >>> weight = level_weights(block=243, roots=81, even_share=0.25)
     >>> round(float(weight @ expected_level_rows(block=243, roots=81)), 6)
@@ -107,15 +95,9 @@ class BlockPairs(NamedTuple):
 
 
 def block_pairs(*, block: int, anchors: int) -> BlockPairs:
-    """The static pair tables of a block of the walk.
+    """The static pair tables of a block of the walk, a power of 3, with at most as many anchors.
 
-    Args:
-      block: operations of a block, a power of 3.
-      anchors: rows of the pair matrix, at most ``block``.
-
-    Returns:
-      :class:`BlockPairs`; with 243 and 27 the valuations are 0 to 4, in the proportions of all
-      pairs.
+    With 243 and 27 the valuations are 0 to 4, in the proportions of all pairs.
 
     >>> pairs = block_pairs(block=9, anchors=3)
     >>> pairs.valuation[0].tolist(), round(float(pairs.by_valuation.sum()), 6)

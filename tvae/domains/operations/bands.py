@@ -1,10 +1,8 @@
 r"""Intervals of radius and of pair distance that follow from the tree.
 
-Float32 tables ``(..., 2)`` of ``(low, high)``, one for each kind of length: the hyperbolic
-radius of an operation by its valuation and first non-zero digit, the hyperbolic distance of a pair
-by its pair level :math:`v(i - j)`, the Euclidean distance of a pair by its level gap
-:math:`|v_i - v_j|`. :func:`tvae.losses.distances.weighted_interval` pulls lengths into them.
-Every length may be a traced scalar; the tree is static.
+Float32 tables ``(..., 2)`` of ``(low, high)``, into which
+:func:`tvae.losses.distances.weighted_interval` pulls lengths. Every length may be a traced scalar;
+the tree is static.
 """
 
 import jax
@@ -40,15 +38,8 @@ def level_bands(*, outer: Length, inner: Length, tree: Tree = TREE) -> jax.Array
     """Touching bands of hyperbolic radius, one a level.
 
     A level above the deepest, l < L, gets a width in proportion to L - l: the length that its items
-    need grows with the logarithm of their number. The deepest gets ``[0, inner]``.
-
-    Args:
-      outer: upper end of level 0, hyperbolic length.
-      inner: upper end of the deepest level.
-      tree: of the levels.
-
-    Returns:
-      ``(n_levels, 2)``; bands do not overlap, so radii inside them have the ceiling of hierarchy.
+    need grows with the logarithm of their number. The deepest gets ``[0, inner]``; ``outer`` is the
+    upper end of level 0. Bands do not overlap, so radii inside them have the ceiling of hierarchy.
 
     >>> np.asarray(level_bands(outer=4.55, inner=0.05), float)[[0, 1, 8, 9]].round(2).tolist()
     [[3.65, 4.55], [2.85, 3.65], [0.05, 0.15], [0.0, 0.05]]
@@ -85,9 +76,6 @@ def radius_intervals(
       margin: share of a half band that stays empty at its ends; negative bands overlap their
         neighbours, which trades hierarchy for richness.
 
-    Returns:
-      float32 ``(n, 2)``.
-
     >>> level, leading = np.array([9, 0, 0]), np.array([0, 1, 2])
     >>> table = radius_intervals(level, leading, outer=4.55, inner=0.05, gap=0.5, margin=0.0)
     >>> np.asarray(table, float).round(3).tolist()
@@ -109,10 +97,8 @@ def richness_floor(*, outer: float, inner: float, gap: float) -> float:
     With ``gap = 1`` this is also the largest richness of radii inside the bands: no spread exceeds
     half of each level at either end.
 
-    >>> round(richness_floor(outer=3.56, inner=0.05, gap=0.7), 4)
-    0.0212
-    >>> round(richness_floor(outer=3.56, inner=0.05, gap=1.0), 4)
-    0.0433
+    >>> [round(richness_floor(outer=3.56, inner=0.05, gap=gap), 4) for gap in (0.7, 1.0)]
+    [0.0212, 0.0433]
     """
     width = jnp.diff(level_bands(outer=outer, inner=inner)[:-1], axis=1)
     return float(((gap * width / 2) ** 2).sum() / TREE.n_levels)
@@ -134,9 +120,6 @@ def tree_intervals(
         pairs, and few of all pairs are.
       tree: of the levels.
 
-    Returns:
-      float32 ``(n_levels, 2)``; the upper end of pair level 0 is infinite.
-
     >>> tree_intervals(outer=4.0, ratio=0.5, margin=0.0, depth=2)[:4].tolist()
     [[4.0, inf], [2.0, 4.0], [0.0, 2.0], [0.0, 1.0]]
     """
@@ -150,15 +133,13 @@ def tree_intervals(
 def chord_intervals(*, same: Length, far: Length, margin: Length, tree: Tree = TREE) -> jax.Array:
     """Interval of Euclidean distance in the ball of a pair, by its level gap.
 
+    Two edges only, since 98 % of all pairs of operations are at most two levels apart.
+
     Args:
       same: pairs of one level lie nearer than this, of different levels further apart.
       far: pairs of neighbouring levels lie nearer than this, of others further apart.
       margin: length that stays empty on both sides of an edge.
       tree: of the levels.
-
-    Returns:
-      float32 ``(n_levels, 2)``; two edges only, since 98 % of all pairs of operations are at most
-      two levels apart.
 
     >>> chord_intervals(same=1.0, far=1.5, margin=0.25)[:4].tolist()
     [[0.0, 0.75], [1.25, 1.25], [1.75, inf], [1.75, inf]]

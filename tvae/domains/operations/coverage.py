@@ -1,9 +1,8 @@
 """Coverage: the operations that a decoder reaches from posterior means or from the prior.
 
-Two different measures. *Reconstruction coverage* is the share of operations whose mean decodes to
-exactly that operation: the honest measure of an exhaustive autoencoder. *Prior coverage* counts
-distinct operations among decoded draws of the prior; with 195,000 categorical draws uniform noise
-reaches 99.995 %, so :func:`uniform_baseline` belongs beside it.
+*Reconstruction coverage* is the share of operations whose mean decodes to exactly that operation.
+*Prior coverage* counts distinct operations among decoded draws of the prior; with 195,000 draws
+uniform noise reaches 99.995 %, so :func:`uniform_baseline` belongs beside it.
 """
 
 import math
@@ -20,16 +19,14 @@ Decode = Callable[[jax.Array], jax.Array]
 
 
 def exact_match(logits: jax.Array, digit: jax.Array) -> jax.Array:
-    """Whether the most probable digits are all right.
-
-    Args:
-      logits: ``(..., n_digits, 3)``.
-      digit: the true classes, integers ``(..., n_digits)``.
-
-    Returns:
-      bool ``(...)``.
-    """
+    """Whether the most probable classes of ``(..., n_digits, 3)`` are all right; bool ``(...)``."""
     return (jnp.argmax(logits, -1) == digit).all(-1)
+
+
+def exact_operations(logits: jax.Array) -> jax.Array:
+    """:func:`exact_match` of all operations in index order, ``(3 ** n_digits,)``."""
+    n_operations, n_digits, _ = logits.shape
+    return exact_match(logits, padic.digits(jnp.arange(n_operations), n_digits=n_digits))
 
 
 def share(hits: jax.Array) -> jax.Array:
@@ -55,12 +52,7 @@ def uniform_baseline(draws: int, *, n_operations: int) -> float:
 
 
 def _prior_coverage(
-    decode_draw: Callable[[jax.Array], jax.Array],
-    key: jax.Array,
-    *,
-    draws: int,
-    n_digits: int,
-    chunk: int,
+    decode_draw: Decode, key: jax.Array, *, draws: int, n_digits: int, chunk: int
 ) -> jax.Array:
     """Share of all operations among the indices that ``decode_draw`` returns for keyed chunks."""
     n_operations = padic.count(n_digits=n_digits)
@@ -88,9 +80,6 @@ def prior_coverage_categorical(
       latent_dim: dimension of the standard normal prior.
       n_digits: digits of an operation.
       chunk: samples decoded at a time; bounds the memory.
-
-    Returns:
-      float32 scalar in [0, 1]. Ceiling: :func:`uniform_baseline` of ``draws`` on average.
     """
 
     def draw(chunk_key: jax.Array) -> jax.Array:
@@ -107,10 +96,9 @@ def prior_coverage_categorical(
 def prior_coverage_argmax(
     decode: Decode, key: jax.Array, *, draws: int, latent_dim: int, n_digits: int, chunk: int = 5000
 ) -> jax.Array:
-    """Share of operations among ``draws`` prior samples, each decoded to its most probable digits.
+    """The same, each sample decoded to its most probable digits.
 
-    Arguments and return value as in :func:`prior_coverage_categorical`. Unlike that measure this
-    one is low for an untrained decoder: only the latent varies.
+    Low for an untrained decoder, unlike the categorical one: only the latent varies.
     """
 
     def draw(chunk_key: jax.Array) -> jax.Array:

@@ -32,17 +32,15 @@ class Split:
     test: jax.Array
 
 
+def all_operations(*, n_digits: int = padic.N_DIGITS) -> jax.Array:
+    """Every operation as the networks take it, float32 ``(3 ** n_digits, n_digits)``."""
+    return padic.values(jnp.arange(padic.count(n_digits=n_digits)), n_digits=n_digits)
+
+
 def split(key: jax.Array, *, n_digits: int, train_fraction: float, val_fraction: float) -> Split:
-    """Cut a random permutation of all operations in three.
+    """Cut a random permutation of all operations in three; fractions are rounded down.
 
-    Args:
-      key: of the permutation.
-      n_digits: digits of an operation.
-      train_fraction: share of the first piece, rounded down.
-      val_fraction: share of the second piece, rounded down; the rest is the test set.
-
-    Returns:
-      The split; for nine digits and 0.8 / 0.1 it has 15,746 / 1,968 / 1,969 operations.
+    For nine digits and 0.8 / 0.1 the parts have 15,746 / 1,968 / 1,969 operations.
     """
     n = padic.count(n_digits=n_digits)
     order = jax.random.permutation(key, n).astype(jnp.int32)
@@ -52,14 +50,9 @@ def split(key: jax.Array, *, n_digits: int, train_fraction: float, val_fraction:
 
 
 def in_batches(index: jax.Array, *, batch_size: int) -> Batch:
-    """Consecutive batches of an index list, the last one padded with index 0 and masked.
+    """Consecutive batches of an index list ``(n,)``, the last padded with index 0 and masked.
 
-    Args:
-      index: int32 ``(n,)``.
-      batch_size: rows per batch.
-
-    Returns:
-      A batch whose leaves have shape ``(ceil(n / batch_size), batch_size)``.
+    Leaves have shape ``(ceil(n / batch_size), batch_size)``.
     """
     n_batches = -(-index.size // batch_size)
     padding = (0, n_batches * batch_size - index.size)
@@ -75,14 +68,7 @@ def shuffled_batches(key: jax.Array, index: jax.Array, *, batch_size: int) -> Ba
 
 
 def as_indices(x: ArrayLike, *, n_digits: int) -> jax.Array:
-    """A caller's indices, checked.
-
-    Args:
-      x: integers ``(N,)`` or ``()`` in ``[0, 3 ** n_digits)``.
-      n_digits: digits of an operation.
-
-    Returns:
-      int32 of the same shape.
+    """A caller's indices ``(N,)`` or ``()`` in ``[0, 3 ** n_digits)``, checked, as int32.
 
     Raises:
       UserError: if ``x`` has another shape or type or, outside of transformations, a value out of

@@ -22,15 +22,8 @@ _ABOUT = (
 def make_items(n_digits: int) -> Items:
     """All operations of a number of digits.
 
-    Outputs of a decoder are logits ``(..., n_digits, 3)``. The columns are ``digits`` int8
-    ``(n, n_digits)`` in -1, 0, +1, least significant first, and ``valuation`` int8; the label
-    writes the digits as ``-``, ``0`` and ``+``.
-
-    Args:
-      n_digits: digits of an operation.
-
-    Returns:
-      The set.
+    The columns are ``digits`` int8 ``(n, n_digits)`` in -1, 0, +1, least significant first, and
+    ``valuation`` int8; the label writes the digits as ``-``, ``0`` and ``+``.
     """
     tree = PadicTree(3, n_digits)
     values = functools.partial(padic.values, n_digits=n_digits)

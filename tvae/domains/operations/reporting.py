@@ -89,10 +89,7 @@ def entries(items: PadicTree) -> dict[str, Entry]:
 def define_with(
     own: Mapping[str, Entry] | None = None,
 ) -> Callable[[str, ConfigDict], Definition | None]:
-    """The ``define`` of a domain of operations.
-
-    Args:
-      own: entries of the domain's own metrics.
+    """The ``define`` of a domain of operations with its own entries.
 
     >>> config = ConfigDict({"data": {}})
     >>> define_with()("eval/hierarchy_b", config).published

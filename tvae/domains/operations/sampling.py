@@ -14,12 +14,7 @@ HIGH_LEVEL = 4
 
 
 class StratifiedCounts(NamedTuple):
-    """Rows of a batch, as static Python integers.
-
-    Attributes:
-      levels: rows drawn from each valuation, 0 first.
-      uniform: rows drawn from all operations alike.
-    """
+    """Rows of a batch drawn from each valuation, 0 first, and from all operations alike."""
 
     levels: tuple[int, ...]
     uniform: int
@@ -40,12 +35,9 @@ def stratified_counts(
     Rows left over by rounding down are drawn uniformly.
 
     Args:
-      batch_size: rows of the batch.
+      batch_size: rows of the batch; the counts add up to it.
       high_ratio: share of the batch for the deep levels (v5.12: 0.25, v5.11: 0.20).
       tree: of the operations, of depth 4 or more.
-
-    Returns:
-      The counts; they add up to ``batch_size``.
 
     Raises:
       ValueError: if the tree is too flat, or the levels' least counts do not fit the batch.
@@ -80,16 +72,10 @@ def stratified_indices(
     the r-th such number is ``p * (r // (p - 1)) + r % (p - 1) + 1``. So a uniform r gives a uniform
     operation of the level without a table of members.
 
-    Args:
-      key: typed PRNG key.
-      counts: from :func:`stratified_counts` (static).
-      tree: of the operations.
-
     Returns:
       int32 ``(counts.batch_size,)``: the levels in ascending order, then the uniform rows.
 
-    >>> counts = stratified_counts(512, 0.25)
-    >>> stratified_indices(jax.random.key(0), counts).shape
+    >>> stratified_indices(jax.random.key(0), stratified_counts(512, 0.25)).shape
     (512,)
     """
     p, n_uniform = tree.p, counts.uniform

@@ -24,12 +24,7 @@ def tree_sample(key: jax.Array, *, depth: int = 6) -> PairSample:
     in proportion. A thousand operations drawn at random give a tree fidelity with a standard
     deviation of 0.011 to 0.014; these, half as many pairs, one of about 0.001.
 
-    Args:
-      key: typed PRNG key; use a fixed one to compare models.
-      depth: levels at which the balls are taken (static).
-
-    Returns:
-      A :class:`PairSample`; at depth 6: 1,080 operations, 265,356 + 351 pairs.
+    At depth 6 (static) there are 1,080 operations and 265,356 + 351 pairs.
 
     >>> sample = tree_sample(jax.random.key(0))
     >>> sample.items.shape, sample.i.shape
@@ -61,15 +56,10 @@ def hamming_distance(sample: PairSample) -> jax.Array:
 
 
 def hamming_correlation(distance: jax.Array, sample: PairSample) -> jax.Array:
-    """Spearman correlation of distance and Hamming distance of the truth tables.
+    """Spearman correlation of distances ``(m, m)`` and Hamming distances of the truth tables.
 
-    Args:
-      distance: ``(m, m)`` of the sample's operations.
-      sample: pairs.
-
-    Returns:
-      A scalar. Ceiling: :func:`hamming_correlation_ceiling`; an embedding of the tree alone does
-      not come near it, since the tree and the Hamming cube are different spaces.
+    Ceiling: :func:`hamming_correlation_ceiling`; an embedding of the tree alone does not come near
+    it, since the tree and the Hamming cube are different spaces.
     """
     hamming = hamming_distance(sample)
     return spearman_with_classes(sample.of_matrix(distance), hamming, n_classes=TREE.n_levels)
@@ -86,15 +76,9 @@ def hamming_correlation_ceiling(tree: PadicTree = TREE) -> float:
 
 
 def embedding_metrics(z: jax.Array, key: jax.Array, *, c: jax.Array) -> dict[str, jax.Array]:
-    """Measure an embedding of all operations; see :func:`tvae.metrics.embedding.embedding_metrics`.
+    """Measure an embedding ``(19683, d)`` of all operations, in a ball of curvature -c.
 
-    Args:
-      z: ``(19683, d)`` in index order, points of the ball of curvature -c.
-      key: of the samples; use a fixed one to compare models.
-      c: curvature magnitude.
-
-    Returns:
-      Float scalars by name, ``hamming_correlation`` among them.
+    As :func:`tvae.metrics.embedding.embedding_metrics`, with ``hamming_correlation``.
     """
     return embedding.embedding_metrics(
         z,

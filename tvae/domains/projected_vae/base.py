@@ -65,28 +65,16 @@ def init_params(model: ProjectedVAE, key: jax.Array) -> Params:
 
 @dataclasses.dataclass(frozen=True)
 class Base:
-    """Parameters that a run starts from; two are equal if their digests are.
-
-    Attributes:
-      digest: of the checkpoint; "" for no base.
-      parts: part -> subtree of parameters.
-    """
+    """Parameters by part that a run starts from; two are equal if their digests are."""
 
     digest: str
     parts: dict[str, Any] = dataclasses.field(compare=False, repr=False)
 
 
 def load_base(folder: str, model: ProjectedVAE) -> Base:
-    """Read the parameters that a run starts from.
+    """Read the parameters that a run starts from; ``""`` has none.
 
     Linear layers of a plain network fit the improved one, whose layer norms then stay fresh.
-
-    Args:
-      folder: as :func:`tvae.runs.parameters.save_params` wrote it; "" for no base.
-      model: the module that is to take them.
-
-    Returns:
-      The parameters; without parts if there is no base.
 
     Raises:
       UserError: if the folder is missing or damaged, lacks a part, or holds a tensor that the

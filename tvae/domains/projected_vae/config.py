@@ -1,5 +1,6 @@
 """Fields of the VAE that projects into the Poincaré ball (v5.11 to v5.12.4)."""
 
+import math
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -243,21 +244,16 @@ def validate(config: ConfigDict) -> None:
             "True"
         )
     _validate_groups(config)
-    if loss.inner_radius >= loss.outer_radius:
-        raise UserError(
-            f"config.loss.inner_radius: expected less than outer_radius = {loss.outer_radius}, "
-            f"got {loss.inner_radius}"
-        )
-    if loss.radius_unit == "euclidean" and loss.outer_radius >= 1.0:
-        raise UserError(
-            "config.loss.outer_radius: expected less than 1 in units of the ball's radius, got "
-            f"{loss.outer_radius}"
-        )
-    if model.logvar_min >= model.logvar_max:
-        raise UserError(
-            f"config.model.logvar_min: expected less than logvar_max = {model.logvar_max}, got "
-            f"{model.logvar_min}"
-        )
+    outer, logvar_max = loss.outer_radius, model.logvar_max
+    limit = 1.0 if loss.radius_unit == "euclidean" else math.inf
+    in_order = {
+        "loss.inner_radius": (loss.inner_radius, outer, f"outer_radius = {outer}"),
+        "loss.outer_radius": (outer, limit, "1 in units of the ball's radius"),
+        "model.logvar_min": (model.logvar_min, logvar_max, f"logvar_max = {logvar_max}"),
+    }
+    for path, (low, high, bound) in in_order.items():
+        if low >= high:
+            raise UserError(f"config.{path}: expected less than {bound}, got {low}")
     try:
         stratified_counts(data.batch_size, data.high_valuation_share)
     except ValueError as error:

@@ -6,47 +6,32 @@ a frozen autoencoder keeps at 1 whatever the ball holds; the original's 100 % is
 """
 
 import jax
-import jax.numpy as jnp
 
 from tvae.domains import latent_use
-from tvae.domains.operations import coverage
+from tvae.domains.operations import coverage, data
 from tvae.domains.operations.tree import embedding_metrics
 from tvae.domains.projected_vae.module import ProjectedVAE
 from tvae.engine.task import Metrics, Params
-from tvae.geometry import padic
 
 _SAMPLE_SEED = 0  # of the pairs that stand for the whole space: the same in every run
 
 
 def measure(
-    model: ProjectedVAE,
-    params: Params,
-    *,
-    noise: tuple[jax.Array, jax.Array] | None,
+    model: ProjectedVAE, params: Params, *, noise: tuple[jax.Array, jax.Array] | None
 ) -> Metrics:
-    """Both coverages, curvatures and all measures of both embeddings.
+    """Both coverages, and curvature and all :func:`embedding_metrics` of both embeddings.
 
-    Args:
-      model: the module.
-      params: its parameters.
-      noise: standard normal noise ``(19683, latent_dim)`` of A and B: measures posterior samples,
-        as the original does. None measures the means.
-
-    Returns:
-      ``eval/coverage_mu_a``, ``eval/coverage_ball``, ``eval/curvature_a`` and ``_b``, and
-      ``eval/<measure>_a`` and ``_b`` for every measure of
-      :func:`tvae.domains.operations.tree.embedding_metrics`.
+    ``noise``, standard normal ``(19683, latent_dim)`` of A and B, measures posterior samples, as
+    the reference system does; None measures the means.
     """
-    index = jnp.arange(padic.count())
-    digit = padic.digits(index)
     vae = model.bind({"params": params})
     noise_a, noise_b = (None, None) if noise is None else noise
-    outputs = vae(padic.values(index), noise_a=noise_a, noise_b=noise_b)
+    outputs = vae(data.all_operations(), noise_a=noise_a, noise_b=noise_b)
     from_mu = vae.decode(outputs.latents.mu_a)
     from_ball = outputs.logits_a if model.decode_ball else vae.decode_points(outputs.ball_a.z)
     metrics = {
-        "eval/coverage_mu_a": coverage.share(coverage.exact_match(from_mu, digit)),
-        "eval/coverage_ball": coverage.share(coverage.exact_match(from_ball, digit)),
+        "eval/coverage_mu_a": coverage.share(coverage.exact_operations(from_mu)),
+        "eval/coverage_ball": coverage.share(coverage.exact_operations(from_ball)),
     }
     for encoder, ball in (("a", outputs.ball_a), ("b", outputs.ball_b)):
         metrics[f"eval/curvature_{encoder}"] = ball.c
@@ -58,8 +43,8 @@ def measure(
 
 def use_of_latents(model: ProjectedVAE, params: Params) -> Metrics:
     """``latent/*`` of both encoders' posteriors over all operations."""
-    q = model.bind({"params": params}).encode(padic.values(jnp.arange(padic.count())))
-    return latent_use.measure({"a": (q.mu_a, q.logvar_a), "b": (q.mu_b, q.logvar_b)})
+    posterior = model.bind({"params": params}).encode(data.all_operations())
+    return latent_use.measure(posterior.by_encoder())
 
 
 def everything(model: ProjectedVAE, params: Params) -> Metrics:

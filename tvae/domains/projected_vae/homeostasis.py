@@ -1,13 +1,8 @@
 """Homeostasis: decides per evaluation which of encoder A, encoder B and controller may learn.
 
-A pure state transition that jit and vmap accept. Encoder A starts frozen; it may learn once
-coverage is complete and its hierarchy has stalled, and is frozen again when coverage falls. Encoder
-B and the controller learn until their hierarchy or their gradient stops moving. Each completed
-cycle (unfrozen, then frozen again) is judged by the change of Q, and relaxes or tightens the
-component's thresholds.
-
-``PARITY`` reproduces the original decision for decision, ``CORRECTED`` mends it flag by flag (see
-:class:`tvae.domains.projected_vae.homeostasis_state.Corrections`).
+Encoder A starts frozen; it may learn once coverage is complete and its hierarchy has stalled, until
+coverage falls. Encoder B and the controller learn until their hierarchy or their gradient stops
+moving. Each completed cycle relaxes or tightens the thresholds by its change of Q.
 """
 
 import dataclasses
@@ -34,16 +29,10 @@ def update_homeostasis(
     config: HomeostasisConfig,
     corrections: Corrections = CORRECTED,
 ) -> tuple[HomeostasisState, HomeostasisGates]:
-    """Take in one evaluation and decide the gates.
+    """Take in one evaluation and decide the gates that hold until the next one.
 
-    Args:
-      state: before the evaluation.
-      measurements: of the evaluation.
-      config: thresholds, as given to :func:`init_homeostasis`.
-      corrections: static.
-
-    Returns:
-      The next state, and the gates that hold until the next evaluation.
+    ``corrections`` are static: ``PARITY`` reproduces the reference system decision for decision,
+    ``CORRECTED`` mends it (:class:`~tvae.domains.projected_vae.homeostasis_state.Corrections`).
 
     Source: the reference system's HomeostasisController.
     """

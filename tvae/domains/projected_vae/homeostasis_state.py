@@ -9,30 +9,7 @@ from chex import Numeric
 
 
 class HomeostasisConfig(NamedTuple):
-    """Thresholds; all of them may be traced, so a population can carry one each.
-
-    Attributes:
-      enabled: False keeps the gates of the initial state for ever.
-      coverage_freeze: encoder A is frozen when coverage falls below this share.
-      coverage_unfreeze: least coverage at which encoder A may be unfrozen.
-      coverage_floor: annealing never lowers ``coverage_freeze`` below this.
-      coverage_ceiling: corrected mode never raises ``coverage_unfreeze`` above this.
-      coverage_gap: least distance that annealing keeps between the two thresholds.
-      stall_patience: consecutive stalled evaluations before encoder A is unfrozen.
-      plateau_threshold: change of a hierarchy over the window that counts as none.
-      plateau_patience: evaluations without change before encoder B is frozen.
-      plateau_patience_ceiling: largest patience that annealing gives encoder B.
-      degradation: fall of the hierarchy between two evaluations that unfreezes encoder B.
-      grad_threshold: gradient norm of the controller that counts as none.
-      grad_patience: evaluations below it before the controller is frozen.
-      grad_patience_ceiling: largest patience that annealing gives the controller.
-      grad_revival: multiple of the window's mean gradient norm that unfreezes the controller.
-      warmup: no decision before this epoch (parity) or evaluation (corrected).
-      hysteresis: epochs (parity) or evaluations (corrected) between two changes of a component.
-      annealing: whether completed cycles move thresholds and patience.
-      annealing_step: how far a cycle moves the coverage thresholds.
-      q_tolerance: loss of Q over a cycle that is still not worth tightening for.
-    """
+    """Thresholds, as in ``config.homeostasis``; all may be traced, so runs may have their own."""
 
     enabled: Numeric
     coverage_freeze: Numeric
@@ -61,7 +38,7 @@ class Corrections(NamedTuple):
 
     Attributes:
       count_evaluations: warm-up and hysteresis in evaluations, like every other counter, instead
-        of epochs (an evaluation every fifth epoch makes a hysteresis of 3 epochs void).
+        of epochs (evaluating every fifth makes a hysteresis of 3 epochs void).
       coherent_q: judge encoder A's cycles by A's Q, encoder B's by B's and the controller's by
         their mean, with the hierarchy's sign; the original uses A's ``|hierarchy|`` for all (and
         its training script adds B's distance correlation), so an inverted hierarchy scores as well.
@@ -92,10 +69,8 @@ class Measurements(NamedTuple):
     """One evaluation.
 
     Attributes:
-      epoch: of the evaluation, integer.
       coverage: share of operations that decode exactly.
       hierarchy_a: Spearman(valuation, radius) of embedding A, negative when well ordered.
-      hierarchy_b: of embedding B.
       dist_corr_a: distance correlation of A (parity: whatever the original was given here).
       dist_corr_b: distance correlation of B; parity does not read it.
       controller_grad_norm: NaN when not measured.
@@ -119,16 +94,13 @@ class HomeostasisState:
       n_grads: gradient norms seen, int32.
       hierarchy: last hierarchies of A and B, ``(2, window)``.
       grad: last gradient norms, ``(window,)``.
-      frozen: bool ``(3,)``.
-      last_change: clock of each component's last change, int32 ``(3,)``.
-      count: consecutive stalled, plateaued or still evaluations, int32 ``(3,)``.
-      patience: count that triggers a change, int32 ``(3,)``.
-      cycles: completed cycles, int32 ``(3,)``.
-      q: of this evaluation, by component, ``(3,)``.
-      best_q: ``(3,)``.
-      q_start: Q at the start of the running cycle, ``(3,)``; NaN where none has begun.
-      coverage_freeze: present threshold.
-      coverage_unfreeze: present threshold.
+      frozen: bool ``(3,)``, by component, as all that follow but the coverage thresholds.
+      last_change: clock of each component's last change, int32.
+      count: consecutive stalled, plateaued or still evaluations, int32.
+      patience: count that triggers a change, int32.
+      cycles: completed cycles, int32.
+      q: of this evaluation.
+      q_start: Q at the start of the running cycle; NaN where none has begun.
     """
 
     n_updates: jax.Array
@@ -148,12 +120,9 @@ class HomeostasisState:
 
 
 class HomeostasisGates(NamedTuple):
-    """What the trainer does next; bool scalars, except ``changed``.
+    """What may learn and what is done next; bool scalars, except ``changed``.
 
     Attributes:
-      encoder_a: may learn.
-      encoder_b: may learn.
-      controller: may learn.
       changed: bool ``(3,)``, gates that moved at this evaluation.
       snapshot: encoder A's present weights keep full coverage: remember them.
       rollback: put encoder A's remembered weights back.
@@ -176,14 +145,8 @@ def init_homeostasis(
 ) -> HomeostasisState:
     """State before the first evaluation: encoder A frozen, encoder B and the controller learning.
 
-    Args:
-      config: thresholds.
-      corrections: must be those given to :func:`update_homeostasis`.
-      window: evaluations over which a change is measured (static).
-      dtype: of the measurements.
-
-    Returns:
-      A :class:`HomeostasisState`.
+    ``corrections`` are those given to :func:`update_homeostasis`; ``window`` is the number of
+    evaluations over which a change is measured (static).
     """
     zeros = jnp.zeros(3, jnp.int32)
     first, best = (jnp.nan, -jnp.inf) if corrections.seeded_cycles else (0.0, 0.0)

@@ -26,10 +26,10 @@ class ProjectedVAEOutputs:
     """What a forward pass of :class:`ProjectedVAE` returns.
 
     Attributes:
-      latents: posterior parameters, each ``(..., latent_dim)``.
+      latents: posterior parameters.
       z_euc_a: latent of A, ``(..., latent_dim)``; the mean without noise.
       z_euc_b: latent of B.
-      ball_a: A in the ball: ``z``, ``direction``, ``hyperbolic_radius``, ``c``, ...
+      ball_a: A in the ball.
       ball_b: B in the ball.
       z_tangent_a: logarithm at the origin of A's points, ``(..., latent_dim)``.
       logits_a: ``(..., n_digits, 3)``.
@@ -49,12 +49,10 @@ class ProjectedVAE(nn.Module):
 
     * v5.11: ``ProjectedVAE(decode_ball=False)``; two projections by ``dual_projection=True``;
     * v5.12 as published: ``ProjectedVAE(projection=HyperbolicProjection(n_layers=2, dropout=0.1),
-      dual_projection=True)``;
-    * the improved networks: ``encoder=Encoder(normalize=True, ...)``, and so on.
+      dual_projection=True)``.
 
-    Which parts train is not the module's business: it only takes ``train`` for their dropout. What
-    a frozen encoder computes can be cached and passed to :meth:`from_latents`, what a frozen
-    decoder would compute is skipped by :meth:`project`.
+    ``train`` is only for the dropout of parts. The results of a frozen encoder can be cached and
+    passed to :meth:`from_latents`.
 
     Attributes:
       encoder: template of both encoders.
@@ -127,15 +125,7 @@ class ProjectedVAE(nn.Module):
 
         .. math:: z = \mu + e^{\log\sigma^2 / 2}\,\epsilon
 
-        Args:
-          latents: posterior parameters, each ``(..., latent_dim)``; those of frozen encoders may
-            come from a cache.
-          noise_a: standard normal noise ``(..., latent_dim)`` of A, or None for the means.
-          noise_b: the same for B.
-          train: as in :meth:`__call__`.
-
-        Returns:
-          The outputs.
+        Arguments as in :meth:`__call__`; latents of frozen encoders may come from a cache.
         """
         z_a = _sample(latents.mu_a, latents.logvar_a, noise_a)
         z_b = _sample(latents.mu_b, latents.logvar_b, noise_b)
@@ -152,21 +142,13 @@ class ProjectedVAE(nn.Module):
         )
 
     def control(self, outputs: ProjectedVAEOutputs, valuation: jax.Array) -> Control:
-        """The controller's values for one batch.
-
-        Args:
-          outputs: of a batch ``(n, ...)``.
-          valuation: 3-adic valuations ``(n,)`` of the same rows.
-
-        Returns:
-          Scalars; without a controller v5.12's constants.
-        """
+        """The controller's values for one batch with valuations ``(n,)``, or v5.12's constants."""
         if not self.use_controller:
             return constant_control()
-        latents = outputs.latents
+        posteriors = outputs.latents.by_encoder()
         statistics = batch_statistics(
-            (latents.mu_a, latents.logvar_a),
-            (latents.mu_b, latents.logvar_b),
+            posteriors["a"],
+            posteriors["b"],
             outputs.ball_a.hyperbolic_radius,
             outputs.ball_b.hyperbolic_radius,
             valuation=valuation,
@@ -190,15 +172,11 @@ class ProjectedVAE(nn.Module):
           train: which of :data:`PARTS` train, the others do not: their dropout acts. Values may be
             traced (the gates of homeostasis). Needs the ``dropout`` stream of keys.
 
-        Returns:
-          The outputs.
-
         Raises:
           ValueError: if ``train`` names an unknown part.
         """
-        return self.from_latents(
-            self.encode(x, train), noise_a=noise_a, noise_b=noise_b, train=train
-        )
+        latents = self.encode(x, train)
+        return self.from_latents(latents, noise_a=noise_a, noise_b=noise_b, train=train)
 
     def touch(self, x: jax.Array) -> None:
         """Run every part once on ``(n, n_digits)``, so that ``init`` creates all parameters."""
@@ -228,9 +206,6 @@ def batch_statistics(
 ) -> jax.Array:
     """The controller's inputs from one batch.
 
-    The hierarchies are Spearman correlations of valuation and radius, ranked on device and without
-    gradient; 0 where the batch has a single row or level.
-
     Args:
       posterior_a: ``(mu, logvar)`` of encoder A, each ``(n, latent_dim)``.
       posterior_b: the same of encoder B.
@@ -239,8 +214,8 @@ def batch_statistics(
       valuation: integers ``(n,)``.
 
     Returns:
-      ``(8,)``: mean radii, hierarchies and KL divergences of A and B; the two entries of losses
-      are 0, as in the reference system.
+      ``(8,)``: mean radii, hierarchies (without gradient; 0 where the batch has a single row or
+      level) and KLs of A and B; the two entries of losses are 0, as in the reference system.
     """
     zero = jnp.zeros((), radius_a.dtype)
     return jnp.stack(

@@ -22,6 +22,7 @@ from tvae.engine.task import Hparams, Metrics, Observation, Params
 
 GATED = ("encoder_a", "encoder_b", "controller")
 """Groups that homeostasis may gate, in the order of its arrays."""
+CLOSABLE = (*GATED, "decoder")
 
 
 @flax.struct.dataclass
@@ -58,11 +59,6 @@ class Regulation:
     Attributes:
       learns: group -> when it learns: "frozen", "tuned", "gated" or "trained", as pairs.
       controller: whether the model has a controller.
-      enabled: whether homeostasis decides anything.
-      corrected: mended, fed with coverage_ball; otherwise the reference system's decisions.
-      annealing: completed cycles move thresholds and patience.
-      reset_moments: forget Adam's moments when a gate moves.
-      restart_schedule: restart the learning rate then.
     """
 
     learns: tuple[tuple[str, str], ...]
@@ -84,12 +80,9 @@ class Regulation:
 
     def thresholds(self, hparams: Hparams) -> HomeostasisConfig:
         """Homeostasis's own settings."""
-        given = {
-            name: hparams[f"homeostasis.{name}"]
-            for name in HomeostasisConfig._fields
-            if name not in ("enabled", "annealing")
-        }
-        return HomeostasisConfig(enabled=self.enabled, annealing=self.annealing, **given)
+        static = {"enabled": self.enabled, "annealing": self.annealing}
+        traced = set(HomeostasisConfig._fields) - set(static)
+        return HomeostasisConfig(**static, **{k: hparams[f"homeostasis.{k}"] for k in traced})
 
     def init(self, hparams: Hparams) -> HomeostasisState:
         """State before the first evaluation."""
@@ -105,7 +98,7 @@ class Regulation:
         tuning = state.epoch < hparams["groups.tuning_epochs"]
         learns = dict(zip(GATED, ~state.homeostasis.frozen, strict=True))
         gates = {}
-        for name in (*GATED, "decoder"):
+        for name in CLOSABLE:
             if name == "controller" and not self.controller:
                 continue
             when = self.when(name)
@@ -119,9 +112,8 @@ class Regulation:
         self, state: State, params: Params, metrics: Metrics, hparams: Hparams
     ) -> Observation:
         """What an evaluation changes: gates, snapshot or rollback of A, learning-rate restart."""
-        state = dataclasses.replace(
-            state, hierarchy_a=metrics["eval/hierarchy_a"].astype(jnp.float32)
-        )
+        hierarchy_a = metrics["eval/hierarchy_a"].astype(jnp.float32)
+        state = dataclasses.replace(state, hierarchy_a=hierarchy_a)
         if not self.enabled:
             return Observation(state, params)
         next_state, decision = update_homeostasis(
@@ -132,15 +124,13 @@ class Regulation:
         )
         # The reference system takes no notice of a change of the controller alone.
         changed = decision.changed[:2].any()
-        restart = state.restart_epoch
+        restart, snapshot = state.restart_epoch, state.snapshot
         if self.restart_schedule:
             restart = jnp.where(changed, state.epoch + 1, restart)
-        snapshot = state.snapshot
         if snapshot:
             now = params["encoder_a"]
-            rolled = _choose(decision.rollback, snapshot, now)
+            params = {**params, "encoder_a": _choose(decision.rollback, snapshot, now)}
             snapshot = _choose(decision.snapshot, now, snapshot)
-            params = {**params, "encoder_a": rolled}
         state = dataclasses.replace(
             state, homeostasis=next_state, restart_epoch=restart, snapshot=snapshot
         )
@@ -148,13 +138,13 @@ class Regulation:
 
     def _measurements(self, state: State, metrics: Metrics) -> Measurements:
         """Inputs of homeostasis; the reference mixes A's hierarchy with B's correlation."""
-        corrected = self.corrected
+        coverage, of_a = ("ball", "a") if self.corrected else ("mu_a", "b")
         return Measurements(
             epoch=state.epoch,
-            coverage=metrics["eval/coverage_ball" if corrected else "eval/coverage_mu_a"],
+            coverage=metrics[f"eval/coverage_{coverage}"],
             hierarchy_a=metrics["eval/hierarchy_a"],
             hierarchy_b=metrics["eval/hierarchy_b"],
-            dist_corr_a=metrics[f"eval/dist_corr_quick_{'a' if corrected else 'b'}"],
+            dist_corr_a=metrics[f"eval/dist_corr_quick_{of_a}"],
             dist_corr_b=metrics["eval/dist_corr_quick_b"],
             controller_grad_norm=state.controller_grad_norm,
         )
@@ -167,13 +157,9 @@ def _choose(condition: jax.Array, chosen: Any, otherwise: Any) -> Any:
 def make_regulation(config: ConfigDict) -> Regulation:
     """The gates and homeostasis of a validated configuration."""
     groups, homeostasis = config.groups, config.homeostasis
-    closable = ("encoder_a", "encoder_b", "decoder", "controller")
+    flags = ("enabled", "corrected", "annealing", "reset_moments", "restart_schedule")
     return Regulation(
-        learns=tuple((name, groups[name]) for name in closable),
+        learns=tuple((name, groups[name]) for name in CLOSABLE),
         controller=config.model.controller,
-        enabled=homeostasis.enabled,
-        corrected=homeostasis.corrected,
-        annealing=homeostasis.annealing,
-        reset_moments=homeostasis.reset_moments,
-        restart_schedule=homeostasis.restart_schedule,
+        **{name: homeostasis[name] for name in flags},
     )

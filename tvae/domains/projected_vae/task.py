@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from tvae.domains.dual_vae.module import Latents
+from tvae.domains.operations import data
 from tvae.domains.operations.sampling import StratifiedCounts, stratified_counts, stratified_indices
 from tvae.domains.projected_vae import evaluation
 from tvae.domains.projected_vae.base import Base, init_params, load_base, make_model, transplant
@@ -83,13 +84,8 @@ class ProjectedVAETask(Task):
         """Parameters, with those of the base in their places, and what follows from them."""
         module = self.bound(hparams)
         params = transplant(init_params(module, key), self.base.parts)
-        index = jnp.arange(padic.count())
-        outputs = module.bind({"params": params})(padic.values(index))
-        latents = outputs.latents
-        cached = {
-            "encoder_a": (latents.mu_a, latents.logvar_a),
-            "encoder_b": (latents.mu_b, latents.logvar_b),
-        }
+        outputs = module.bind({"params": params})(data.all_operations())
+        posteriors = outputs.latents.by_encoder()
         return params, State(
             epoch=jnp.int32(0),
             restart_epoch=jnp.int32(0),
@@ -97,7 +93,7 @@ class ProjectedVAETask(Task):
             hierarchy_a=jnp.float32(0.0),
             controller_grad_norm=jnp.float32(jnp.nan),
             reference_radius=self.objective.reference_radius(outputs.ball_b, hparams),
-            latents={name: cached[name] for name in ENCODERS if self._is_frozen(name)},
+            latents={k: posteriors[k[-1]] for k in ENCODERS if self._is_frozen(k)},
             snapshot=self.regulation.snapshot(params),
             homeostasis=self.regulation.init(hparams),
         )
@@ -143,12 +139,9 @@ class ProjectedVAETask(Task):
         train = self._training_parts(aux, hparams)
         latents = self._latents(vae, aux, batch, train)
         scale = hparams["model.posterior_noise"]
-        outputs = vae.from_latents(
-            latents,
-            noise_a=scale * draws.noise_a if self.noisy else None,
-            noise_b=scale * draws.noise_b if self.noisy else None,
-            train=train,
-        )
+        noise_a = scale * draws.noise_a if self.noisy else None
+        noise_b = scale * draws.noise_b if self.noisy else None
+        outputs = vae.from_latents(latents, noise_a=noise_a, noise_b=noise_b, train=train)
         valuation = padic.valuation(batch)
         return Outputs(
             vae=outputs,
@@ -207,12 +200,8 @@ class ProjectedVAETask(Task):
 
     def monitor(self, aux: State, hparams: Hparams) -> Metrics:
         """Schedules and gates of this epoch."""
-        memory = aux.homeostasis
-        gates = {
-            f"gate/{name}": gate.astype(jnp.float32)
-            for name, gate in self.gates(aux, hparams).items()
-        }
-        return gates | {
+        memory, gates = aux.homeostasis, self.gates(aux, hparams)
+        return {f"gate/{name}": gate.astype(jnp.float32) for name, gate in gates.items()} | {
             "schedule/learning_rate": self.learning_rate(aux, hparams),
             "schedule/tau": aux.tau,
             "homeostasis/coverage_freeze": memory.coverage_freeze,

@@ -30,14 +30,7 @@ class PairDraws:
 
 @flax.struct.dataclass
 class Draws:
-    """Everything random of a step but dropout.
-
-    Attributes:
-      noise_a: standard normal ``(batch, latent_dim)`` of A's posterior.
-      noise_b: the same of B's.
-      pairs_a: pairs for A's terms.
-      pairs_b: pairs for B's terms.
-    """
+    """Everything random of a step but dropout; noise is standard normal ``(batch, latent_dim)``."""
 
     noise_a: jax.Array
     noise_b: jax.Array
@@ -47,16 +40,7 @@ class Draws:
 
 @flax.struct.dataclass
 class Outputs:
-    """What the terms read.
-
-    Attributes:
-      vae: outputs of the model.
-      valuation: of the batch's operations, int32 ``(batch,)``.
-      reference_radius: what B's richness is compared with, ``(batch,)``.
-      control: the controller's values, or constants.
-      pairs_a: pairs for A's terms.
-      pairs_b: pairs for B's terms.
-    """
+    """What the terms read: the model's outputs, and rows ``(batch,)`` that belong to them."""
 
     vae: ProjectedVAEOutputs
     valuation: jax.Array
@@ -65,11 +49,17 @@ class Outputs:
     pairs_a: PairDraws
     pairs_b: PairDraws
 
-    def side(self, encoder: str) -> tuple[BallPoints, PairDraws]:
-        """Points and pairs of encoder "a" or "b"."""
-        if encoder == "a":
-            return self.vae.ball_a, self.pairs_a
-        return self.vae.ball_b, self.pairs_b
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """What the terms of one encoder read; ``bounds`` are its target radii."""
+
+    index: jax.Array
+    valuation: jax.Array
+    control: Control
+    ball: BallPoints
+    pairs: PairDraws
+    bounds: dict[str, jax.Array]
 
 
 ENCODERS = "ab"
@@ -126,15 +116,10 @@ class Objective:
         }
 
     def reference_radius(self, start: BallPoints, hparams: Hparams) -> jax.Array:
-        """What B's richness is compared with, one radius for each operation.
+        """What B's richness is compared with, one radius for each operation, ``(19683,)``.
 
-        Args:
-          start: B's points of all operations at the start of the run.
-          hparams: traced values.
-
-        Returns:
-          ``(19683,)``: the radii at the start, or, where ``loss.richness_spread`` is set, targets
-          plus and minus that many level spacings by the operation's last nonzero digit.
+        B's radii at the start of the run, or, where ``loss.richness_spread`` is set, targets plus
+        and minus that many level spacings by the operation's last nonzero digit.
         """
         if not self.spread_reference:
             return start.euclidean_norm if self.euclidean_reference else start.hyperbolic_radius
@@ -147,13 +132,7 @@ class Objective:
         return target_radius(valuation, tree=TREE, **bounds) + spread
 
     def terms(self, outputs: Outputs, index: jax.Array, hparams: Hparams) -> Metrics:
-        """Unweighted terms; one whose configured weight is 0 is left out.
-
-        Args:
-          outputs: of a batch.
-          index: the batch's operations ``(batch,)``.
-          hparams: traced values.
-        """
+        """Unweighted terms of operations ``(batch,)``; one whose weight is 0 is left out."""
         paired = {
             "radial": self._radial,
             "rank": self._rank,
@@ -166,20 +145,23 @@ class Objective:
         if "coverage" in self.active:
             values["coverage"] = self._coverage(outputs, index)
         if self.active & {"hierarchy_b", "richness_b", "separation_b"}:
-            rich = self._rich(outputs, hparams)
-            of_levels = {
-                "hierarchy_b": rich.hierarchy,
-                "richness_b": rich.richness,
-                "separation_b": rich.separation,
-            }
-            values |= {name: value for name, value in of_levels.items() if name in self.active}
+            rich = self._rich(outputs, hparams)._asdict()
+            values |= {f"{k}_b": term for k, term in rich.items() if f"{k}_b" in self.active}
         if "control_penalty" in self.active:
-            values["control_penalty"] = self._control_penalty(outputs)
+            values["control_penalty"] = self._control_penalty(outputs.control)
         for name, term in paired.items():
             for encoder in ENCODERS:
                 if f"{name}_{encoder}" in self.active:
-                    values[f"{name}_{encoder}"] = term(outputs, index, encoder, hparams)
+                    side = self._side(outputs, index, encoder, hparams)
+                    values[f"{name}_{encoder}"] = term(side, hparams)
         return values
+
+    def _side(self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams) -> Side:
+        vae, of_b = outputs.vae, encoder == "b"
+        ball = vae.ball_b if of_b else vae.ball_a
+        pairs = outputs.pairs_b if of_b else outputs.pairs_a
+        bounds = self.bounds(ball.c, hparams)
+        return Side(index, outputs.valuation, outputs.control, ball, pairs, bounds)
 
     def _coverage(self, outputs: Outputs, index: jax.Array) -> jax.Array:
         """A's cross-entropy, mean over rows and digits (nats per digit)."""
@@ -198,93 +180,65 @@ class Objective:
             min_richness_ratio=hparams["loss.min_richness_ratio"],
         )
 
-    def _radial(
-        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
-    ) -> jax.Array:
+    def _radial(self, side: Side, hparams: Hparams) -> jax.Array:
         """Squared distances from the radial targets, and the margin; the controller's factor."""
-        del index
-        ball, pairs = outputs.side(encoder)
-        radius, valuation = ball.hyperbolic_radius, outputs.valuation
-        bounds = self.bounds(ball.c, hparams)
-        rows = radial.radial_hierarchy(radius, valuation, tree=TREE, **bounds)
+        radius, valuation = side.ball.hyperbolic_radius, side.valuation
+        rows = radial.radial_hierarchy(radius, valuation, tree=TREE, **side.bounds)
         value = (radial.exponential_weight(valuation) * rows).mean()
-        margin = radial.radial_margin(radius, valuation, tree=TREE, pairs=pairs.margin, **bounds)
+        margin = radial.radial_margin(
+            radius, valuation, tree=TREE, pairs=side.pairs.margin, **side.bounds
+        )
         value += hparams["loss.margin_weight"] * margin
-        return value * outputs.control.weight_radial if self.controller else value
+        return value * side.control.weight_radial if self.controller else value
 
-    def _rank(
-        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
-    ) -> jax.Array:
+    def _rank(self, side: Side, hparams: Hparams) -> jax.Array:
         """Order of the radii of pairs."""
-        del index
-        ball, pairs = outputs.side(encoder)
-        temperature = hparams["loss.rank_temperature"]
+        radius, temperature = side.ball.hyperbolic_radius, hparams["loss.rank_temperature"]
         return ranking.global_rank(
-            ball.hyperbolic_radius, outputs.valuation, temperature=temperature, pairs=pairs.rank
+            radius, side.valuation, temperature=temperature, pairs=side.pairs.rank
         )
 
-    def _geodesic(
-        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
-    ) -> jax.Array:
+    def _geodesic(self, side: Side, hparams: Hparams) -> jax.Array:
         """Distances of pairs against the 3-adic ones; the controller's tau."""
-        ball, pairs = outputs.side(encoder)
         value = distances.tree_geodesic(
-            ball.z,
-            index,
+            side.ball.z,
+            side.index,
             tree=TREE,
-            c=ball.c,
-            pairs=pairs.geodesic,
+            c=side.ball.c,
+            pairs=side.pairs.geodesic,
             max_distance=hparams["loss.geodesic_max_distance"],
             level_scale=hparams["loss.geodesic_scale"],
         )
-        return value * outputs.control.tau if self.controller else value
+        return value * side.control.tau if self.controller else value
 
-    def _zero(
-        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
-    ) -> jax.Array:
+    def _zero(self, side: Side, hparams: Hparams) -> jax.Array:
         """Zero valuation and zero count against the radius."""
-        ball = outputs.side(encoder)[0]
-        radius, bounds = ball.hyperbolic_radius, self.bounds(ball.c, hparams)
-        valuation = zero_structure.zero_valuation_loss(
-            radius, index, inner=bounds["inner"], outer=bounds["outer"]
-        ).mean()
+        radius, index = side.ball.hyperbolic_radius, side.index
+        inner, outer = side.bounds["inner"], side.bounds["outer"]
+        rows = zero_structure.zero_valuation_loss(radius, index, inner=inner, outer=outer)
         sparsity = zero_structure.zero_sparsity_loss(radius, index)
         return (
-            hparams["loss.zero_valuation_weight"] * valuation
+            hparams["loss.zero_valuation_weight"] * rows.mean()
             + hparams["loss.zero_sparsity_weight"] * sparsity
         )
 
-    def _monotonic(
-        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
-    ) -> jax.Array:
+    def _monotonic(self, side: Side, hparams: Hparams) -> jax.Array:
         """Order and targets of the level means."""
-        del index
-        ball = outputs.side(encoder)[0]
-        bounds = self.bounds(ball.c, hparams)
-        terms = level_means.monotonic_radial(
-            ball.hyperbolic_radius, outputs.valuation, tree=TREE, **bounds
-        )
+        del hparams
+        radius = side.ball.hyperbolic_radius
+        terms = level_means.monotonic_radial(radius, side.valuation, tree=TREE, **side.bounds)
         return terms.order + 0.5 * terms.target
 
-    def _stratification(
-        self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams
-    ) -> jax.Array:
+    def _stratification(self, side: Side, hparams: Hparams) -> jax.Array:
         """Smooth distances from the radial targets."""
-        del index
-        ball = outputs.side(encoder)[0]
-        bounds = self.bounds(ball.c, hparams)
-        rows = radial.radial_stratification(
-            ball.hyperbolic_radius,
-            outputs.valuation,
-            tree=TREE,
-            inner=bounds["inner"],
-            outer=bounds["outer"],
-        )
+        del hparams
+        radius, valuation = side.ball.hyperbolic_radius, side.valuation
+        inner, outer = side.bounds["inner"], side.bounds["outer"]
+        rows = radial.radial_stratification(radius, valuation, tree=TREE, inner=inner, outer=outer)
         return rows.mean()
 
-    def _control_penalty(self, outputs: Outputs) -> jax.Array:
+    def _control_penalty(self, control: Control) -> jax.Array:
         """Keeps the controller from switching the geodesic term off (v5.11)."""
-        control = outputs.control
         ratio = control.weight_radial / (control.weight_geodesic + 1e-6)
         return jax.nn.relu(0.3 - control.tau) ** 2 + jax.nn.relu(ratio - 3.0) ** 2
 
@@ -296,24 +250,11 @@ class Objective:
         return jnp.where(ramp == 0, (since >= 0).astype(jnp.float32), ramped)
 
     def weights(self, epoch: jax.Array, tau: jax.Array, hparams: Hparams) -> Metrics:
-        """Weights of :meth:`terms` in an epoch.
-
-        Args:
-          epoch: int32 scalar.
-          tau: share of the geodesic weight, float32 scalar.
-          hparams: traced values.
-
-        Returns:
-          Term -> float32 scalar.
-        """
+        """Weights of :meth:`terms` in an epoch, with ``tau`` of the geodesic one in force."""
         second_phase = epoch >= hparams["loss.geodesic_start"]
         halved = jnp.where(second_phase, hparams["loss.radial_phase2_factor"], 1.0)
         weights = {name: hparams[path] for name, path in WEIGHTS.items() if name in self.active}
-        factors = {
-            "radial": halved,
-            "geodesic": tau,
-            "zero": hparams["legacy.zero_factor"],
-        }
+        factors = {"radial": halved, "geodesic": tau, "zero": hparams["legacy.zero_factor"]}
         for name, factor in factors.items():
             for term in (f"{name}_{encoder}" for encoder in ENCODERS):
                 if term in weights:

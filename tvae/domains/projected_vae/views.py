@@ -20,9 +20,6 @@ def make_views(config: ConfigDict) -> Views:
 
     The prior is the standard normal of the autoencoder's latents, carried into A's ball where the
     decoder reads the ball: these models learn no prior of the ball's own.
-
-    Args:
-      config: validated configuration.
     """
     model = make_model(config)
     latent_dim = model.encoder.latent_dim

@@ -1,9 +1,8 @@
 """Losses on the zeros of an operation's truth table: kept for parity, off by default.
 
-They pull operations whose leading entries are *zero* (digit 1) inwards, while the hierarchy terms
-pull those whose leading entries are *-1* (digit 0) inwards. No operation is both, the rank
-correlation of the two valuations is -0.48, and the published gap to the hierarchy's ceiling is
-almost wholly due to this conflict. :func:`tvae.geometry.padic.valuation` is the one to train on.
+They pull operations whose leading entries are *zero* (digit 1) inwards, the hierarchy terms those
+whose leading entries are *-1* (digit 0). The rank correlation of the two valuations is -0.48: the
+published gap to the hierarchy's ceiling is almost wholly due to this conflict.
 """
 
 import jax
@@ -22,12 +21,7 @@ _STD_FLOOR = 1e-8
 def zero_valuation(index: jax.Array) -> jax.Array:
     """Number of leading zero entries (digit 1) of an operation, from the least significant.
 
-    Args:
-      index: integers of any shape in ``[0, 19683)``.
-
-    Returns:
-      int32 of the same shape in ``[0, 9]``: the 3-adic valuation of the distance to the all-zero
-      operation, index 9841.
+    The 3-adic valuation of the distance to the all-zero operation, index 9841; int32 in [0, 9].
 
     >>> zero_valuation(jnp.asarray([9841, 0, 4])).tolist()
     [9, 0, 2]
@@ -45,24 +39,16 @@ def zero_count(index: jax.Array) -> jax.Array:
 
 
 def zero_valuation_loss(
-    radius: jax.Array,
-    index: jax.Array,
-    *,
-    inner: Numeric,
-    outer: Numeric,
-    smooth: bool = True,
+    radius: jax.Array, index: jax.Array, *, inner: Numeric, outer: Numeric, smooth: bool = True
 ) -> jax.Array:
     """Smooth L1 (or squared) distance of each radius from the target of :func:`zero_valuation`.
 
     Args:
-      radius: ``(n,)`` hyperbolic.
+      radius: ``(n,)`` hyperbolic, as the result.
       index: int ``(n,)``.
       inner: target radius of the all-zero operation.
       outer: target radius of an operation whose first entry is not zero.
       smooth: smooth L1 with its corner at 1, or the square when False (static).
-
-    Returns:
-      ``(n,)``.
 
     Source: the reference system's ZeroValuationLoss.
 
@@ -81,14 +67,8 @@ def zero_sparsity_loss(
 ) -> jax.Array:
     r"""Squared distance of the correlation of (number of zeros, radius) from a target.
 
-    Args:
-      radius: ``(n,)`` hyperbolic, ``n > 1``.
-      index: int ``(n,)``.
-      target_correlation: wanted value.
-
-    Returns:
-      A scalar. The "correlation" is (n - 1)/n times Pearson's (unbiased deviations under a plain
-      mean), and 0 where either side is constant.
+    Radii and operations are ``(n,)``, n > 1. The "correlation" is (n - 1)/n times Pearson's
+    (unbiased deviations under a plain mean), and 0 where either side is constant.
 
     Source: the reference system's ZeroSparsityLoss.
 
