@@ -216,9 +216,10 @@ class Objective:
         radius, index = side.ball.hyperbolic_radius, side.index
         inner, outer = side.bounds["inner"], side.bounds["outer"]
         rows = zero_structure.zero_valuation_loss(radius, index, inner=inner, outer=outer)
+        valuation = rows.mean()
         sparsity = zero_structure.zero_sparsity_loss(radius, index)
         return (
-            hparams["loss.zero_valuation_weight"] * rows.mean()
+            hparams["loss.zero_valuation_weight"] * valuation
             + hparams["loss.zero_sparsity_weight"] * sparsity
         )
 
