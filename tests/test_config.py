@@ -2,16 +2,18 @@
 
 import json
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
 from tests.conftest import REPOSITORY, load_config
 from tests.support.engines import train
-from tests.support.small_configs import Recorder
+from tests.support.small_configs import Recorder, untraced
 from tvae import config as config_lib
 from tvae.domains import registry
 from tvae.engine.config import FIELDS
+from tvae.engine.schedules import make_learning_rate
 from tvae.errors import UserError
 
 CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))
@@ -156,9 +158,9 @@ def test_a_bad_value_of_the_hyperbolic_vae_is_refused_by_name(path, value):
 
 
 RATE_FIELDS = {
-    "piecewise": {"kind", "boundaries", "rates"},
-    "cosine": {"kind", "peak", "end", "warmup_epochs"},
-    "warm_restarts": {"kind", "peak", "cycle_epochs", "cycle_growth"},
+    "piecewise": {"learning_rate.boundaries", "learning_rate.rates"},
+    "cosine": {"learning_rate.peak", "learning_rate.end"},
+    "warm_restarts": {"learning_rate.peak"},
 }
 
 
@@ -166,36 +168,20 @@ RATE_FIELDS = {
 def test_a_learning_rate_reads_the_fields_of_its_kind(kind):
     config = load_config("fast")
     config.learning_rate.kind = kind
-    seen = set()
-    registry.make_task(Recorder(config, seen))
-    rate = {path.removeprefix("learning_rate.") for path in seen if "learning_rate." in path}
-    assert rate == RATE_FIELDS[kind]
+    rate = make_learning_rate(config.learning_rate, epochs=config.epochs)
+    given = config_lib.hparams(config)
+    rate(jnp.int32(3), {path: given[path] for path in RATE_FIELDS[kind]})
 
 
-def test_every_field_is_read_by_training(tmp_path):
-    config = load_config("fast")
-    config.epochs = 1
-    seen = set()
-    recorder = Recorder(config, seen)
-    train(recorder, tmp_path)
-    leaves = {path for path, _ in config_lib.leaves(config)}
-    other = set().union(*RATE_FIELDS.values()) - RATE_FIELDS[config.learning_rate.kind]
-    unread = {f"learning_rate.{name}" for name in other} | {"report"}
-    # Targets are for the report; tests/reporting/test_findings.py reads them all.
-    unread |= {path for path in leaves if path.startswith("targets.")}
-    # The test split is what the other two leave; validate() holds its share to that. The
-    # command reads config.report.
-    assert leaves - seen == unread | {"data.test_fraction"}
-
-
-def test_every_field_of_the_hyperbolic_vae_is_read_by_training(tmp_path):
-    config = load_config("v6")
+# What is traced is covered by tests/engine/test_hparams.py. The command reads config.report, and
+# the test split is what the other two leave: validate() holds its share to that.
+@pytest.mark.parametrize(
+    ("name", "unread"),
+    [("fast", {"report", "data.test_fraction"}), ("v6", {"report"})],
+)
+def test_every_field_is_read_by_training(tmp_path, name, unread):
+    config = load_config(name)
     config.epochs, config.learning_rate.warmup_epochs = 1, 0.1
     seen = set()
-    recorder = Recorder(config, seen)
-    train(recorder, tmp_path)
-    of_other_kinds = ("boundaries", "rates", "cycle_epochs", "cycle_growth")
-    unread = {f"learning_rate.{name}" for name in of_other_kinds} | {"report"}
-    # Targets are for the report; tests/reporting/test_findings.py reads them all.
-    unread |= {path for path, _ in config_lib.leaves(config) if path.startswith("targets.")}
-    assert {path for path, _ in config_lib.leaves(config)} - seen == unread
+    train(Recorder(config, seen), tmp_path, hparams=config_lib.hparams(config))
+    assert untraced(config) - seen == unread

@@ -342,7 +342,7 @@ def test_the_measures_agree_with_scipy_on_the_same_sample():
 def test_a_broken_embedding_is_not_hidden():
     z = _tree_embedding(jax.random.key(0), noise=0.0).at[5].set(jnp.nan)
     assert jnp.isnan(MEASURES(z, jax.random.key(0))["hierarchy"])
-    with pytest.raises(ValueError, match="19683 operations"):
+    with pytest.raises(ValueError, match="19683 items"):
         embedding_metrics(jnp.zeros((10, 2)), jax.random.key(0), c=1.0)
 
 

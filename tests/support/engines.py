@@ -44,10 +44,11 @@ def bound_engine(config, task=None):
     return BoundEngine(task, config_lib.hparams(config), engine)
 
 
-def train(config, workdir, task=None):
+def train(config, workdir, task=None, hparams=None):
     """Train a configuration, or a variant of its task; its final metrics."""
     task = registry.make_task(config) if task is None else task
-    return loop.train(config, task, config_lib.hparams(config), workdir)
+    hparams = config_lib.hparams(config) if hparams is None else hparams
+    return loop.train(config, task, hparams, workdir)
 
 
 def last_state(config, workdir):

@@ -25,6 +25,12 @@ def small(**changes):
     return config
 
 
+def untraced(config):
+    """Paths of the fields that the program is not given as arguments, targets left out."""
+    paths = {path for path, _ in config_lib.leaves(config) if not path.startswith("targets.")}
+    return paths - set(config_lib.hparams(config))
+
+
 class Recorder:
     """A configuration that remembers which leaves were read."""
 
@@ -37,6 +43,8 @@ class Recorder:
             return Recorder(value, self._seen, f"{self._prefix}{name}.")
         self._seen.add(self._prefix + name)
         return value
+
+    __getitem__ = __getattr__
 
     def to_dict(self):
         self._seen.update(path for path, _ in config_lib.leaves(self._config, self._prefix))

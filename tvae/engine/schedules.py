@@ -164,21 +164,20 @@ class LearningRate:
 
     def __call__(self, epoch: jax.Array, hparams: Mapping[str, jax.Array]) -> jax.Array:
         """Rate of an epoch, float32 scalar; ``hparams`` hold the section's traced values."""
-        peak = hparams["learning_rate.peak"]
         if self.kind == "piecewise":
             schedule = piecewise_constant(
                 hparams["learning_rate.boundaries"], hparams["learning_rate.rates"]
             )
         elif self.kind == "cosine":
             schedule = warmup_cosine(
-                peak,
+                hparams["learning_rate.peak"],
                 hparams["learning_rate.end"],
                 warmup_epochs=self.warmup_epochs,
                 epochs=self.epochs,
             )
         else:
             schedule = cosine_warm_restarts(
-                peak,
+                hparams["learning_rate.peak"],
                 cycle_epochs=self.cycle_epochs,
                 cycle_growth=self.cycle_growth,
                 epochs=self.epochs,
