@@ -68,7 +68,7 @@ def test_expected_rows_are_the_mean_over_an_epoch():
 
 
 def test_level_weights_give_each_level_its_share():
-    weight = affine_walk.level_weights(block=BLOCK, roots=ROOTS, even_share=0.25)
+    weight = np.asarray(affine_walk.level_weights(block=BLOCK, roots=ROOTS, even_share=0.25))
     total = weight[LEVEL[batches(4)]].sum(dtype=np.float64) / 81
     np.testing.assert_allclose(total, 1.0, rtol=1e-6)
     # Level 0: 162 rows share 0.75 * 2/3 + 0.025.
