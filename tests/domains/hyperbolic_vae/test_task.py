@@ -16,6 +16,7 @@ from tvae import config as config_lib
 from tvae.domains.hyperbolic_vae import evaluation as hyperbolic_vae_evaluation
 from tvae.domains.hyperbolic_vae.task import HyperbolicVAETask, make_task
 from tvae.domains.operations import affine_walk, bands
+from tvae.domains.operations.tree import TREE
 from tvae.geometry import padic
 from tvae.metrics import hierarchy, tree
 
@@ -189,8 +190,8 @@ def test_the_periodic_evaluation_is_a_part_of_the_final_one(short_run):
 def test_score_is_one_at_the_ceilings():
     perfect = {
         "eval/coverage_ball": 1.0,
-        "eval/hierarchy": hierarchy.hierarchy_ceiling(),
-        "eval/tree_fidelity": tree.tree_fidelity_ceiling(),
+        "eval/hierarchy": hierarchy.hierarchy_ceiling(TREE),
+        "eval/tree_fidelity": tree.tree_fidelity_ceiling(TREE),
     }
     np.testing.assert_allclose(hyperbolic_vae_evaluation.score(perfect), 1.0)
     inverted = perfect | {"eval/hierarchy": 0.8}
