@@ -39,7 +39,7 @@ def test_json_is_exactly_one_flat_object(command, tmp_path):
     assert found["eval/rho"] == 0.5
     assert 0 <= found["eval/coverage_mu_test_a"] < 0.5
     assert len(found["eval/kl_per_dimension_a"]) == 8
-    assert all(key.startswith("eval/") for key in found)
+    assert all(key.startswith(("eval/", "latent/")) for key in found)
     kinds = {type(value) for value in found.values()}
     assert kinds <= {int, float, list}
 

@@ -139,7 +139,7 @@ def prior_entry(key: str) -> dict[str, Entry]:
         text = "expected share of distinct operations among uniformly random ones"
         note = "The yardstick of the prior coverages beside it: the coverage of noise."
         return {key: Entry(text, f"{draws:,} draws, by arithmetic", better="neither", note=note)}
-    how = "most probable digits" if rule else "digits drawn from their softmax"
+    how = "most probable digits" if rule else "digits drawn by softmax"
     note = "; untrained decoders come closest to it: not a measure of quality"
     entry = Entry(
         f"share of operations among decoded draws of the prior, {how}",
