@@ -99,7 +99,7 @@ def posteriors(model: HyperbolicVAE, params: Params, x: jax.Array, prior_scale: 
 def measure(
     model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray, prior_scale: Scale
 ) -> Metrics:
-    """The final evaluation, as a compiled program that runs once; not for use inside ``jit``."""
+    """The final evaluation, in two programs that run once; not for use inside ``jit``."""
 
     @compilation.jit_once
     def full(params: Params, key: jax.Array) -> Metrics:
@@ -107,10 +107,14 @@ def measure(
         measured = embedding_metrics(z, jax.random.key(SAMPLE_SEED), c=c)
         metrics = reconstruction(model, params, key, learned=learned)
         metrics |= {f"eval/{name}": value for name, value in measured.items()}
-        use = latent_use.measure(posteriors(model, params, data.all_operations(), prior_scale))
-        return metrics | {"eval/score": score(metrics)} | use
+        return metrics | {"eval/score": score(metrics)}
 
-    return full(params, key)
+    @compilation.jit_once
+    def use(params: Params) -> Metrics:
+        return latent_use.measure(posteriors(model, params, data.all_operations(), prior_scale))
+
+    # Apart, because the memory of compiling grows with the program.
+    return full(params, key) | use(params)
 
 
 DEFINITIONS = {
