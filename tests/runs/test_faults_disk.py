@@ -122,7 +122,7 @@ def test_a_folder_that_cannot_be_written(trainers, tmp_path):
         folder.chmod(0o555)
         status, messages = trainers.run(folder, CONFIG, nobody=None)
         folder.chmod(0o755)
-        assert status == command.USER_ERROR_STATUS
+        assert status == command.USER_ERROR_STATUS, "\n".join(messages)
         assert_one_line(messages, f"workdir {folder}: cannot be written (Permission denied)")
         assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 

@@ -18,6 +18,7 @@ import resource
 import signal
 import sys
 import time
+import traceback
 
 import jax
 import orbax.checkpoint as ocp
@@ -160,6 +161,8 @@ def start(workdir, config, trouble):
         os.dup2(sink, 2)
         os.close(0)
         status = train(workdir, config, trouble)
+    except BaseException:  # noqa: BLE001 (os._exit would swallow its traceback)
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(status)
