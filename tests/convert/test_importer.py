@@ -286,16 +286,30 @@ def test_settings_of_the_checkpoint_reach_the_module() -> None:
     projection = module_of(import_checkpoint(payload)).projection
     assert dataclasses.asdict(projection)["dropout"] == 0.3
     assert projection.max_norm == pytest.approx(0.5 * 2**0.5)
-    refused = {
-        "max_radius": "wide",
-        "max_norm": 1.5,
-        "curvature": -1,
-        "projection_dropout": -1,
-    }
-    for name, value in refused.items():
-        payload["config"] = {"model": {name.replace("norm", "radius"): value}}
-        with pytest.raises(UserError, match=rf"config\.model\.{name}"):
-            import_checkpoint(payload)
+
+
+IMPLAUSIBLE = [
+    ("max_radius", "wide"),
+    ("max_radius", 5),
+    ("curvature", -1),
+    ("curvature", float("nan")),
+    ("curvature", 2**100),
+    ("curvature", True),
+    ("projection_dropout", -1),
+    # Also those that this model has no use for.
+    ("encoder_dropout", 9),
+    ("decoder_dropout", None),
+    ("logvar_min", float("-inf")),
+    ("logvar_min", 3.0),  # above logvar_max
+]
+
+
+@pytest.mark.parametrize(("name", "value"), IMPLAUSIBLE)
+def test_implausible_settings_are_refused_by_name(name: str, value: Any) -> None:
+    payload: dict[str, Any] = {"model_state_dict": weights(names.projected_vae(16, **PUBLISHED))}
+    payload["config"] = {"model": {name: value}}
+    with pytest.raises(UserError, match=rf"^config\.model\.{name} in the checkpoint: expected "):
+        import_checkpoint(payload)
 
 
 WHOLE = import_checkpoint(read_torch_file(SMALL_FILE))

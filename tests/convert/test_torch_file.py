@@ -294,15 +294,15 @@ def nested(opening: bytes, closing: bytes, depth: int) -> Raw:
 
 
 BOMBS = {
-    "nested lists": (nested(b"](", b"e", 100_000), "nested too deeply"),
-    "nested tuples": (nested(b"(", b"t", 100_000), "nested too deeply"),
-    "list in itself": (Raw(b"]q\0h\0a"), "nested too deeply"),
+    "nested lists": (nested(b"](", b"e", 100_000), "nested more than"),
+    "nested tuples": (nested(b"(", b"t", 100_000), "nested more than"),
+    "list in itself": (Raw(b"]q\0h\0a"), "nested more than"),
     "tuple as key": (Raw(b"}" + b"(" * 100_000 + b"t" * 100_000 + b"Ns"), "a key must be"),
     "marks": (Raw(b"(" * 100_000), "damaged pickle"),
     "doubling": (Raw(b"]q\0" + b"".join(b"](h%ch%ceq%c" % (i, i, i + 1) for i in range(40))),
-                 "damaged pickle|nested too deeply"),
-    "doubling tuples": (Raw(b")" + b"2\x86" * 60), "nested too deeply"),
-    "memo slot": (Raw(b"Nr\xff\xff\xff\x7f"), None),
+                 "a key must be"),
+    "doubling tuples": (Raw(b")" + b"2\x86" * 60), "more memory"),
+    "memo slot": (Raw(b"Nr\xff\xff\xff\x7f"), "memo slot 2147483647 follows 0 others"),
     "absent memo slot": (Raw(b"h\x05"), "damaged pickle"),
     "long text": (Raw(b"\x8d" + struct.pack("<Q", 2**62) + b"x"), "damaged pickle"),
     "long bytes": (Raw(b"\x8e" + struct.pack("<Q", 2**40) + b"x"), "damaged pickle"),
@@ -313,7 +313,7 @@ BOMBS = {
         b"](" + b"K\x01" * 10_000 + b"eq\0" + torch_files.name("collections.OrderedDict") + b"q\x01"
         + torch_files.name("__builtin__.set") + b"q\x02" + b"h\x02h\0\x85R0" * 5_000
     ), "more memory"),
-    "memo of everything": (Raw(b"](" + b"Nr\xff\xff\xff\xff" * 1000 + b"e"), None),
+    "memo overwritten": (Raw(b"](" + b"Nq\0" * 1000 + b"e"), None),
 }  # fmt: skip
 
 
@@ -359,7 +359,7 @@ def test_refuses_ambiguous_archives() -> None:
     refused(save({"w": FLOATS}, more={"other/data.pkl": b"N."}), "found 2")
     refused(save({"w": FLOATS}, compression=zipfile.ZIP_LZMA), "packed in an unknown way")
     refused(archive(pickle({}), byteorder="middle"), "byte order is neither")
-    refused(save({"w": FLOATS}) + b"PK\x01\x02" * 20_000, "more than 20000 entries")
+    refused(save({"w": FLOATS}) + b"PK\x01\x02" * 5_000, "more than 5000 entries")
 
 
 def test_refuses_every_truncation() -> None:
@@ -390,9 +390,7 @@ def test_a_mutated_byte_changes_nothing_or_is_refused(place: int, change: int) -
     assert refusal or same(found, ORIGINAL)
 
 
-OPCODES = st.lists(
-    st.sampled_from(b"NK(t)RQb.012}]us\x85\x86\x87ecqhXG\x93\x94\x8f\x90"), max_size=6
-)
+OPCODES = st.lists(st.sampled_from(torch_files.OPCODES), max_size=6)
 
 
 @hypothesis.settings(max_examples=500, deadline=None)

@@ -101,6 +101,18 @@ def archive(
     return buffer.getvalue()
 
 
+OPCODES = b"NK(t)RQb.012}]us\x85\x86\x87ecqhXG\x93\x94\x8f\x90"
+"""Of which mutated pickles are made."""
+
+
+def opened(data: bytes) -> tuple[bytes, dict[str, bytes]]:
+    """Pickle and storages of a file of :func:`archive`."""
+    with zipfile.ZipFile(io.BytesIO(data)) as file:
+        found = {name.removeprefix("archive/"): file.read(name) for name in file.namelist()}
+    storages = {k.removeprefix("data/"): v for k, v in found.items() if k.startswith("data/")}
+    return found["data.pkl"], storages
+
+
 def hostile(value: Any, **options: Any) -> bytes:
     """A file whose pickle holds ``value``."""
     return archive(pickle({"model": {"weight": value}}), **options)

@@ -7,7 +7,9 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from tvae import config as config_lib
+from tvae.convert.torch_file.zip_archive import printable
 from tvae.errors import UserError
+from tvae.fields import Check, within
 
 # Settings that cannot be inferred from tensor shapes, with the reference system's defaults.
 _DEFAULTS = {
@@ -85,21 +87,40 @@ def _describe_projected_vae(config: ConfigDict, metadata: Mapping[str, Any]) -> 
     config.projection_width, config.projection_layers = sizes["width"], sizes["n_layers"]
     config.projection_dropout = settings["projection_dropout"] if sizes["dropout"] else 0.0
     config.curvature, config.learnable_curvature = settings["curvature"], True
-    if config.curvature > 0:
-        # The reference system's radius is absolute, ours is in units of the ball's.
-        config.max_norm = settings["max_radius"] * math.sqrt(config.curvature)
+    # The reference system's radius is absolute, ours is in units of the ball's.
+    config.max_norm = settings["max_radius"] * math.sqrt(config.curvature)
     config.controller = sizes["use_controller"]
 
 
 def _settings(state: Mapping[str, Any]) -> dict[str, float]:
-    """The checkpoint's own values of ``_DEFAULTS``, from its ``config.model`` where it has one."""
+    """The checkpoint's own values of ``_DEFAULTS``, from its ``config.model`` where it has one.
+
+    All are checked, those too that its modules do not use: a file with an implausible one is
+    damaged, or no checkpoint of the reference system.
+    """
     stored: Any = state
     for key in ("config", "model"):
         stored = stored.get(key)
         stored = stored if isinstance(stored, dict) else {}
     found = {name: stored.get(name, default) for name, default in _DEFAULTS.items()}
+    known = config_lib.fields("projected_vae")
     for name, value in found.items():
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise UserError(f"config.model.{name} in the checkpoint is not a number")
-    # Integers too large for a float are out of every range.
-    return {name: float(max(min(value, 1e300), -1e300)) for name, value in found.items()}
+        if name != "max_radius":
+            _require(known[f"model.{name}"].check, name, value)
+    root, norm = math.sqrt(found["curvature"]), known["model.max_norm"].check
+    in_ball = within((norm.low or 0.0) / root, (norm.high or 1.0) / root)
+    _require(in_ball, "max_radius", found["max_radius"])
+    if found["logvar_min"] >= found["logvar_max"]:
+        raise UserError(
+            f"config.model.logvar_min in the checkpoint: expected less than logvar_max = "
+            f"{found['logvar_max']}, got {found['logvar_min']}"
+        )
+    return {name: float(value) for name, value in found.items()}
+
+
+def _require(check: Check, name: str, value: Any) -> None:
+    if not check.holds(value):
+        got = printable(repr(value))
+        raise UserError(
+            f"config.model.{name} in the checkpoint: expected {check.expectation}, got {got}"
+        )

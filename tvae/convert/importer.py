@@ -10,12 +10,14 @@ from tvae.convert.moments import read_moments
 from tvae.convert.names import Slot, dual_vae, projected_vae
 from tvae.convert.placement import place, to_tree
 from tvae.convert.recognition import find_weights, recognise
+from tvae.convert.torch_file.reader import MAX_LISTED
+from tvae.convert.torch_file.zip_archive import printable
 from tvae.errors import UserError
 
 OPTIMIZER_KEYS = ("optimizer", "optimizer_state", "optimizer_state_dict")
 
-# Tensors outside the state dict become lists in the metadata, up to this many numbers.
-_MAX_LISTED = 4096
+MAX_LEFT_OUT = 1000
+"""Values outside the state dict that JSON cannot hold, each listed by its path."""
 
 
 class Imported(NamedTuple):
@@ -68,7 +70,7 @@ def import_checkpoint(
         "kind": layout.kind,
         "model": layout.model,
         "buffers": {slot.name: placed[slot.name].item() for slot in layout.slots if not slot.path},
-        "state": plain(rest, "", left_out),
+        "state": plain(rest, (), left_out),
         "source": {
             "payload_key": payload_key,
             "optimizer_key": optimizer_key,
@@ -81,26 +83,36 @@ def import_checkpoint(
         if optimizer is None:
             raise UserError("holds no optimizer to include")
         moments, settings = read_moments(optimizer, layout.slots)
-        metadata["optimizer"] = plain(settings, "optimizer", left_out)
+        metadata["optimizer"] = plain(settings, ("optimizer",), left_out)
     return Imported(to_tree(placed, layout.slots), with_config(metadata), moments)
 
 
-def plain(value: Any, where: str, left_out: list[str]) -> Any:
+def plain(value: Any, path: tuple[Any, ...], left_out: list[str]) -> Any:
     """JSON-compatible values: NumPy numbers as Python's, tuples, sets and small arrays as lists.
 
     ``left_out`` receives the dotted paths of what JSON cannot hold; None replaces that.
+
+    Raises:
+      UserError: for more than ``MAX_LEFT_OUT`` such values.
     """
     if isinstance(value, dict):
-        paths = {key: f"{where}.{key}".lstrip(".") for key in value}
-        return {str(key): plain(item, paths[key], left_out) for key, item in value.items()}
+        return {str(key): plain(item, (*path, key), left_out) for key, item in value.items()}
     if isinstance(value, (set, frozenset)):
-        return sorted((plain(item, where, left_out) for item in value), key=repr)
+        return sorted((plain(item, path, left_out) for item in value), key=repr)
     if isinstance(value, (list, tuple)):
-        return [plain(item, f"{where}[{i}]", left_out) for i, item in enumerate(value)]
+        return [plain(item, (*path, [i]), left_out) for i, item in enumerate(value)]
     if isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biuf":
-        if value.size <= _MAX_LISTED:
+        if value.size <= MAX_LISTED:
             return value.tolist()
     elif isinstance(value, (str, int, float, bool, type(None))):
         return value
-    left_out.append(where)
+    if len(left_out) == MAX_LEFT_OUT:
+        raise UserError(f"holds more than {MAX_LEFT_OUT} values that are no numbers or text")
+    left_out.append(_dotted(path))
     return None
+
+
+def _dotted(path: tuple[Any, ...]) -> str:
+    """A path in short, each index in brackets: ``("a", "b", [0])`` as "a.b[0]"."""
+    words = (str(part) if isinstance(part, list) else f".{printable(str(part))}" for part in path)
+    return "".join(words).removeprefix(".")

@@ -12,6 +12,9 @@ from tvae.errors import UserError
 
 Named = dict[str, np.ndarray]
 
+_MAX_NAMES = 40
+"""Names that a message lists of each fault."""
+
 
 def place(weights: Mapping[str, np.ndarray], slots: list[Slot]) -> Named:
     """Check every tensor against its slot; name to float32 array, in the order of the slots.
@@ -40,9 +43,14 @@ def place(weights: Mapping[str, np.ndarray], slots: list[Slot]) -> Named:
             placed[slot.name] = to_float32(array)
             if not np.isfinite(placed[slot.name]).all():
                 faults["not finite"].append(slot.name)
-    if lines := [f"{fault}: {', '.join(listed)}" for fault, listed in faults.items() if listed]:
+    if lines := [f"{fault}: {_enumerate(listed)}" for fault, listed in faults.items() if listed]:
         raise UserError("does not fit; " + "; ".join(lines))
     return placed
+
+
+def _enumerate(listed: list[str]) -> str:
+    more = len(listed) - _MAX_NAMES
+    return ", ".join(listed[:_MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
 
 
 def to_float32(array: np.ndarray) -> np.ndarray:

@@ -18,6 +18,8 @@ PAYLOAD_KEYS = ("model", "model_state", "model_state_dict")
 # Parts of names that torch.compile, DataParallel and checkpoint wrappers insert.
 _WRAPPERS = frozenset({"_orig_mod", "module", "_checkpoint_wrapped_module"})
 _MAX_PROJECTION_LAYERS = 4
+MAX_TENSORS = 2000
+"""Of a state dict: models of the reference system have at most some hundred."""
 _LIKELY_LATENT_DIM = 16
 _LIKELY_WIDTH = 64
 
@@ -47,6 +49,8 @@ def find_weights(payload: Any) -> tuple[str, Weights]:
         raise UserError(f"holds more than one state dict: {', '.join(present)}")
     key = present[0] if present else ""
     state_dict = payload[key] if key else payload
+    if len(state_dict) > MAX_TENSORS:
+        raise UserError(f"has {len(state_dict)} names in its state dict, more than {MAX_TENSORS}")
     if not any(isinstance(value, np.ndarray) for value in state_dict.values()):
         raise UserError(f"holds no state dict under any of {', '.join(PAYLOAD_KEYS)}")
     weights: Weights = {}

@@ -11,11 +11,14 @@ import pickletools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from tvae.convert.torch_file.budget import Budget
 from tvae.convert.torch_file.zip_archive import printable
 from tvae.errors import UserError
 
 # Beyond any counter, seed or size that a training run writes.
 _MAX_INTEGER_BITS = 128
+MAX_INSTRUCTIONS = 400_000
+"""Of a pickle; a checkpoint has some 20,000, and each makes one small value at most."""
 
 _BROKEN = (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError)
 
@@ -51,23 +54,19 @@ class Buildable:
         raise NotImplementedError
 
 
-def check_key(key: Any) -> Any:
-    """Return ``key`` if its hash is cheap: that of a deeply nested tuple overflows the C stack."""
-    if not isinstance(key, (str, bytes, int, float, bool, type(None))):
-        raise ValueError("a key must be a string, number or None")
-    return key
-
-
 class Machine:
     """One run over one pickle."""
 
-    def __init__(self, table: Mapping[str, Any], load_persistent: Callable[[Any], Any]) -> None:
+    def __init__(
+        self, table: Mapping[str, Any], load_persistent: Callable[[Any], Any], budget: Budget
+    ) -> None:
         # The replacement of each admitted global, and the value of a persistent id.
         self.table = table
         self.load_persistent = load_persistent
+        self.budget = budget
         self.stack: list[Any] = []
         self.outer: list[list[Any]] = []
-        self.memo: dict[int, Any] = {}
+        self.memo: list[Any] = []
 
     def run(self, data: bytes) -> Any:
         """Interpret ``data`` and return the value it leaves.
@@ -76,7 +75,9 @@ class Machine:
           UserError: for an opcode or global that is not admitted, and for malformed input.
         """
         try:
-            for name, argument in _instructions(data):
+            for count, (name, argument) in enumerate(_instructions(data), start=1):
+                if count > MAX_INSTRUCTIONS:
+                    raise UserError(f"its pickle has more than {MAX_INSTRUCTIONS} instructions")
                 self._step(name, argument)
         except UserError:
             raise
@@ -111,10 +112,18 @@ class Machine:
         self.stack = []
 
     def _put(self, slot: int) -> None:
-        self.memo[slot] = self.stack[-1]
+        # In a list: slots of an author's choice would be colliding keys of a dictionary.
+        if not 0 <= slot <= len(self.memo):
+            raise IndexError(f"memo slot {slot} follows {len(self.memo)} others")
+        self.memo[slot : slot + 1] = [self.stack[-1]]
 
     def _memoize(self, _: Any) -> None:
-        self.memo[len(self.memo)] = self.stack[-1]
+        self.memo.append(self.stack[-1])
+
+    def _get(self, slot: int) -> None:
+        if not 0 <= slot < len(self.memo):
+            raise IndexError(f"memo slot {slot} is empty")
+        self.stack.append(self.memo[slot])
 
     def _tuple_of(self, n: int) -> None:
         if len(self.stack) < n:
@@ -141,12 +150,16 @@ class Machine:
 
     def _additems(self, _: Any) -> None:
         items = self._items()
-        self._top(set).update(map(check_key, items))
+        self._top(set).update(map(self.budget.check_key, items))
+
+    def _frozenset(self, _: Any) -> None:
+        items = self._items()
+        self.stack.append(frozenset(map(self.budget.check_key, items)))
 
     def _set_pairs(self, items: list[Any]) -> None:
         target = self._top(dict)
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[check_key(key)] = value
+            target[self.budget.check_key(key)] = value
 
     def _setitem(self, _: Any) -> None:
         items = self.stack[-2:]
@@ -189,9 +202,7 @@ class Machine:
 _ACTIONS: dict[str, Callable[[Machine, Any], object]] = {
     **dict.fromkeys(("PROTO", "FRAME"), lambda *_: None),
     **dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), Machine._put),
-    **dict.fromkeys(
-        ("GET", "BINGET", "LONG_BINGET"), lambda machine, slot: machine._push(machine.memo[slot])
-    ),
+    **dict.fromkeys(("GET", "BINGET", "LONG_BINGET"), Machine._get),
     "MARK": Machine._mark,
     "POP": lambda machine, _: machine.stack.pop(),
     "POP_MARK": lambda machine, _: machine._items(),
@@ -203,7 +214,7 @@ _ACTIONS: dict[str, Callable[[Machine, Any], object]] = {
     "TUPLE3": lambda machine, _: machine._tuple_of(3),
     "LIST": lambda machine, _: machine._push(machine._items()),
     "DICT": Machine._dict,
-    "FROZENSET": lambda machine, _: machine._push(frozenset(map(check_key, machine._items()))),
+    "FROZENSET": Machine._frozenset,
     "APPEND": Machine._append,
     "APPENDS": Machine._appends,
     "ADDITEMS": Machine._additems,

@@ -1,13 +1,12 @@
 """Read a PyTorch ``.pt`` file without PyTorch and without running code from it."""
 
-import itertools
 import os
 import pathlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from tvae.convert.torch_file.budget import BYTES_PER_VALUE, EXPANSION, SLACK_BYTES, Budget
 from tvae.convert.torch_file.pickle_machine import Global, Machine
 from tvae.convert.torch_file.values import Constructors
 from tvae.convert.torch_file.zip_archive import find_root, printable, read_entries
@@ -15,10 +14,13 @@ from tvae.errors import UserError
 from tvae.runs import files
 
 DEFAULT_MAX_BYTES = 2**30
-# A training run's pickle has tens of kilobytes; each byte can cost some 200 bytes of memory.
+# A training run's pickle has tens of kilobytes.
 MAX_PICKLE_BYTES = 4 * 2**20
 _MAX_DEPTH = 64
-_MAX_VALUES = 500_000
+# NumPy's numbers as Python's, which is what becomes of small arrays outside the weights.
+_BYTES_PER_LISTED_NUMBER = 32
+MAX_LISTED = 4096
+"""Numbers of an array that a listing of plain values shows at most."""
 
 # torch.save's magic number before version 1.6, pickled, and the header of the yet older tar.
 _LEGACY_MAGIC = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
@@ -77,24 +79,46 @@ def _parse(data: bytes, max_bytes: int) -> Any:
         for name, content in entries.items()
         if name.startswith(folder)
     }
-    constructors = Constructors(storages, byteorder, max_bytes)
-    value = Machine(constructors.table, constructors.load_storage).run(pickle)
-    return _tidy(value, 0, itertools.count(1))
+    content = sum(map(len, entries.values()))
+    budget = Budget(min(max_bytes, SLACK_BYTES + EXPANSION * content))
+    constructors = Constructors(storages, byteorder, budget)
+    value = Machine(constructors.table, constructors.load_storage, budget).run(pickle)
+    return _unfold(value, 0, budget)
 
 
-def _tidy(value: Any, depth: int, numbers: Iterator[int]) -> Any:
-    """Copy values of the machine as plain ones; refuse loops and exploding references."""
-    if depth > _MAX_DEPTH or next(numbers) > _MAX_VALUES:
-        raise UserError("its values are nested too deeply or without end")
+def _unfold(value: Any, depth: int, budget: Budget) -> Any:
+    """Copy values of the machine as plain ones; refuse loops and exploding references.
+
+    Each reference to a value counts with the whole of it: those who list, print or store the result
+    follow them all.
+    """
+    if depth > _MAX_DEPTH:
+        raise UserError(f"its values are nested more than {_MAX_DEPTH} levels deep")
+    budget.charge(_size(value))
     if isinstance(value, dict):
-        return {key: _tidy(item, depth + 1, numbers) for key, item in value.items()}
+        for key in value:
+            budget.charge(_size(key))
+        return {key: _unfold(item, depth + 1, budget) for key, item in value.items()}
     if isinstance(value, list):
-        return [_tidy(item, depth + 1, numbers) for item in value]
+        return [_unfold(item, depth + 1, budget) for item in value]
     if isinstance(value, tuple):
-        return tuple(_tidy(item, depth + 1, numbers) for item in value)
+        return tuple(_unfold(item, depth + 1, budget) for item in value)
+    if isinstance(value, (set, frozenset)):
+        for item in value:
+            budget.charge(_size(item))
+        return value
     if isinstance(value, Global) and isinstance(value.value, str):
         return value.value
-    plain = (str, bytes, int, float, bool, set, frozenset, np.ndarray, np.generic, type(None))
+    plain = (str, bytes, int, float, bool, np.ndarray, np.generic, type(None))
     if isinstance(value, plain):
         return value
     raise UserError(f"it holds a bare {type(value).__name__}, which is no value")
+
+
+def _size(value: Any) -> int:
+    """Bytes that a value counts for, those that it contains left out."""
+    if isinstance(value, (str, bytes)):
+        return BYTES_PER_VALUE + len(value)
+    if isinstance(value, np.ndarray) and value.size <= MAX_LISTED:
+        return BYTES_PER_VALUE + _BYTES_PER_LISTED_NUMBER * value.size
+    return BYTES_PER_VALUE

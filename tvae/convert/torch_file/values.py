@@ -10,7 +10,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from tvae.convert.torch_file.pickle_machine import Buildable, Global, check_key
+from tvae.convert.torch_file.budget import Budget
+from tvae.convert.torch_file.pickle_machine import Buildable, Global
 from tvae.convert.torch_file.zip_archive import printable
 from tvae.errors import UserError
 
@@ -46,13 +47,15 @@ _SCALAR_CODES = frozenset(
 _MAX_DIMENSIONS = 64
 # What copying one element of a container counts for: generous, to bound the time as well.
 _BYTES_PER_ELEMENT = 1000
+_MAX_DEVICE_LETTERS = 32
 
 
 # Not a tuple, which a pickle could unpack or return.
 @dataclasses.dataclass(frozen=True, slots=True, eq=False)
 class Storage:
-    """Raw numbers in the file's byte order, and their type (None: untyped)."""
+    """Raw numbers in the file's byte order, their entry's name and type (None: untyped)."""
 
+    key: str
     raw: bytes
     dtype: np.dtype[Any] | None
 
@@ -70,7 +73,8 @@ class ScalarType(Buildable):
     """``numpy.dtype`` of a scalar: its code now, its byte order by ``BUILD``."""
 
     def __init__(self, code: str, *_: Any) -> None:
-        if code not in _SCALAR_CODES:
+        # First its type: the hash of a deeply nested tuple overflows the C stack.
+        if type(code) is not str or code not in _SCALAR_CODES:
             raise ValueError("not the type of a number")
         self.dtype = np.dtype(code)
 
@@ -110,10 +114,11 @@ def _check_geometry(offset: Any, size: Any, stride: Any, n_elements: int) -> Non
 class Constructors:
     """The admitted globals for one file: ``table``, dotted name to constructor or plain value."""
 
-    def __init__(self, storages: Mapping[str, bytes], byteorder: str, max_bytes: int) -> None:
+    def __init__(self, storages: Mapping[str, bytes], byteorder: str, budget: Budget) -> None:
         self._storages = storages
         self._byteorder = byteorder
-        self._left_bytes = max_bytes
+        self._budget = budget
+        self._native: dict[tuple[str, np.dtype[Any]], bytes] = {}
         rebuild = "torch._utils._rebuild_"
         multiarray = ("numpy.core.multiarray", "numpy._core.multiarray")
         builtins = ("builtins", "__builtin__")
@@ -136,11 +141,6 @@ class Constructors:
             **{f"torch.{name}": f"torch.{name}" for name in _DTYPES},
         }
 
-    def _charge(self, n_bytes: int) -> None:
-        self._left_bytes -= n_bytes
-        if self._left_bytes < 0:
-            raise UserError("the tensors claim more memory than the limit")
-
     def load_storage(self, reference: Any) -> Storage:
         """Find ``('storage', type, key, device, n_elements)``; the device does not matter."""
         tag, kind, key, _, n_elements = reference
@@ -156,13 +156,13 @@ class Constructors:
         claimed = n_elements * (dtype.itemsize if dtype else 1)
         if len(raw) != claimed:
             raise UserError(f"storage {printable(key)} holds {len(raw)} bytes instead of {claimed}")
-        return Storage(raw, dtype)
+        return Storage(key, raw, dtype)
 
     def _tensor(self, storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> np.ndarray:
         """Copy a strided view of a storage; gradients and hooks are dropped."""
         if not isinstance(storage, Storage) or storage.dtype is None:
             raise UserError("a tensor without typed storage")
-        return self._view(storage.raw, storage.dtype, offset, size, stride)
+        return self._view(storage, storage.dtype, offset, size, stride)
 
     def _tensor_v3(self, storage: Any, *view: Any) -> np.ndarray:
         """The same over an untyped storage; the type comes after gradient flag and hooks."""
@@ -174,37 +174,46 @@ class Constructors:
             raise UserError(f"{dtype.name} is not the type of a tensor")
         if len(storage.raw) % known.itemsize:
             raise UserError(f"a storage of {len(storage.raw)} bytes does not divide into {known}")
-        return self._view(storage.raw, known, offset, size, stride)
+        return self._view(storage, known, offset, size, stride)
 
     def _view(
-        self, raw: bytes, dtype: np.dtype[Any], offset: Any, size: Any, stride: Any
+        self, storage: Storage, dtype: np.dtype[Any], offset: Any, size: Any, stride: Any
     ) -> np.ndarray:
-        _check_geometry(offset, size, stride, len(raw) // dtype.itemsize)
-        # The whole storage may have to be turned round, for each of the tensors that share it.
-        self._charge(math.prod(size) * dtype.itemsize + len(raw) + _BYTES_PER_ELEMENT)
+        _check_geometry(offset, size, stride, len(storage.raw) // dtype.itemsize)
+        self._budget.charge(math.prod(size) * dtype.itemsize + _BYTES_PER_ELEMENT)
         if 0 in size:
             return np.empty(size, dtype)
         # A step along an axis of length 1 is never taken, and may be too large for NumPy.
         steps = [step if n > 1 else 0 for n, step in zip(size, stride, strict=True)]
         bytes_apart = [step * dtype.itemsize for step in steps]
-        native = _native(raw, dtype, self._byteorder)
+        native = self._in_native_order(storage, dtype)
         return np.ndarray(size, dtype, native, offset * dtype.itemsize, bytes_apart).copy()
+
+    def _in_native_order(self, storage: Storage, dtype: np.dtype[Any]) -> bytes:
+        """A storage's bytes in this machine's order, checked and turned round once a type."""
+        key = (storage.key, dtype)
+        if key not in self._native:
+            self._budget.charge(len(storage.raw))
+            self._native[key] = _native(storage.raw, dtype, self._byteorder)
+        return self._native[key]
 
     def _items(self, items: Any) -> Any:
         """A list or tuple of arguments, counted against the limit."""
         if not isinstance(items, (list, tuple)):
             raise ValueError("expected a list or tuple")
-        self._charge(_BYTES_PER_ELEMENT * len(items))
+        self._budget.charge(_BYTES_PER_ELEMENT * len(items))
         return items
 
     def _ordered_dict(self, pairs: Any = ()) -> OrderedDictionary:
-        return OrderedDictionary((check_key(key), value) for key, value in self._items(pairs))
+        return OrderedDictionary(
+            (self._budget.check_key(key), value) for key, value in self._items(pairs)
+        )
 
     def _size(self, numbers: Any = ()) -> tuple[Any, ...]:
         return tuple(self._items(numbers))
 
     def _set(self, items: Any = ()) -> set[Any]:
-        return set(map(check_key, self._items(items)))
+        return set(map(self._budget.check_key, self._items(items)))
 
     def _frozenset(self, items: Any = ()) -> frozenset[Any]:
         return frozenset(self._set(items))
@@ -213,7 +222,7 @@ class Constructors:
         """How protocol 2 writes bytes."""
         if type(text) is not str or encoding != "latin1":
             raise ValueError("expected text in latin1")
-        self._charge(_BYTES_PER_ELEMENT + len(text))
+        self._budget.charge(_BYTES_PER_ELEMENT + len(text))
         return text.encode("latin1")
 
 
@@ -225,7 +234,8 @@ def _first(tensor: Any, *_: Any) -> np.ndarray:
 
 
 def _device(kind: Any, index: Any = 0) -> str:
-    if type(kind) is not str or type(index) is not int:
+    # Called a thousand times with one long text, it would fill the memory.
+    if type(kind) is not str or type(index) is not int or len(kind) > _MAX_DEVICE_LETTERS:
         raise ValueError("expected the device's kind and number")
     return f"{kind}:{index}"
 

@@ -8,12 +8,12 @@ import zlib
 
 from tvae.errors import UserError
 
-# Deflate can blow up a thousandfold. Trained weights hardly shrink, so a declared size far beyond
-# the file's is a bomb; the slack lets small files of zeros through.
-MAX_EXPANSION = 100
+# Deflate can blow up a thousandfold. Trained weights hardly shrink and PyTorch packs nothing, so a
+# declared size far beyond the file's is a bomb; the slack lets small files of zeros through.
+MAX_EXPANSION = 8
 EXPANSION_SLACK_BYTES = 16 * 2**20
-# A checkpoint has one entry for each tensor; a list of millions would fill the memory.
-MAX_ENTRIES = 20_000
+# A checkpoint has one entry for each tensor, some hundreds; each takes 50 us.
+MAX_ENTRIES = 5_000
 _ENTRY_SIGNATURE = b"PK\x01\x02"
 
 # What the standard library's reader raises, by the field of the file that is wrong.
@@ -35,7 +35,7 @@ def printable(name: str) -> str:
     >>> printable("weight\nforged line")
     'weight\\nforged line'
     """
-    text = name.encode("unicode_escape").decode("ascii")
+    text = name[:121].encode("unicode_escape").decode("ascii")
     return text if len(text) <= 120 else text[:117] + "..."
 
 
