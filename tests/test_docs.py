@@ -149,7 +149,8 @@ def test_fields_extras_and_paths_that_the_prose_names_exist():
     assert named - fields == set()
     notebooks = [path.read_text() for path in REPOSITORY.glob("experiments/notebooks/*.ipynb")]
     extras = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    asked = set(re.findall(r"\.\[(\w+)\]", "\n".join([text, *notebooks])))
+    groups = re.findall(r"\.\[([\w,]+)\]", "\n".join([text, *notebooks]))
+    asked = {extra for group in groups for extra in group.split(",")}
     assert {"cuda", "tpu", "torch"} <= asked <= extras["optional-dependencies"].keys()
     paths = re.findall(r"`((?:configs|experiments|checkpoints|tvae)/[\w./-]+\w)`", text)
     assert paths

@@ -6,7 +6,6 @@ module.
 
 import dataclasses
 import os
-import pathlib
 import runpy
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ import jax
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
+from tvae import shipped
 from tvae.domains import registry
 from tvae.engine import config as engine
 from tvae.errors import UserError
@@ -49,12 +49,13 @@ def default(task: str = "dual_vae") -> ConfigDict:
 def read_file(path: str | os.PathLike[str]) -> ConfigDict:
     """The configuration of a file that defines ``get_config()``, which is executed.
 
+    Args:
+      path: of the file, or the name of a recipe that ships, such as ``v6``.
+
     Raises:
-      UserError: if there is no such file.
+      UserError: if there is neither.
     """
-    if not pathlib.Path(path).is_file():
-        raise UserError(f"config: no such file: {path}")
-    return runpy.run_path(os.fspath(path))["get_config"]()
+    return runpy.run_path(os.fspath(shipped.find_config(path)))["get_config"]()
 
 
 def validate(config: ConfigDict) -> None:

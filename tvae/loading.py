@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from tvae import config as config_lib
+from tvae import shipped
 from tvae.convert import configuration
 from tvae.domains import registry
 from tvae.engine import loop
@@ -17,9 +18,6 @@ from tvae.errors import UserError
 from tvae.model import Description, Model
 from tvae.runs import files, parameters
 from tvae.runs.run import Run
-
-SHIPPED = pathlib.Path(__file__).parent.parent / "checkpoints"
-"""Folder of the weights that ship with the repository (an editable install)."""
 
 
 class CheckpointInfo(NamedTuple):
@@ -35,9 +33,9 @@ def load(checkpoint: str | os.PathLike[str]) -> Model:
     """Read a model.
 
     Args:
-      checkpoint: a folder with ``params/`` and ``metadata.json``, as in ``checkpoints/`` or from
-        ``python -m tvae.convert_torch_ckpt``; or a run's working directory, whose newest checkpoint
-        is read.
+      checkpoint: the name of one that ships, such as ``v6``; or a folder with ``params/`` and
+        ``metadata.json``, as from ``python -m tvae.convert_torch_ckpt``; or a run's working
+        directory, whose newest checkpoint is read.
 
     Returns:
       The model, parameters on the default device.
@@ -45,25 +43,20 @@ def load(checkpoint: str | os.PathLike[str]) -> Model:
     Raises:
       UserError: if the folder is missing, damaged, or no checkpoint of a known model.
     """
-    folder = pathlib.Path(checkpoint).expanduser().absolute()
-    if not folder.is_dir():
-        raise UserError(f"checkpoint {folder}: no such folder")
+    folder = shipped.find_checkpoint(checkpoint)
     if (folder / files.CONFIG_FILE).exists():
         return load_run(Run.open(folder))
     return _from_parameters(folder)
 
 
 def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[CheckpointInfo]:
-    """The checkpoints of known tasks in a folder, by default the repository's ``checkpoints/``.
+    """The checkpoints of known tasks in a folder, by default those that ship.
 
     Raises:
       UserError: if there is no such folder, or one of them is damaged.
     """
-    home = SHIPPED if folder is None else pathlib.Path(folder).expanduser().absolute()
-    if not home.is_dir():
-        raise UserError(f"checkpoints {home}: no such folder")
     found = []
-    for path in sorted(home.iterdir()):
+    for path in shipped.checkpoints().values() if folder is None else _entries(folder):
         if not (path / files.METADATA_FILE).is_file():
             continue
         metadata = files.read_json(path / files.METADATA_FILE, follow_links=True)
@@ -74,6 +67,13 @@ def list_checkpoints(folder: str | os.PathLike[str] | None = None) -> list[Check
         shown = {key: metrics[key] for key in registry.get(task).headline if key in metrics}
         found.append(CheckpointInfo(path.name, task, shown, path))
     return found
+
+
+def _entries(folder: str | os.PathLike[str]) -> list[pathlib.Path]:
+    home = pathlib.Path(folder).expanduser().absolute()
+    if not home.is_dir():
+        raise UserError(f"checkpoints {home}: no such folder")
+    return sorted(home.iterdir())
 
 
 def load_run(run: Run) -> Model:

@@ -33,7 +33,8 @@ def train(
     Ctrl-C interrupts the training, which ``resume`` continues from its last checkpoint.
 
     Args:
-      config: from :func:`tvae.config.default`, or the path of a file like those in ``configs/``.
+      config: from :func:`tvae.config.default`, or the path of a file like those in ``configs/``, or
+        the name of one of them, such as ``v6``.
       workdir: folder of the run, for checkpoints and metrics; without one, a temporary folder that
         is deleted when the process ends.
       resume: continue the run that the folder holds.

@@ -47,7 +47,7 @@ def test_json_is_exactly_one_flat_object(command, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        ((), "error: --checkpoint: expected a folder such as checkpoints/v6"),
+        ((), "error: --checkpoint: expected a folder, or one that ships, such as v6"),
         (("--checkpoint=x", "--format=xml"), "error: flag --format=xml: value should be one of"),
     ],
 )

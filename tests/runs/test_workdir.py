@@ -1,10 +1,12 @@
 """The working directory: whose it is, and with what it goes on."""
 
 import json
+import subprocess
 
 import pytest
 
 from tests.support import toy_task
+from tvae import shipped
 from tvae.errors import UserError
 from tvae.runs import files, workdir
 from tvae.runs.run import Run
@@ -49,3 +51,28 @@ def test_a_folder_with_other_things_or_in_use_is_refused(tmp_path):
     workdir.prepare(tmp_path / "run", CONFIG, resume=False)
     with files.hold_lock(tmp_path / "run"), pytest.raises(UserError, match="in use"):
         workdir.prepare(tmp_path / "run", CONFIG, resume=True)
+
+
+def git(folder, *arguments):
+    names = ("-c", "user.name=x", "-c", "user.email=x")
+    return subprocess.check_output(["git", "-C", folder, *names, *arguments], text=True).strip()
+
+
+def test_the_commit_is_that_of_the_own_source_tree_or_none(tmp_path, monkeypatch):
+    """Inside another project's repository, or installed, the code has no commit."""
+    own, other = tmp_path / "own", tmp_path / "other"
+    for tree in (own, other, other / "copy"):
+        (tree / "tvae").mkdir(parents=True)
+    for tree, name in ((own, "tvae"), (other, "another"), (other / "copy", "tvae")):
+        (tree / "pyproject.toml").write_text(f'[project]\nname = "{name}"\n')
+    for repository in (own, other):
+        git(repository, "init", "-q")
+        git(repository, "commit", "-q", "--allow-empty", "-m", "first")
+    monkeypatch.setenv("GIT_DIR", str(other / ".git"))  # as in a hook of the other project
+    found = {}
+    for tree in (own, other, other / "copy", tmp_path):
+        monkeypatch.setattr(shipped, "PACKAGE", tree / "tvae")
+        found[tree] = workdir.provenance()["git_commit"], workdir.provenance()["git_modified"]
+    monkeypatch.delenv("GIT_DIR")
+    assert found.pop(own) == (git(own, "rev-parse", "HEAD"), True)
+    assert set(found.values()) == {(None, None)}

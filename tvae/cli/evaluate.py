@@ -1,4 +1,4 @@
-"""Measure a checkpoint: ``python -m tvae evaluate --checkpoint=checkpoints/v6``.
+"""Measure a checkpoint: ``python -m tvae evaluate --checkpoint=v6``.
 
 Every metric of the task's final evaluation with its definition, its ceiling and the published value
 beside it. ``--format=json`` prints exactly one flat JSON object on standard output.
@@ -19,7 +19,7 @@ def define_flags(options: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "checkpoint",
         None,
-        "Folder of parameters, or of a run, whose newest checkpoint is taken.",
+        "Checkpoint that ships, by name; folder of parameters; or of a run, whose newest is taken.",
         flag_values=options,
     )
     flags.DEFINE_enum(
@@ -30,7 +30,7 @@ def define_flags(options: flags.FlagValues) -> None:
 def main(options: flags.FlagValues) -> None:
     """Print the metrics of ``--checkpoint``."""
     if not options.checkpoint:
-        raise UserError("--checkpoint: expected a folder such as checkpoints/v6")
+        raise UserError("--checkpoint: expected a folder, or one that ships, such as v6")
     model = loading.load(options.checkpoint)
     show = listing.FORMATS[options.format]
     define = registry.get(model.task).define

@@ -1,4 +1,4 @@
-"""Export a model: ``python -m tvae export --checkpoint=checkpoints/v6 --output=DIR``.
+"""Export a model: ``python -m tvae export --checkpoint=v6 --output=DIR``.
 
 Writes what other programs read without this library: tables of all items, TensorBoard
 projector files, weights as safetensors, and encode, embed and decode as StableHLO.
@@ -19,7 +19,7 @@ def define_flags(options: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "checkpoint",
         None,
-        "Folder of parameters, or of a run, whose newest checkpoint is taken.",
+        "Checkpoint that ships, by name; folder of parameters; or of a run, whose newest is taken.",
         flag_values=options,
     )
     flags.DEFINE_string(

@@ -5,8 +5,7 @@ import sys
 
 from absl import flags
 
-from tvae.errors import UserError
-from tvae.reporting import page
+from tvae.errors import UserError, needs_extra
 
 
 def define_flags(options: flags.FlagValues) -> None:
@@ -24,6 +23,9 @@ def main(options: flags.FlagValues) -> None:
     """Write ``report.html`` and ``figures/`` into ``--workdir``."""
     if not options.workdir:
         raise UserError("--workdir: needed, the folder of a run")
+    # Here, because only a report needs the plotting libraries.
+    with needs_extra("report", "a report"):
+        from tvae.reporting import page
     others = [pathlib.Path(folder).absolute() for folder in options.compare]
     written = page.write_report(pathlib.Path(options.workdir).absolute(), others)
     sys.stdout.write(f"{written}\n")

@@ -10,7 +10,7 @@ import numpy as np
 from tvae.convert.importer import model_slots
 from tvae.convert.moments import write_moments
 from tvae.convert.placement import from_tree
-from tvae.errors import UserError
+from tvae.errors import UserError, needs_extra
 
 
 def export_checkpoint(
@@ -48,10 +48,8 @@ def write_torch_file(
     Raises:
       UserError: if PyTorch is not installed, or the file exists or cannot be written.
     """
-    try:
+    with needs_extra("torch", "--to_torch"):
         import torch
-    except ImportError:
-        raise UserError("--to_torch needs PyTorch: pip install 'tvae[torch]'") from None
 
     def tensors(value: Any, name: str = "") -> Any:
         if isinstance(value, (np.ndarray, np.generic)):

@@ -7,7 +7,7 @@ from types import ModuleType
 import jax.numpy as jnp
 import numpy as np
 
-from tvae.errors import UserError
+from tvae.errors import needs_extra
 from tvae.geometry import poincare
 from tvae.model import Model
 
@@ -21,11 +21,8 @@ def optional(module: str) -> ModuleType:
     Raises:
       UserError: if it is not installed.
     """
-    try:
+    with needs_extra("export", "export"):
         return importlib.import_module(module)
-    except ImportError:
-        name = module.partition(".")[0]
-        raise UserError(f"export needs {name}: pip install 'tvae[export]'") from None
 
 
 def item_arrays(model: Model) -> Arrays:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tvae.errors import UserError
+from tvae.errors import UserError, needs_extra
 from tvae.runs import text
 from tvae.runs.find import Row
 
@@ -41,10 +41,8 @@ def _without_nan(key: str, column: np.ndarray) -> str:
 
 
 def _duckdb() -> Any:
-    try:
+    with needs_extra("artifacts", "list"):
         import duckdb
-    except ImportError as error:
-        raise UserError("list: needs DuckDB; pip install 'tvae[artifacts]'") from error
     return duckdb
 
 

@@ -1,6 +1,7 @@
 """Preparation of a working directory: a new run, or the same one to go on with."""
 
 import json
+import os
 import pathlib
 import platform
 import subprocess
@@ -12,6 +13,7 @@ import jax
 from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
+from tvae import shipped
 from tvae.errors import UserError
 from tvae.runs import files
 from tvae.runs.run import Run
@@ -20,23 +22,44 @@ _OF_A_START = {files.LOCK_FILE, files.PROVENANCE_FILE}
 _OF_A_START |= {name + files.TEMPORARY for name in (files.CONFIG_FILE, files.PROVENANCE_FILE)}
 """Left by a start that was killed in a folder that does not hold a run yet."""
 
+_OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR")
+"""Variables that git sets for hooks, of the repository that it was called in."""
 
-def _git(*arguments: str) -> str | None:
-    """Output of a git command in the source tree, or None outside a repository."""
+
+def _git(tree: pathlib.Path, *arguments: str) -> str | None:
+    """Output of a git command in a folder, or None outside a repository."""
+    environment = {k: v for k, v in os.environ.items() if k not in _OTHER_REPOSITORY}
     # git is found on the user's path by design.
-    command = ["git", "-C", str(pathlib.Path(__file__).parent), *arguments]
+    command = ["git", "-C", str(tree), *arguments]
     try:
-        return subprocess.check_output(command, text=True, stderr=subprocess.DEVNULL).strip()  # noqa: S603 - fixed arguments
+        return subprocess.check_output(  # noqa: S603 - fixed arguments
+            command, text=True, stderr=subprocess.DEVNULL, env=environment
+        ).strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 
 
+def _repository() -> pathlib.Path | None:
+    """The repository of tvae's own source tree, or None.
+
+    A repository that encloses the tree is another project's.
+    """
+    tree = shipped.source_tree()
+    top = _git(tree, "rev-parse", "--show-toplevel") if tree else None
+    return tree if top and pathlib.Path(top).resolve() == tree else None
+
+
+def _commit(repository: pathlib.Path | None) -> str | None:
+    return _git(repository, "rev-parse", "HEAD") if repository else None
+
+
 def provenance() -> dict[str, Any]:
     """Code, command, versions and hardware: all but the configuration that results depend on."""
-    status = _git("status", "--porcelain")
+    repository = _repository()
+    status = _git(repository, "status", "--porcelain") if repository else None
     return {
         "command": sys.argv,
-        "git_commit": _git("rev-parse", "HEAD"),
+        "git_commit": _commit(repository),
         "git_modified": None if status is None else bool(status),
         "versions": {name: metadata.version(name) for name in ("tvae", "jax", "flax", "optax")},
         "python": platform.python_version(),
@@ -84,6 +107,6 @@ def _check_same_run(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -
         raise UserError(f"workdir {folder} holds a run of another config: {'; '.join(changes)}")
     if not resume:
         raise UserError(f"workdir {folder} holds a run already: give --resume or another --workdir")
-    began, now = run.provenance.get("git_commit"), _git("rev-parse", "HEAD")
+    began, now = run.provenance.get("git_commit"), _commit(_repository())
     if began != now:
         sys.stderr.write(f"warning: the run began at commit {began}, and goes on at {now}\n")

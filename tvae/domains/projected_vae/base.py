@@ -1,7 +1,6 @@
 """The module of a ternary VAE's configuration, and the base that its weights come from."""
 
 import dataclasses
-import pathlib
 from typing import Any
 
 import jax
@@ -9,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from tvae import shipped
 from tvae.domains.projected_vae.module import PARTS, ProjectedVAE
 from tvae.engine import optim
 from tvae.engine.task import Params
@@ -82,7 +82,7 @@ def load_base(folder: str, model: ProjectedVAE) -> Base:
     """
     if not folder:
         return Base("", {})
-    found, metadata = parameters.load_params(pathlib.Path(folder))
+    found, metadata = parameters.load_params(shipped.find_checkpoint(folder))
     shapes = jax.eval_shape(lambda: init_params(model, jax.random.key(0)))
     if absent := [part for part in NEEDED if part not in found]:
         raise UserError(f"config.base_checkpoint {folder}: lacks {', '.join(absent)}")

@@ -19,8 +19,8 @@ DROPOUT = within(0.0, 0.9)
 # fmt: off
 FIELDS: dict[str, Field] = {
     "base_checkpoint": Field("checkpoints/v5_5", text("a folder, or ''"),
-        "folder of v5.5 parameters (shipped, or converted from PyTorch) that the encoders and "
-        "decoder A start from, relative to the current directory; '' = random initialisation"),
+        "folder of v5.5 parameters that the encoders and decoder A start from: one that ships, "
+        "or converted from PyTorch; '' = random initialisation"),
     "data.batch_size": Field(512, at_least(16), "operations per step, drawn with replacement"),
     "data.high_valuation_share": Field(0.25, SHARE,
         "share of a batch for the levels of valuation 4 to 9"),
