@@ -114,7 +114,7 @@ def test_the_report_comes_by_itself_and_its_failure_costs_nothing(command, finis
     code, out, err = finish(command(*again))
     assert code == 0
     assert "eval/coverage_mu_a" in out
-    assert "warning: no report (UserError: " in err
+    assert "warning: no report (workdir " in err
     assert "Traceback" not in err
 
 
