@@ -115,6 +115,8 @@ def test_indices_and_digits_are_the_same_operations(shipped):
     np.testing.assert_array_equal(model.embed(values), expected)
     np.testing.assert_array_equal(model.embed(values.astype(np.int8)), expected)
     np.testing.assert_allclose(model.embed(5), expected[1], atol=1e-6)
+    np.testing.assert_array_equal(model.embed(index=index), expected)
+    np.testing.assert_array_equal(model.embed(inputs=values), expected)
     assert model.embed(np.zeros(0, np.int32)).shape == (0, 16)
 
 
@@ -127,6 +129,16 @@ def test_indices_and_digits_are_the_same_operations(shipped):
         (np.full((1, 9), 1.5), "each digit in"),
         (np.ones((1, 8)), r"digits \(..., 9\)"),
         (np.ones((2, 9), bool), "integers or floats"),
+        ([2**32 + 5], "each index in .* got 4294967301 to 4294967301"),
+        ([-(2**40)], "each index in .* got -1099511627776"),
+        (np.uint64(2**63), "each index in"),
+        ([2**70], "expected an array of numbers"),
+        ("v6", "expected an array of numbers, got 'v6'"),
+        ([None], "expected an array of numbers"),
+        (None, "expected one of x, index and inputs, got none"),
+        ([[1, 2], [3]], "expected an array of numbers"),
+        (np.ones((2, 9), complex), "integers or floats, got complex128"),
+        (np.zeros(9, np.int8), r"integers of shape \(9,\) could be indices or one item"),
     ],
 )
 def test_what_is_no_operation_is_refused(shipped, x, message):
@@ -150,6 +162,67 @@ def test_every_operation_decodes_from_the_space_that_is_named(shipped):
     posterior = v5_5.encode(index)
     assert share(v5_5.decode(posterior.mu_a, "a")) == pytest.approx(1.0)
     assert share(v5_5.decode(posterior.mu_b, "b")) == pytest.approx(1.0)
+
+
+def test_digits_are_never_taken_for_indices(shipped):
+    """Under ``vmap`` a row of integer digits has the shape of nine indices."""
+    model, index = shipped["v6"], jnp.asarray([0, 5, 19_682])
+    digits = padic.values(index).astype(jnp.int8)
+    for mapped in (jax.vmap(model.embed), jax.jit(jax.vmap(model.embed))):
+        with pytest.raises(UserError, match="could be indices or one item"):
+            mapped(digits)
+    found = jax.vmap(lambda row: model.embed(inputs=row))(digits)
+    np.testing.assert_allclose(found, model.embed(index), atol=1e-6)
+    nine = jnp.arange(9)
+    assert jax.jit(lambda index: model.embed(index=index))(nine).shape == (9, 16)
+    with pytest.raises(UserError, match="expected one of x, index and inputs, got x, index"):
+        model.encode(digits, index=index)
+
+
+def test_other_arguments_are_refused_in_one_line(shipped):
+    v6, v5_5, key = shipped["v6"], shipped["v5_5"], jax.random.key(0)
+    z = np.zeros((2, 16), np.float32)
+    z[1, 0] = 1.0
+    radius = float(v6.curvature()) ** -0.5
+    refused = {
+        rf"points of the ball, of norm < {radius:.6g}, got {2 * radius:.6g}": lambda: v6.decode(
+            2 * radius * z
+        ),
+        "decode: expected finite": lambda: v5_5.decode(np.full((1, 16), np.nan)),
+        "decode: expected an array of numbers": lambda: v6.decode("z"),
+        r"one of 'a' for task hyperbolic_vae, got \['a'\]": lambda: v6.embed([0], ["a"]),
+        r"a seed, got 'key'": lambda: v6.sample("key", 5),
+        r"a seed, got -1": lambda: v6.sample(-1, 5),
+        r"one key, got keys \(2,\)": lambda: v6.sample(jax.random.split(key), 5),
+        "expected n >= 1, an integer; got 0": lambda: v6.sample(key, 0),
+        "expected n >= 1, an integer; got 2.5": lambda: v6.sample(key, 2.5),
+        r"expected k in \[1, 19682\], an integer; got 'x'": lambda: v6.nearest([0], "x"),
+        "each index in": lambda: v6.nearest([2**32], 1),
+    }
+    for message, call in refused.items():
+        with pytest.raises(UserError, match=message):
+            call()
+    # Traced points cannot be looked at.
+    assert jax.eval_shape(v6.decode, 2 * radius * z).shape == (2, 9, 3)
+
+
+def test_a_model_is_saved_and_loaded(shipped, tmp_path):
+    model = shipped["v6"]
+    again = tvae.load(model.save(tmp_path / "same"))
+    jax.tree.map(np.testing.assert_array_equal, again.params, model.params)
+    assert again.card["metrics"] == model.card["metrics"]
+    assert again.config.to_json() == model.config.to_json()
+    changed = model.replace(params=jax.tree.map(lambda p: np.asarray(p) * 2, model.params))
+    again = tvae.load(changed.save(tmp_path / "changed"))
+    jax.tree.map(np.testing.assert_array_equal, again.params, changed.params)
+    assert again.card["metrics"] == {}  # those of other parameters
+    with pytest.raises(UserError, match="exists already"):
+        model.save(tmp_path / "same")
+    # An edited card or configuration is found.
+    path = tmp_path / "same" / "metadata.json"
+    path.write_text(path.read_text().replace('"decoder_scale": 3.0', '"decoder_scale": 3.5'))
+    with pytest.raises(UserError, match="does not match its digest"):
+        tvae.load(tmp_path / "same")
 
 
 def test_jit_vmap_and_grad_compose(shipped):
@@ -195,6 +268,7 @@ def test_neighbours_are_the_nearest(shipped):
 def test_samples_are_operations_of_the_prior(shipped, name):
     model = shipped[name]
     draw = model.sample(jax.random.key(3), 64)
+    np.testing.assert_array_equal(model.sample(3, 64).z, draw.z)
     assert draw.z.shape == (64, 16)
     assert draw.outputs.shape == (64, 9, 3)
     np.testing.assert_allclose(draw.outputs, model.decode(draw.z), atol=1e-5)

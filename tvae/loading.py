@@ -16,7 +16,7 @@ from tvae.domains import registry
 from tvae.engine import loop
 from tvae.errors import UserError
 from tvae.model import Description, Model
-from tvae.runs import files, parameters
+from tvae.runs import archive, files, parameters
 from tvae.runs.run import Run
 
 
@@ -119,7 +119,8 @@ def _model(folder: pathlib.Path, params: Any, card: dict[str, Any], config: Conf
     """The model, if its parameters fit its module."""
     views = registry.get(config.task).make_views(config)
     params = jax.tree.map(jnp.asarray, params)
-    model = Model(params, Description(path=folder, views=views, config=config, card=card))
+    about = Description(folder, views, config, card, digest=archive.digest(params))
+    model = Model(params, about)
     try:
         jax.eval_shape(lambda: model.views.encode(params, model.views.examples(1)))
         for name in model.embeddings:

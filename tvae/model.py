@@ -6,6 +6,7 @@ A :class:`Model` is a JAX pytree whose leaves are the parameters: close over it,
 
 import dataclasses
 import functools
+import os
 import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,10 +15,11 @@ import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
-from tvae.domains.views import Items, Points, Posterior, Views
+from tvae.domains.views import BALL, Items, Points, Posterior, Views, as_numbers
 from tvae.engine import step
 from tvae.engine.task import Params
 from tvae.errors import UserError
@@ -64,12 +66,14 @@ class Description:
       views: the functions of the model.
       config: its configuration, complete.
       card: the checkpoint's own record: ``command``, ``run``, ``metrics``, as far as known.
+      digest: of the parameters that were loaded, which the card is about.
     """
 
     path: pathlib.Path
     views: Views
     config: ConfigDict
     card: Mapping[str, Any]
+    digest: str
 
 
 @flax.struct.dataclass(eq=False)
@@ -177,39 +181,102 @@ class Model:
         """What :meth:`decode` reads by default: ``"ball"`` or ``"latent"``."""
         return self.views.space
 
-    def encode(self, x: ArrayLike) -> Posterior:
+    def as_input(
+        self,
+        x: ArrayLike | None = None,
+        *,
+        index: ArrayLike | None = None,
+        inputs: ArrayLike | None = None,
+    ) -> jax.Array:
+        """Items as the encoder takes them, from exactly one of the three arguments.
+
+        Where the items are a finite set, integers ``x`` of rank 0 or 1 are indices, and all other
+        arrays are items, such as digits. Under ``vmap`` a row of digits has rank 1: so integers of
+        shape :attr:`input_shape` are refused, which could be either. Give ``inputs`` there.
+
+        Args:
+          x: N items, as the domain takes them, or their indices.
+          index: indices of items, int ``(N,)`` or ``()``.
+          inputs: items ``(..., *input_shape)``, such as digits, integers or floats.
+
+        Raises:
+          UserError: if none or several are given, or if they are not items.
+        """
+        given = {"x": x, "index": index, "inputs": inputs}
+        names = [name for name, value in given.items() if value is not None]
+        if len(names) != 1:
+            raise UserError(
+                f"items: expected one of x, index and inputs, got {', '.join(names) or 'none'}"
+            )
+        if index is not None:
+            return self.items.inputs(self.items.as_index(index))
+        known = as_numbers(given[names[0]], "items")
+        indices = jnp.issubdtype(known.dtype, jnp.integer) and known.ndim <= 1
+        if inputs is not None or self.views.items is None or not indices:
+            return self.views.as_input(known)
+        if known.shape == self.input_shape:
+            raise UserError(
+                f"items: integers of shape {known.shape} could be indices or one item; give "
+                "index=... or inputs=..."
+            )
+        return self.items.inputs(self.items.as_index(known))
+
+    def encode(
+        self,
+        x: ArrayLike | None = None,
+        *,
+        index: ArrayLike | None = None,
+        inputs: ArrayLike | None = None,
+    ) -> Posterior:
         """Posterior parameters of items.
 
         Args:
-          x: N items, as the domain takes them.
+          x: N items, or their indices; see :meth:`as_input`.
+          index: indices, in place of ``x``.
+          inputs: items, in place of ``x``.
 
         Returns:
           ``mu_a, logvar_a, mu_b, logvar_b``, each ``(N, latent_dim)``; those of B are None where
           the model has one encoder.
 
         Raises:
-          UserError: if ``x`` is not made of items.
+          UserError: if these are not items.
         """
-        return _encode(self, self.views.as_input(x))
+        return _encode(self, self.as_input(x, index=index, inputs=inputs))
 
-    def embed(self, x: ArrayLike, which: str = "a") -> jax.Array:
+    def embed(
+        self,
+        x: ArrayLike | None = None,
+        which: str = "a",
+        *,
+        index: ArrayLike | None = None,
+        inputs: ArrayLike | None = None,
+    ) -> jax.Array:
         """Points of the Poincaré ball, from the means.
 
         Args:
-          x: items, as :meth:`encode` takes them.
+          x: N items, or their indices; see :meth:`as_input`.
           which: of :attr:`embeddings`.
+          index: indices, in place of ``x``.
+          inputs: items, in place of ``x``.
 
         Returns:
           float32 ``(N, latent_dim)``, points of the ball of curvature ``-curvature(which)``.
 
         Raises:
-          UserError: if ``x`` is not made of items or the model has no such embedding.
+          UserError: if these are not items or the model has no such embedding.
         """
-        return _embed(self, self.views.as_input(x), which).z
+        _choose(self.views.embed, which, "embedding", self)
+        return _embed(self, self.as_input(x, index=index, inputs=inputs), which).z
 
     def curvature(self, which: str = "a") -> jax.Array:
-        """Curvature magnitude c of an embedding's ball, a float32 scalar."""
-        return _embed(self, self.views.examples(1)[0], which).c
+        """Curvature magnitude c of an embedding's ball, a float32 scalar.
+
+        Raises:
+          UserError: if the model has no such embedding.
+        """
+        _choose(self.views.embed, which, "embedding", self)
+        return _curvature(self, which)
 
     def decode(self, z: ArrayLike, which: str = "a", *, space: str | None = None) -> jax.Array:
         """Outputs of a decoder, such as logits of operations.
@@ -226,19 +293,53 @@ class Model:
           items.
 
         Raises:
-          UserError: if the model has no such decoder or ``z`` has another dimension.
+          UserError: if the model has no such decoder, ``z`` has another dimension or, outside of
+            transformations, is not finite or not in the ball.
         """
-        z = jnp.asarray(z, jnp.float32)
-        if z.shape[-1:] != (self.latent_dim,):
-            raise UserError(f"decode: expected (..., {self.latent_dim}), got {z.shape}")
-        return _decode(self, z, which, self.space if space is None else space)
+        space = self.space if space is None else space
+        by_space = _choose(self.views.decode, space, "decoder's space", self)
+        _choose(by_space, which, f"decoder of the {space}", self)
+        known = as_numbers(z, "decode")
+        if known.shape[-1:] != (self.latent_dim,):
+            raise UserError(f"decode: expected (..., {self.latent_dim}), got {known.shape}")
+        points = jnp.asarray(known, jnp.float32)
+        self._refuse_outside(points, space)
+        return _decode(self, points, which, space)
 
-    def sample(self, key: jax.Array, n: int, which: str = "a") -> Draw:
+    def _refuse_outside(self, z: jax.Array, space: str) -> None:
+        """Refuse numbers that are not finite, and points outside the ball; not traced ones."""
+        if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves((z, self.params))):
+            return
+        if not np.isfinite(z).all():
+            raise UserError("decode: expected finite numbers")
+        if space == BALL and self.embeddings:
+            radius = float(self.curvature(self.embeddings[0])) ** -0.5
+            largest = float(np.linalg.norm(z, axis=-1).max(initial=0.0))
+            if largest >= radius:
+                raise UserError(
+                    f"decode: expected points of the ball, of norm < {radius:.6g}, got "
+                    f"{largest:.6g}"
+                )
+
+    def sample(self, key: jax.Array | int, n: int, which: str = "a") -> Draw:
         """Decode ``n`` (static) draws of the prior by a decoder of the default space.
 
+        Args:
+          key: from ``jax.random.key``, or a seed.
+          n: number of draws, at least 1.
+          which: decoder, of ``decoders[space]``.
+
         Raises:
-          UserError: if the model has no such decoder.
+          UserError: if the model has no such decoder, or ``key`` or ``n`` is something else.
         """
+        _choose(self.views.decode[self.space], which, f"decoder of the {self.space}", self)
+        _require_count("sample", "n", n, 1)
+        if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < 2**32:
+            key = jax.random.key(key)
+        if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
+            raise UserError(f"sample: expected a key of jax.random.key or a seed, got {key!r:.60}")
+        if key.shape:
+            raise UserError(f"sample: expected one key, got keys {key.shape}")
         return _sample(self, key, n, which)
 
     def nearest(self, index: ArrayLike, k: int, which: str = "a") -> Nearest:
@@ -253,10 +354,32 @@ class Model:
           UserError: if ``index`` or ``k`` is out of range, the model has no such embedding, or the
             items are not a finite set.
         """
-        index = self.items.as_index(index)
-        if not 1 <= k < self.n_items:
-            raise UserError(f"nearest: expected k in [1, {self.n_items - 1}], got {k}")
-        return _nearest(self, index, k, which)
+        known = self.items.as_index(index)
+        _choose(self.views.embed, which, "embedding", self)
+        _require_count("nearest", "k", k, 1, self.n_items - 1)
+        return _nearest(self, known, k, which)
+
+    def save(self, folder: str | os.PathLike[str]) -> pathlib.Path:
+        """Write the model for :func:`tvae.load`: parameters, configuration and card.
+
+        The card's metrics are left out where the parameters are not those that were loaded.
+
+        Args:
+          folder: must not exist, or be empty.
+
+        Returns:
+          Its absolute path.
+
+        Raises:
+          UserError: if the folder holds something or cannot be written.
+        """
+        from tvae.runs import archive, parameters  # Orbax takes seconds to import
+
+        target = pathlib.Path(folder).expanduser().absolute()
+        kept = archive.digest(self.params) == self.description.digest
+        card = dict(self.card) if kept else dict(self.card) | {"metrics": {}}
+        parameters.save_params(target, self.params, card)
+        return target
 
     def metrics(self) -> dict[str, Any]:
         """The final evaluation of the domain, from the parameters.
@@ -276,10 +399,18 @@ def _choose(choices: Mapping[str, Any], name: str, kind: str, model: Model) -> A
     """The entry of that name."""
     if not choices:
         raise UserError(f"{kind}: a model of task {model.task} has none")
-    if name not in choices:
+    if not isinstance(name, str) or name not in choices:
         known = ", ".join(map(repr, choices))
         raise UserError(f"{kind}: expected one of {known} for task {model.task}, got {name!r}")
     return choices[name]
+
+
+def _require_count(what: str, name: str, value: Any, low: int, high: int | None = None) -> None:
+    """Refuse what is not an integer in a range."""
+    integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not integer or value < low or (high is not None and value > high):
+        bounds = f">= {low}" if high is None else f"in [{low}, {high}]"
+        raise UserError(f"{what}: expected {name} {bounds}, an integer; got {value!r:.60}")
 
 
 @jax.jit
@@ -289,13 +420,18 @@ def _encode(model: Model, x: jax.Array) -> Posterior:
 
 @functools.partial(jax.jit, static_argnums=2)
 def _embed(model: Model, x: jax.Array, which: str) -> Points:
-    return _choose(model.views.embed, which, "embedding", model)(model.params, x)
+    return model.views.embed[which](model.params, x)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _curvature(model: Model, which: str) -> jax.Array:
+    # Alone, so that the compiler drops the network that leads to the points.
+    return model.views.embed[which](model.params, model.views.examples(1)[0]).c
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _decode(model: Model, z: jax.Array, which: str, space: str) -> jax.Array:
-    by_space = _choose(model.views.decode, space, "decoder's space", model)
-    return _choose(by_space, which, f"decoder of the {space}", model)(model.params, z)
+    return model.views.decode[space][which](model.params, z)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))

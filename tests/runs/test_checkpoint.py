@@ -1,5 +1,7 @@
 """Checkpoints: what is kept, what is refused, and that saving is no obstacle to training."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -107,6 +109,24 @@ def test_missing_and_damaged_parameters_are_refused(tmp_path):
     metadata.write_text("{")
     with pytest.raises(UserError, match="cannot be read"):
         parameters.load_params(tmp_path / "p")
+
+
+def test_the_digest_covers_the_metadata(tmp_path):
+    card = {"config": {"scale": 3.0, "widths": (1, 2)}, "metrics": {"eval/x": float("nan")}}
+    parameters.save_params(tmp_path / "p", STATE, card | {"sha256": "of an older folder"})
+    metadata = tmp_path / "p" / files.METADATA_FILE
+    text = metadata.read_text()
+    # Another layout of the same JSON is no change.
+    metadata.write_text(json.dumps(json.loads(text)))
+    _, found = parameters.load_params(tmp_path / "p")
+    assert found["config"] == {"scale": 3.0, "widths": [1, 2]}
+    for old, new in (("3.0", "3.5"), ("eval/x", "eval/y"), ('"metrics"', '"more": 1, "metrics"')):
+        metadata.write_text(text.replace(old, new))
+        with pytest.raises(UserError, match="does not match its digest"):
+            parameters.load_params(tmp_path / "p")
+    # Version 0.1 sealed the parameters alone.
+    metadata.write_text(json.dumps(card | {"sha256": archive.digest(STATE)}))
+    assert parameters.load_params(tmp_path / "p")[1]["config"]["scale"] == 3.0
 
 
 def test_an_unwritable_folder_is_refused(tmp_path):

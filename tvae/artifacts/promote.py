@@ -22,7 +22,7 @@ from tvae.artifacts.repository import Repository
 from tvae.errors import UserError
 from tvae.exports.folder import export_model
 from tvae.model import Model
-from tvae.runs import files
+from tvae.runs import files, parameters
 
 CHANGELOG = "CHANGELOG.md"
 
@@ -46,7 +46,7 @@ def promote(repository: Repository, name: Name, *, note: str = "") -> pathlib.Pa
             profile = _write_export(folder, model, name, metrics)
             results = validate.read_checks(folder)
             card = validate.make_metadata(model.card, name, source, results)
-            files.write_json(folder / files.METADATA_FILE, card)
+            parameters.write_metadata(folder, model.params, card)
             text = cards.model_card(str(name), card, shipped_by="python -m tvae artifacts promote")
             text += cards.validation_section(results) + cards.latency_section(profile)
             (folder / cards.README).write_text(text)

@@ -16,7 +16,7 @@ from tvae.artifacts import cards, checks, ledger
 from tvae.artifacts.checks import Check, Examination
 from tvae.artifacts.names import Name
 from tvae.artifacts.repository import Repository
-from tvae.runs import files
+from tvae.runs import files, parameters
 from tvae.runs.run import Run
 
 REPORTS = {
@@ -49,7 +49,7 @@ def validate(repository: Repository, name: Name, *, note: str = "") -> Examinati
             card = files.read_json(folder / files.METADATA_FILE)
             card = make_metadata(card, name, source, examined.checks)
             card["checkpoint"] = {"step": Run.open(raw).checkpoint_steps[-1]}
-            files.write_json(folder / files.METADATA_FILE, card)
+            parameters.write_metadata(folder, examined.model.params, card)
             (folder / cards.CONFIG_FILE).write_text(cards.as_yaml(card["config"]))
             text = cards.model_card(str(name), card, shipped_by="python -m tvae artifacts validate")
             (folder / cards.README).write_text(text + cards.validation_section(examined.checks))

@@ -165,12 +165,12 @@ class Views:
                 object.__setattr__(self, name, function)
 
     def _as_array(self, x: ArrayLike) -> jax.Array:
-        x = jnp.asarray(x, jnp.float32)
+        known = as_numbers(x, "items")
         rank = len(self.input_shape)
-        if x.shape[x.ndim - rank :] != self.input_shape:
+        if known.shape[max(0, known.ndim - rank) :] != self.input_shape:
             expected = ", ".join(["...", *map(str, self.input_shape)])
-            raise UserError(f"items: expected an array ({expected}), got {x.shape}")
-        return x
+            raise UserError(f"items: expected an array ({expected}), got {known.shape}")
+        return jnp.asarray(known, jnp.float32)
 
     def _own_posteriors(self, params: Params, x: jax.Array) -> Gaussians:
         q = self.encode(params, x)
@@ -183,6 +183,31 @@ class Views:
     def space(self) -> str:
         """Space that the model's own forward pass decodes from: ``"ball"`` or ``"latent"``."""
         return next(iter(self.decode))
+
+
+def as_numbers(x: Any, what: str) -> jax.Array | np.ndarray:
+    """A caller's numbers: JAX arrays, traced ones included, as they are, others in NumPy.
+
+    NumPy keeps integers of 64 bits, which JAX would wrap around to 32 before they can be checked.
+
+    Raises:
+      UserError: naming ``what``, if ``x`` is not an array of numbers.
+
+    >>> as_numbers([2**40], "index").dtype
+    dtype('int64')
+    """
+    if isinstance(x, jax.Array):
+        numeric = not jnp.issubdtype(x.dtype, jax.dtypes.extended)
+        found: Any = x
+    else:
+        try:
+            found = np.asarray(x)
+        except (TypeError, ValueError) as error:  # lists of various lengths, arrays of others
+            raise UserError(f"{what}: expected an array of numbers; {error}") from error
+        numeric = found.dtype.kind in "biufc" or jnp.issubdtype(found.dtype, jnp.floating)
+    if not numeric:
+        raise UserError(f"{what}: expected an array of numbers, got {x!r:.60}")
+    return found
 
 
 def method_of(module: nn.Module, method: str) -> Call:

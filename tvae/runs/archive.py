@@ -67,8 +67,8 @@ def digest(tree: Any) -> str:
     return sha.hexdigest()
 
 
-def seal(arrays: dict[str, Any], record: dict[str, Any]) -> dict[str, Any]:
-    """The record with one digest, ``sha256``, of the arrays and of itself."""
+def seal(arrays: Any, record: dict[str, Any]) -> dict[str, Any]:
+    """The record with one digest, ``sha256``, of a tree of arrays and of itself."""
     text = json.dumps(record, sort_keys=True)
     sha = hashlib.sha256(f"{digest(arrays)} {text}".encode())
     return record | {"sha256": sha.hexdigest()}

@@ -1,6 +1,8 @@
 """Folders of parameters with their metadata, as models ship and conversions are stored."""
 
+import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import orbax.checkpoint as ocp
@@ -11,8 +13,8 @@ from tvae.runs import archive, files
 _MARKER = "commit_success.txt"
 
 
-def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> None:
-    """Write ``params/`` (Orbax) and ``metadata.json``, which gets their digest as ``sha256``.
+def save_params(folder: pathlib.Path, params: Any, metadata: Mapping[str, Any]) -> None:
+    """Write ``params/`` (Orbax) and ``metadata.json``, as :func:`write_metadata`.
 
     Raises:
       UserError: if the folder exists and is not empty, or cannot be written.
@@ -24,7 +26,19 @@ def save_params(folder: pathlib.Path, params: Any, metadata: dict[str, Any]) -> 
             checkpointer.save(draft.absolute() / files.PARAMS_FOLDER, params)
         # Orbax writes the folder's absolute path into its marker: not for others to read.
         (draft / files.PARAMS_FOLDER / _MARKER).write_text("Checkpoint commit was successful\n")
-        files.write_json(draft / files.METADATA_FILE, metadata | {"sha256": archive.digest(params)})
+        write_metadata(draft, params, metadata)
+
+
+def write_metadata(folder: pathlib.Path, params: Any, metadata: Mapping[str, Any]) -> None:
+    """Write ``metadata.json`` with one digest, ``sha256``, of the parameters and of itself."""
+    files.write_json(folder / files.METADATA_FILE, archive.seal(params, _unsealed(metadata)))
+
+
+def _unsealed(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata as JSON gives them back, without their digest."""
+    plain = json.loads(json.dumps(dict(metadata)))
+    plain.pop("sha256", None)
+    return plain
 
 
 def load_params(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
@@ -39,7 +53,9 @@ def load_params(folder: pathlib.Path) -> tuple[Any, dict[str, Any]]:
     try:
         metadata = files.read_json(folder / files.METADATA_FILE, follow_links=True)
         params = archive.read_arrays(folder.absolute() / files.PARAMS_FOLDER)
-        intact = metadata["sha256"] == archive.digest(params)
+        # Version 0.1 left the metadata out of the digest.
+        digests = archive.seal(params, _unsealed(metadata))["sha256"], archive.digest(params)
+        intact = metadata["sha256"] in digests
     # As in archive.read: damage raises exceptions of many types.
     except Exception as error:
         raise UserError(

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from tvae.domains.views import as_numbers
 from tvae.errors import UserError
 from tvae.geometry import padic
 
@@ -74,20 +75,19 @@ def as_indices(x: ArrayLike, *, n_digits: int) -> jax.Array:
       UserError: if ``x`` has another shape or type or, outside of transformations, a value out of
         range.
     """
-    x = jnp.asarray(x)
-    if x.ndim > 1 or not jnp.issubdtype(x.dtype, jnp.integer):
-        raise UserError(f"operations: expected indices (N,), got {x.dtype} {x.shape}")
-    _refuse_outside(x, 0, padic.count(n_digits=n_digits) - 1, "index")
-    return x.astype(jnp.int32)
+    known = as_numbers(x, "operations")
+    if known.ndim > 1 or not jnp.issubdtype(known.dtype, jnp.integer):
+        raise UserError(f"operations: expected indices (N,), got {known.dtype} {known.shape}")
+    _refuse_outside(known, 0, padic.count(n_digits=n_digits) - 1, "index")
+    return jnp.asarray(known, jnp.int32)
 
 
 def as_values(x: ArrayLike, *, n_digits: int) -> jax.Array:
     """A caller's operations, checked, as the networks take them.
 
     Args:
-      x: integers of rank 0 or 1 are indices, :func:`as_indices`; integers of rank 2 or more and
-        floats of any rank are digits -1, 0, +1, ``(..., n_digits)``, of the operation with index
-        ``sum_k (digit_k + 1) 3^k``. To ``vmap`` over rows of digits, give floats.
+      x: digits -1, 0, +1, integers or floats ``(..., n_digits)``, of the operation with index
+        ``sum_k (digit_k + 1) 3^k``.
       n_digits: digits of an operation.
 
     Returns:
@@ -97,24 +97,21 @@ def as_values(x: ArrayLike, *, n_digits: int) -> jax.Array:
       UserError: if ``x`` has another shape or type or, outside of transformations, a value out of
         range.
 
-    >>> as_values([5], n_digits=3).tolist(), as_values([[1, 0, -1]], n_digits=3).tolist()
-    ([[1.0, 0.0, -1.0]], [[1.0, 0.0, -1.0]])
+    >>> as_values([[1, 0, -1]], n_digits=3).tolist()
+    [[1.0, 0.0, -1.0]]
     """
-    x = jnp.asarray(x)
-    integer = jnp.issubdtype(x.dtype, jnp.integer)
-    if integer and x.ndim <= 1:
-        return padic.values(as_indices(x, n_digits=n_digits), n_digits=n_digits)
-    if not (integer or jnp.issubdtype(x.dtype, jnp.floating)):
-        raise UserError(f"operations: expected integers or floats, got {x.dtype}")
-    if x.shape[-1:] != (n_digits,):
+    known = as_numbers(x, "operations")
+    if known.dtype == bool or jnp.issubdtype(known.dtype, jnp.complexfloating):
+        raise UserError(f"operations: expected integers or floats, got {known.dtype}")
+    if known.shape[-1:] != (n_digits,):
         raise UserError(
-            f"operations: expected indices (N,) or digits (..., {n_digits}), got {x.shape}"
+            f"operations: expected indices (N,) or digits (..., {n_digits}), got {known.shape}"
         )
-    _refuse_outside(x, -1, 1, "digit")
-    return x.astype(jnp.float32)
+    _refuse_outside(known, -1, 1, "digit")
+    return jnp.asarray(known, jnp.float32)
 
 
-def _refuse_outside(x: jax.Array, low: int, high: int, kind: str) -> None:
+def _refuse_outside(x: jax.Array | np.ndarray, low: int, high: int, kind: str) -> None:
     """Refuse numbers outside [low, high], except for traced ones."""
     if isinstance(x, jax.core.Tracer):
         return
