@@ -30,6 +30,12 @@ def test_every_file_that_readme_names_exists():
     assert [path for path in paths if not (REPOSITORY / path).exists()] == []
 
 
+def test_every_link_inside_the_repository_leads_somewhere():
+    targets = re.findall(r"\]\(\s*([^)#:\s]+)(?:#[^)]*)?\)", README)
+    assert len(targets) > 15
+    assert [path for path in targets if not (REPOSITORY / path).exists()] == []
+
+
 def python_blocks():
     return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 

@@ -9,7 +9,9 @@ import ast
 import functools
 import html
 import importlib
+import inspect
 import json
+import math
 import pathlib
 import pkgutil
 import re
@@ -85,6 +87,29 @@ def figure(experiment: str, path: str, form: str, reduce: str = "min") -> str:
     choose = {"min": min, "max": max}[reduce]
     results = _json(f"experiments/{experiment}/results.json")
     return format(choose(_select(results, path.split("."))), form).replace("%", " %")
+
+
+def pivot(experiment: str, path: str, *, rows: str, columns: str, value: str, form: str) -> str:
+    """A list of an experiment's ``results.json`` as a table of two of its keys.
+
+    Args:
+      experiment: its folder.
+      path: key of the list.
+      rows: key whose values make the rows.
+      columns: key whose values make the columns.
+      value: key of the cells; where entries differ in further keys, the smallest of them.
+      form: format specification of a cell.
+    """
+    found = _json(f"experiments/{experiment}/results.json")[path]
+    across = dict.fromkeys(entry[columns] for entry in found)
+    cells: dict[Any, dict[Any, float]] = {}
+    for entry in found:
+        row = cells.setdefault(entry[rows], {})
+        row[entry[columns]] = min(entry[value], row.get(entry[columns], math.inf))
+    lines = [
+        [f"{name}", *(format(row[key], form) for key in across)] for name, row in cells.items()
+    ]
+    return _table([f"{rows} / {columns}", *map(str, across)], lines)
 
 
 def value(name: str, form: str) -> str:
@@ -205,15 +230,39 @@ def notebooks() -> str:
     return _table(["notebook", "what it shows"], rows)
 
 
+def names(*paths: str) -> str:
+    """Functions, classes and modules, each with the first sentence of its docstring.
+
+    Args:
+      paths: dotted, as the reference has them.
+
+    Returns:
+      A table; the names are links.
+    """
+    rows = []
+    for path in paths:
+        text = inspect.getdoc(pkgutil.resolve_name(path)) or ""
+        first = " ".join(text.partition("\n\n")[0].split())
+        first = re.sub(r":math:`([^`]*)`", r"$\1$", first)
+        first = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", first).replace("``", "`")
+        label = ".".join(path.split(".")[-2:])
+        # A bar ends a cell of the table, in a formula too.
+        first = first.replace(r"\|", r"\Vert ").replace("|", r"\|")
+        rows.append([f"{{py:obj}}`{label} <{path}>`", first])
+    return _table(["name", "what it is"], rows)
+
+
 _ENVIRONMENT = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701
 _ENVIRONMENT.globals = {
     "figure": figure,
+    "pivot": pivot,
     "value": value,
     "commands": commands,
     "metrics": metrics,
     "fields": fields.table,
     "extras": extras,
     "layers": layers,
+    "names": names,
     "configs": configs,
     "checkpoints": checkpoints,
     "experiments": experiments,
@@ -247,7 +296,7 @@ def expand(markdown: str, page: str) -> str:
 
 def _on_source_read(_: Sphinx, name: str, source: list[str]) -> None:
     """Render the written pages; the generated ones, in folders, hold the repository's own text."""
-    if name.split("/")[0] in ("ideas", name):
+    if name.split("/")[0] in ("how_to", "ideas", name):
         source[0] = expand(source[0], name)
 
 

@@ -1,0 +1,46 @@
+"""The Python blocks of the how-to pages, run in order; the first page writes a tree."""
+
+import re
+
+import pytest
+
+from tests.conftest import REPOSITORY
+from tvae.domains import registry
+
+PAGES = ("own_data", "gpu", "from_pytorch")  # own_domain and own_term are those of CONTRIBUTING
+
+
+def blocks(page):
+    text = (REPOSITORY / "docs" / "how_to" / f"{page}.md").read_text()
+    return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.fixture
+def page_names(monkeypatch, tmp_path):
+    """What the blocks of each page define; a tree of seven nodes is embedded once."""
+    monkeypatch.setattr(registry, "_registered", {})
+    monkeypatch.syspath_prepend(REPOSITORY / "experiments" / "own_tree")
+    monkeypatch.chdir(tmp_path)
+    names = {page: {} for page in PAGES}
+    for page in PAGES:
+        for block in blocks(page):
+            exec(block, names[page])
+    return names
+
+
+def test_what_the_pages_show_happens(page_names):
+    own, gpu = page_names["own_data"], page_names["gpu"]
+    assert own["order"] == pytest.approx(-own["hierarchy"].hierarchy_ceiling(own["tree"]), abs=1e-5)
+    assert own["fidelity"] == pytest.approx(own["tie_ceiling"]((4, 2)), abs=1e-5)
+    assert own["model"].card["metrics"]["eval/distortion"] < 0.2
+    assert own["model"].items.labels(own["model"].nearest(3, k=1).neighbour) == ["cat"]
+    assert own["points"].shape == (2, 2)
+    assert page_names["from_pytorch"]["gradient"].tolist() == [0.0, 0.0]
+    stress = gpu["metrics"]["train/stress"]
+    assert stress.shape == (3,)
+    assert len(set(stress.tolist())) == 3
+
+
+def test_every_page_of_the_folder_is_run_or_taken_from_contributing():
+    pages = {path.stem for path in (REPOSITORY / "docs" / "how_to").glob("*.md")}
+    assert pages == {*PAGES, "own_domain", "own_term"}
