@@ -20,6 +20,7 @@ from tvae.__main__ import COMMANDS
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE
 from tvae.domains.operations import bands, coverage
 from tvae.domains.operations.tree import TREE
+from tvae.geometry import numerics, poincare
 from tvae.metrics import hierarchy, tree
 
 DOCS = REPOSITORY / "docs"
@@ -181,8 +182,15 @@ def parameter_count(module):
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
+def outermost_radius():
+    norm = 1.0 - numerics.guards(jnp.float32).ball_margin
+    return float(poincare.radius_of_norm(jnp.float32(norm), c=1.0))
+
+
 # Numbers that the prose quotes, by page: what it writes, and what arithmetic says.
 QUOTED = {
+    "limits.md": {"radius of 6.2": outermost_radius},
+    "faq.md": {"6.2 are pulled back": outermost_radius},
     "ideas/measures.md": {
         "99.995 %": lambda: 100 * coverage.uniform_baseline(195_000, n_operations=19_683),
         "92.12 %": lambda: 100 * coverage.uniform_baseline(50_000, n_operations=19_683),
@@ -231,3 +239,7 @@ def test_readmes_table_is_that_of_the_experiments():
         for key, form in figures.items():
             value = min((seed[f"eval/{key}"] for seed in results["seeds"].values()), key=abs)
             assert f" {value:{form}}" in row
+        assert f"| {max(seed['seconds'] for seed in results['seeds'].values()):.0f} |" in row
+    measured = json.loads((REPOSITORY / "experiments/benchmark/results.json").read_text())
+    for name in ("v5_5_epoch_s", "v5_12_epoch_s"):
+        assert f" {measured[name]:.2f} s against" in readme
