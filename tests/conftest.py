@@ -10,6 +10,8 @@ import sys
 import jax
 import pytest
 
+from tests.support.production_cases import FAST_COMPILE
+
 REPOSITORY = pathlib.Path(__file__).parent.parent
 GOLDEN = REPOSITORY / "tests" / "golden"
 REFERENCE = REPOSITORY.parent / "shared" / "reference"
@@ -19,6 +21,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile fast: the suite's programs take longer to compile than to run.
+
+    Long trainings, and whoever sets ``XLA_FLAGS``, get the programs that users run.
+    """
+    options = {"xla_cpu_parallel_codegen_split_count": 1} | FAST_COMPILE
+    if jax.__version_info__ < (0, 11):  # later compilers have one emitter, and refuse the flag
+        options["xla_cpu_use_fusion_emitters"] = False
+    if config.option.markexpr == "not slow":
+        flags = (f"--{name}={str(value).lower()}" for name, value in options.items())
+        os.environ.setdefault("XLA_FLAGS", " ".join(flags))
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,7 @@
 """Random configurations, drawn from the checks of the fields."""
 
+import functools
+
 from hypothesis import strategies as st
 
 from tvae import config as config_lib
@@ -51,6 +53,7 @@ def values(check):
     return several, st.one_of(st.just(()), st.tuples(inside, outside))
 
 
+@functools.cache  # hypothesis examines each new strategy anew
 def fields(task):
     """Path -> ``(values inside, values outside)`` of every field of a task but its name."""
     known = config_lib.fields(task)
