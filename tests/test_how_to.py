@@ -1,5 +1,6 @@
 """The Python blocks of the how-to pages, run in order; the first page writes a tree."""
 
+import doctest
 import re
 
 import pytest
@@ -35,6 +36,8 @@ def test_what_the_pages_show_happens(page_names):
     assert own["model"].card["metrics"]["eval/distortion"] < 0.2
     assert own["model"].items.labels(own["model"].nearest(3, k=1).neighbour) == ["cat"]
     assert own["points"].shape == (2, 2)
+    examples = doctest.DocTestFinder().find(own["own_tree"].stress, globs=vars(own["own_tree"]))
+    assert [doctest.DocTestRunner().run(each) for each in examples] == [(0, 1)]
     assert page_names["from_pytorch"]["gradient"].tolist() == [0.0, 0.0]
     stress = gpu["metrics"]["train/stress"]
     assert stress.shape == (3,)
