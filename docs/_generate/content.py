@@ -181,6 +181,22 @@ def extras() -> str:
     return _table(["extra", "installs"], rows)
 
 
+def tested_versions() -> str:
+    """Versions that the tests pass on, and the figures of seed 0 beside the range of five seeds."""
+    found = _json("experiments/versions/results.json")["environments"]
+    packages, *configs = next(iter(found.values())).keys()
+    rows = [
+        [f"`{name}`", *(each[packages][name] for each in found.values()), ""]
+        for name in next(iter(found.values()))[packages]
+    ]
+    for config in configs:
+        for key in next(iter(found.values()))[config]:
+            measured = [f"{each[config][key]:.5g}" for each in found.values()]
+            ends = [figure(config, f"seeds.*.{key}", ".5g", end) for end in ("min", "max")]
+            rows.append([f"`{config}` `{key}`", *measured, " to ".join(ends)])
+    return _table(["", *(f"Python {name}" for name in found), "seeds 0 to 4"], rows)
+
+
 def layers() -> str:
     """The layers of the package, from top to bottom."""
     contract = _pyproject()["tool"]["importlinter"]["contracts"][0]
@@ -261,6 +277,7 @@ _ENVIRONMENT.globals = {
     "metrics": metrics,
     "fields": fields.table,
     "extras": extras,
+    "tested_versions": tested_versions,
     "layers": layers,
     "names": names,
     "configs": configs,
