@@ -314,7 +314,7 @@ class Model:
             raise UserError("decode: expected finite numbers")
         if space == BALL and self.embeddings:
             radius = float(self.curvature(self.embeddings[0])) ** -0.5
-            largest = float(np.linalg.norm(z, axis=-1).max(initial=0.0))
+            largest = float(np.max(np.linalg.norm(z, axis=-1), initial=0.0))
             if largest >= radius:
                 raise UserError(
                     f"decode: expected points of the ball, of norm < {radius:.6g}, got "

@@ -118,7 +118,7 @@ def _check_recorded(metrics: Mapping[str, Any], recorded: Mapping[str, Any]) -> 
         # Equal infinities and NaN that was recorded as such are the same figure; nothing else is.
         gap[~np.isfinite(gap)] = math.inf
         gap[(new == old) | (np.isnan(new) & np.isnan(old))] = 0.0
-        apart.append((float(gap.max(initial=0.0)), key))
+        apart.append((float(np.max(gap, initial=0.0)), key))
     worst, where = max(apart, default=(math.inf, "no figure in common"))
     at = f" ({where})" if worst else ""
     line = f"{len(keys)} figures recomputed, largest difference {worst:.3g}{at}"

@@ -124,7 +124,7 @@ def is_early_peak(
     """
     if epoch.size == 0 or epoch[-1] < min_epochs:
         return False
-    best = int(value.argmax())
+    best = int(np.argmax(value))
     return bool(epoch[best] <= share * epoch[-1] and value[-1] < value[best] - loss)
 
 

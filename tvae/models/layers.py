@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 Flag = bool | jax.Array
 """A Python bool (static: ``False`` costs nothing) or a traced boolean scalar."""
@@ -14,7 +15,7 @@ Activation = Callable[[jax.Array], jax.Array]
 
 
 def _symmetric_uniform(bound: float) -> nn.initializers.Initializer:
-    def init(key: jax.Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> jax.Array:
+    def init(key: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> jax.Array:
         return jax.random.uniform(key, shape, dtype, -bound, bound)
 
     return init

@@ -104,8 +104,8 @@ def principal_planes(tangent: np.ndarray) -> list[Plane]:
     planes = []
     for first in range(0, min(2 * PLANES, power.size - 1), 2):
         x, y = (tangent @ direction[:, first : first + 2]).T
-        share = power[first : first + 2].sum() / max(power.sum(), 1e-30)
-        planes.append(Plane(np.arctan2(y, x), np.hypot(x, y), float(share)))
+        share = float(power[first : first + 2].sum()) / max(float(power.sum()), 1e-30)
+        planes.append(Plane(np.arctan2(y, x), np.hypot(x, y), share))
     return planes
 
 

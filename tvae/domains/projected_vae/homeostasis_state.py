@@ -6,6 +6,7 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 from chex import Numeric
+from jax.typing import DTypeLike
 
 
 class HomeostasisConfig(NamedTuple):
@@ -141,7 +142,7 @@ def init_homeostasis(
     *,
     corrections: Corrections = CORRECTED,
     window: int = 5,
-    dtype: jnp.dtype = jnp.float32,
+    dtype: DTypeLike = jnp.float32,
 ) -> HomeostasisState:
     """State before the first evaluation: encoder A frozen, encoder B and the controller learning.
 
