@@ -185,3 +185,39 @@ def test_every_field_is_read_by_training(tmp_path, name, unread):
     seen = set()
     train(Recorder(config, seen), tmp_path, hparams=config_lib.hparams(config))
     assert untraced(config) - seen == unread
+
+
+BROKEN_FILES = {
+    "def get_config(:\n    pass\n": r":1: SyntaxError: invalid syntax",
+    "import absent_module\n": r":1: ModuleNotFoundError: No module named 'absent_module'",
+    "def get_config():\n    x = 0\n    return 1 / x\n": r":3: ZeroDivisionError: division by zero",
+    "x = 1\n": r": expected get_config\(\) that returns a ConfigDict, got no such function",
+    "get_config = dict\n": r": expected get_config\(\) that returns a ConfigDict, got dict",
+}
+
+
+@pytest.mark.parametrize("text", BROKEN_FILES)
+def test_a_mistake_in_a_config_file_is_one_line_with_its_place(text, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"^config {path}{BROKEN_FILES[text]}$") as caught:
+        config_lib.read_file(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "near"),
+    [
+        ("epocs", "epochs"),
+        ("data.batchsize", "data.batch_size"),
+        ("dta.batch_size", "data.batch_size"),
+        ("batch_size", "data.batch_size"),
+        ("data.batch_size.x", "data.batch_size"),
+    ],
+)
+def test_a_mistyped_field_is_named_by_its_path(path, near):
+    with pytest.raises(UserError) as caught:
+        config_lib.require_path(config_lib.default(), path)
+    assert str(caught.value) == f"config.{path}: unknown field; did you mean config.{near}?"
+    config_lib.require_path(config_lib.default(), near)
+    config_lib.require_path(config_lib.default(), "targets.at_least")

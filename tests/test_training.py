@@ -9,7 +9,14 @@ import pytest
 
 import tvae
 from tests.conftest import REPOSITORY, load_config
+from tests.support.engines import bound_engine, last_state
+from tests.support.small_models import write_untrained
+from tvae import config as config_lib
+from tvae import training
+from tvae.convert import continuation
+from tvae.domains import registry
 from tvae.engine.loop import Control, Phase
+from tvae.runs import workdir
 
 
 @pytest.fixture
@@ -80,5 +87,46 @@ def test_a_configuration_may_be_a_file(tmp_path):
 
 
 def test_resuming_needs_a_folder(config):
-    with pytest.raises(tvae.UserError, match="needs workdir"):
+    with pytest.raises(tvae.UserError, match="need workdir"):
         tvae.train(config, resume=True)
+    with pytest.raises(tvae.UserError, match="need workdir"):
+        tvae.train(config, extend=True)
+
+
+def first_checkpoint(config, folder, source):
+    """The state with which a run begins that starts from another's parameters."""
+    task, hparams = registry.make_task(config), config_lib.hparams(config)
+    start = training.read_start(config, task, hparams, source)
+    workdir.prepare(folder, config, resume=False)
+    continuation.write_start(start, steps_per_epoch=task.steps_per_epoch, workdir=folder)
+    return start, last_state(config, folder)
+
+
+@pytest.mark.parametrize("name", ["v6", "v5_5", "v5_12_4"])
+def test_every_domain_starts_from_a_model_of_its_own(name, tmp_path, monkeypatch):
+    model = tvae.load(name)
+    fresh = jax.tree.map(lambda s: np.zeros(s.shape, s.dtype), bound_engine(model.config).shapes())
+    engine = registry.make_engine(model.config)
+    # Fresh states are tested elsewhere, and take long to compile.
+    monkeypatch.setattr(registry, "make_engine", lambda _: engine._replace(init=lambda *_: fresh))
+    config = model.config.copy_and_resolve_references()
+    config.seed, config.epochs = 5, 3  # another run
+    start, saved = first_checkpoint(config, tmp_path / "run", model.path)
+    jax.tree.map(np.testing.assert_array_equal, saved.params, model.params)
+    jax.tree.map(np.testing.assert_array_equal, saved.opt_state, fresh.opt_state)
+    assert int(start.step) == 0
+    if name == "v5_12_4":
+        # What follows from the parameters follows from these.
+        assert np.ptp(saved.aux.reference_radius) > 0
+
+
+def test_a_start_from_another_model_is_refused(config, tmp_path):
+    source = write_untrained(tmp_path / "five_digits")
+    for start, message in (
+        ("v6", "expected a model of task 'dual_vae', got 'hyperbolic_vae'"),
+        (source, r"decoder_a/logits/bias is float32\[15\], expected float32\[9\]"),
+        (tmp_path / "absent", "no such folder"),
+    ):
+        with pytest.raises(tvae.UserError, match=message):
+            tvae.train(config, tmp_path / "run", start_from=start)
+        assert not (tmp_path / "run").exists()

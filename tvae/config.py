@@ -5,8 +5,10 @@ module.
 """
 
 import dataclasses
+import difflib
 import os
 import runpy
+import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -53,9 +55,45 @@ def read_file(path: str | os.PathLike[str]) -> ConfigDict:
       path: of the file, or the name of a recipe that ships, such as ``v6``.
 
     Raises:
-      UserError: if there is neither.
+      UserError: if there is neither, or the file raises an error, which is named with its line.
     """
-    return runpy.run_path(os.fspath(shipped.find_config(path)))["get_config"]()
+    file = os.fspath(shipped.find_config(path))
+    try:
+        get_config = runpy.run_path(file).get("get_config")
+        config = get_config() if callable(get_config) else None
+    # The file is the user's program: whatever it raises is a mistake in it.
+    except Exception as error:
+        own = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
+        line = error.lineno if isinstance(error, SyntaxError) else (own or [None])[-1]
+        reason = (error.msg if isinstance(error, SyntaxError) else str(error)).split("\n")[0]
+        where = f"{file}:{line}" if line else file
+        raise UserError(f"config {where}: {type(error).__name__}: {reason}") from error
+    if not isinstance(config, ConfigDict):
+        got = "no such function" if get_config is None else type(config).__name__
+        raise UserError(
+            f"config {file}: expected get_config() that returns a ConfigDict, got {got}"
+        )
+    return config
+
+
+def require_path(config: ConfigDict, path: str) -> None:
+    """Refuse a dotted path that is neither a field of a configuration nor a section of it.
+
+    Raises:
+      UserError: with the nearest field.
+
+    >>> require_path(default(), "epocs")
+    Traceback (most recent call last):
+        ...
+    tvae.errors.UserError: config.epocs: unknown field; did you mean config.epochs?
+    """
+    node: Any = config
+    for name in path.split("."):
+        if not isinstance(node, ConfigDict) or name not in node:
+            near = difflib.get_close_matches(path, [known for known, _ in leaves(config)], n=1)
+            hint = f"; did you mean config.{near[0]}?" if near else ""
+            raise UserError(f"config.{path}: unknown field{hint}")
+        node = node[name]
 
 
 def validate(config: ConfigDict) -> None:

@@ -3,18 +3,22 @@
 python -m tvae.main --config=v6
 python -m tvae.main --config=configs/v5_5.py --workdir=RUN --resume
 
-A recipe of ``configs/`` goes by its name from any folder.
+A recipe of ``configs/`` goes by its name from any folder. Each field of a configuration is a flag,
+such as --config.epochs=3: docs/fields.md lists them, and so does --config=v6 --help.
 """
 
 import datetime
 import pathlib
+import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
 from ml_collections.config_flags.config_flags import ConfigFileFlagParser
 
+from tvae import config as config_lib
 from tvae import shipped
 from tvae.cli import command, process
 from tvae.domains import registry
@@ -27,8 +31,19 @@ class _ConfigParser(ConfigFileFlagParser):
     """Reads the file of a configuration, which may be given by its name."""
 
     def parse(self, path: str) -> Any:
-        """The configuration."""
-        return super().parse(str(shipped.find_config(path)))
+        """The configuration, whose fields the other arguments may change.
+
+        Raises:
+          UserError: if it cannot be read, or an argument names a field that it does not have.
+        """
+        config = config_lib.read_file(path)
+        for argument in sys.argv[1:]:
+            if named := _OVERRIDE.match(argument):
+                config_lib.require_path(config, named[1])
+        return config.lock()
+
+
+_OVERRIDE = re.compile(r"--?(?:no)?config\.([^=\[]+)")
 
 
 def define_flags(options: flags.FlagValues) -> None:
@@ -49,19 +64,50 @@ def define_flags(options: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "start_from",
         None,
-        "Converted v5.5 checkpoint, with its optimizer, from which the training continues.",
+        "Run or checkpoint of the same domain, from whose parameters a new run starts. A converted "
+        "v5.5 checkpoint with its optimizer goes on where it stopped.",
         flag_values=options,
     )
     flags.DEFINE_bool(
-        "resume", False, "Continue from the newest checkpoint of --workdir.", flag_values=options
+        "resume",
+        False,
+        "Continue from the newest checkpoint of --workdir; where it holds no run, start one.",
+        flag_values=options,
     )
+    flags.DEFINE_bool(
+        "extend",
+        False,
+        "Continue with more epochs: --config.epochs may be larger than that of --workdir.",
+        flag_values=options,
+    )
+
+
+def more_help(arguments: Sequence[str]) -> str:
+    """The fields of the configuration that the arguments name, for ``--help``; "" without one.
+
+    Raises:
+      UserError: if it cannot be read.
+    """
+    given = [a.split("=", 1)[1] for a in arguments if re.match("--?config=", a)]
+    if not given:
+        return ""
+    config = config_lib.read_file(given[-1])
+    values = dict(config_lib.leaves(config))
+    known = config_lib.fields(config.get("task"))
+    rows = (
+        (f"--config.{path}={values[path]}", field.meaning)
+        for path, field in known.items()
+        if path in values
+    )
+    return f"Fields of {given[-1]} (see docs/fields.md):\n{text.table(rows)}\n"
 
 
 def main(options: flags.FlagValues) -> None:
     """Train as ``--config`` describes, print the final metrics, write the report."""
     name = _config_path(options).stem
-    if options.resume and not options.workdir:
-        raise UserError("--resume: needs --workdir, the folder of the run to go on with")
+    for flag in ("resume", "extend"):
+        if options[flag].value and not options.workdir:
+            raise UserError(f"--{flag}: needs --workdir, the folder of the run to go on with")
     now = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
     folder = pathlib.Path(options.workdir or f"runs/{name}-{now}").absolute()
     headline = registry.get(options.config.task).headline
@@ -70,7 +116,8 @@ def main(options: flags.FlagValues) -> None:
             options.config,
             folder,
             resume=options.resume,
-            start_from=pathlib.Path(options.start_from) if options.start_from else None,
+            extend=options.extend,
+            start_from=options.start_from or None,
             control=control,
         )
     sys.stdout.write(f"{text.metrics_table(final)}\nworkdir  {folder}\n")

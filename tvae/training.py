@@ -1,23 +1,29 @@
 """Training from Python: ``tvae.train(config)`` returns the trained model."""
 
 import atexit
+import dataclasses
 import os
 import pathlib
 import shutil
 import tempfile
 from typing import Any
 
+import jax
 from ml_collections import ConfigDict
 
 from tvae import config as config_lib
-from tvae import loading
+from tvae import loading, shipped
 from tvae.convert import continuation
 from tvae.domains import registry
 from tvae.engine import loop
 from tvae.engine.loop import Control
+from tvae.engine.step import TrainState
+from tvae.engine.task import Hparams, Task
 from tvae.errors import UserError
 from tvae.model import Model
+from tvae.runs import archive, files
 from tvae.runs import workdir as workdirs
+from tvae.runs.run import checkpoint_steps
 
 
 def train(
@@ -25,6 +31,8 @@ def train(
     workdir: str | os.PathLike[str] | None = None,
     *,
     resume: bool = False,
+    extend: bool = False,
+    start_from: str | os.PathLike[str] | None = None,
     control: Control | None = None,
 ) -> Model:
     """Train a model.
@@ -37,7 +45,10 @@ def train(
         the name of one of them, such as ``v6``.
       workdir: folder of the run, for checkpoints and metrics; without one, a temporary folder that
         is deleted when the process ends.
-      resume: continue the run that the folder holds.
+      resume: continue the run that the folder holds; where it holds none, start it.
+      extend: continue it with more epochs: ``config.epochs`` may be larger than recorded.
+      start_from: where a new run takes its parameters from: a run, or a checkpoint of the same
+        domain, a folder or one that ships.
       control: callbacks of the loop, such as ``Control(progress=...)``.
 
     Returns:
@@ -57,14 +68,21 @@ def train(
     tvae.errors.UserError: config.epochs: expected a number >= 1, got 0
     """
     if workdir is None:
-        if resume:
-            raise UserError("resume: needs workdir, the folder of the run to continue")
+        if resume or extend:
+            raise UserError("resume, extend: need workdir, the folder of the run to continue")
         workdir = tempfile.mkdtemp(prefix="tvae-")
         atexit.register(shutil.rmtree, workdir, ignore_errors=True)
     folder = pathlib.Path(workdir).expanduser().absolute()
     if not isinstance(config, ConfigDict):
         config = config_lib.read_file(config)
-    run_training(config, folder, resume=resume, control=control or Control())
+    run_training(
+        config,
+        folder,
+        resume=resume,
+        extend=extend,
+        start_from=start_from,
+        control=control or Control(),
+    )
     return loading.load(folder)
 
 
@@ -73,7 +91,8 @@ def run_training(
     workdir: pathlib.Path,
     *,
     resume: bool,
-    start_from: pathlib.Path | None = None,
+    extend: bool = False,
+    start_from: str | os.PathLike[str] | None = None,
     control: Control,
 ) -> dict[str, Any]:
     """Validate a configuration, make or check the working directory, and train; the final metrics.
@@ -81,9 +100,10 @@ def run_training(
     Args:
       config: see :func:`train`.
       workdir: absolute path of the run's folder.
-      resume: continue the run that the folder holds.
-      start_from: converted v5.5 checkpoint with its optimizer, from which a new run starts; not
-        read where ``resume`` is set.
+      resume: see :func:`train`.
+      extend: see :func:`train`.
+      start_from: see :func:`train`; a converted v5.5 checkpoint with its optimizer goes on at the
+        epoch at which it stopped. Not read where the run has a checkpoint of its own already.
       control: callbacks of the loop.
 
     Raises:
@@ -92,9 +112,38 @@ def run_training(
     config_lib.validate(config)
     task, hparams = registry.make_task(config), config_lib.hparams(config)
     start = None
-    if start_from is not None and not resume:
-        start = continuation.read_start(config, task, hparams, start_from)
-    workdirs.prepare(workdir, config, resume=resume)
+    if start_from is not None and not checkpoint_steps(workdir / files.CHECKPOINTS):
+        start = read_start(config, task, hparams, shipped.find_checkpoint(start_from))
+    workdirs.prepare(workdir, config, resume=resume or extend, extend=extend)
     if start is not None:
         continuation.write_start(start, steps_per_epoch=task.steps_per_epoch, workdir=workdir)
     return loop.train(config, task, hparams, workdir, control=control)
+
+
+def read_start(
+    config: ConfigDict, task: Task, hparams: Hparams, source: pathlib.Path
+) -> TrainState:
+    """The state in which a new run starts: parameters of another, all else fresh.
+
+    Args:
+      config: of the new run.
+      task: of the new run.
+      hparams: of the new run.
+      source: folder of a run or checkpoint; see :func:`run_training`.
+
+    Raises:
+      UserError: if the source is missing, damaged, of another domain or of other shapes.
+    """
+    if continuation.is_stopped_training(source):
+        return continuation.read_start(config, task, hparams, source)
+    model = loading.load(source)
+    if model.task != config.task:
+        raise UserError(
+            f"start_from {source}: expected a model of task {config.task!r}, got {model.task!r}"
+        )
+    engine, key = registry.make_engine(config), jax.random.key(config.seed)
+    wanted = jax.eval_shape(engine.init, key, hparams).params
+    archive.check_arrays(archive.flatten(model.params), archive.flatten(wanted), source)
+    fresh = engine.init(key, hparams)
+    aux = jax.jit(task.adopt)(model.params, fresh.aux, hparams)
+    return dataclasses.replace(fresh, params=model.params, aux=aux)

@@ -1,13 +1,17 @@
 """The list of commands, their help, and what is not a command."""
 
 import importlib
+import os
+import signal
 import tomllib
 
 import pytest
 from absl import flags
 
 from tests.conftest import REPOSITORY
+from tvae import config as config_lib
 from tvae.__main__ import COMMANDS, run
+from tvae.cli import command as cli_command
 
 
 @pytest.mark.parametrize("arguments", [(), ("absent",), ("--help",)])
@@ -41,6 +45,35 @@ def test_help_shows_the_flags_of_a_command(command):
     assert out.startswith("Write a run's report")
     assert "--workdir" in out
     assert "--compilation_cache" in out
+
+
+def test_help_lists_the_fields_of_a_configuration(command):
+    process = command("main", "--config=v6", "--help")
+    out, err = process.communicate(timeout=300)
+    assert (process.returncode, err) == (0, "")
+    assert "--config=v6 --help" in out
+    for path, field in config_lib.fields("hyperbolic_vae").items():
+        if not path.startswith("targets."):
+            assert f"--config.{path}=" in out
+            assert field.meaning in out
+
+
+def test_sigterm_outside_a_run_ends_with_a_line(monkeypatch, capsys):
+    """While a command is imported, reads its configuration or writes its report."""
+    before = signal.getsignal(signal.SIGTERM)
+
+    def interrupted(name):
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("stopped before this line")
+
+    monkeypatch.setattr(importlib, "import_module", interrupted)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            cli_command.run("tvae.main")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert stopped.value.code == 143
+    assert capsys.readouterr().err == "stopped by SIGTERM\n"
 
 
 def test_the_console_script_runs_the_commands():

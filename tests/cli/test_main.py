@@ -160,8 +160,8 @@ def test_a_damaged_checkpoint_is_named_and_nothing_is_lost(command, finished_run
 MISTAKES = [
     ([], "expected a configuration file"),
     (["--config=configs/absent.py"], "no such file: configs/absent.py"),
-    ([*FAST, "--config.epocs=3"], 'Did you mean "epochs"'),
-    ([*FAST, "--config.data.batchsize=3"], 'Did you mean "batch_size"'),
+    ([*FAST, "--config.epocs=3"], "config.epocs: unknown field; did you mean config.epochs?"),
+    ([*FAST, "--noconfig.reprt"], "config.reprt: unknown field; did you mean config.report?"),
     ([*FAST, "--config.epochs=many"], "flag --config.epochs=many: invalid literal for int()"),
     ([*FAST, "--wrokdir=x"], "Unknown command line flag 'wrokdir'. Did you mean: workdir"),
     (
@@ -196,6 +196,7 @@ def test_an_early_stop_metric_that_does_not_exist_is_named(command, tmp_path):
     assert code == 2
     assert "early_stop.metric: expected one of" in err
     assert "eval/coverage_mu_a" in err
+    assert (tmp_path / "run" / "metrics.jsonl").read_text() == ""  # before the first epoch
 
 
 def test_divergence_is_named(command, tmp_path):

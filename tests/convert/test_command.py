@@ -326,8 +326,11 @@ def test_the_command_goes_on_from_a_converted_checkpoint(reference, command, tmp
 
 
 def test_going_on_from_what_does_not_fit_is_one_line(command, tmp_path) -> None:
-    folders.write_folder(tmp_path / "plain", import_checkpoint({"model": GOLDEN["model"]}))
-    cases = {"absent": "is missing", "plain": "training goes on only from"}
+    stopped = import_checkpoint(
+        {key: value for key, value in GOLDEN.items() if key != "phase"}, include_optimizer=True
+    )
+    folders.write_folder(tmp_path / "stopped", stopped)
+    cases = {"absent": "no such folder", "stopped": "training goes on only from"}
     for name, expected in cases.items():
         flags = [f"--workdir={tmp_path / 'run'}{name}", f"--start_from={tmp_path / name}"]
         process = command("main", "--config=configs/v5_5.py", *flags)

@@ -15,6 +15,7 @@ import pytest
 import tvae
 from tests.conftest import REPOSITORY
 from tvae import config as config_lib
+from tvae import training
 from tvae.artifacts import latency, names, promote, register, validate
 from tvae.artifacts.repository import Repository
 from tvae.domains import registry
@@ -88,6 +89,38 @@ def test_it_learns_and_its_parameters_alone_give_the_metrics(rings, model):
     )
     draw = model.sample(jax.random.key(0), 3)
     assert (draw.outputs.shape, draw.index) == ((3, 4), None)
+
+
+def test_a_run_goes_on_with_more_epochs(model, tmp_path, capsys):
+    """Started anew where there is none, then extended: as one run of so many epochs."""
+    config, folder = model.config.copy_and_resolve_references(), tmp_path / "run"
+    config.epochs = 2
+    tvae.train(config, folder, resume=True)
+    assert "holds no run to resume; starting a new one\n" in capsys.readouterr().err
+    config.epochs = 4
+    with pytest.raises(UserError, match="epochs: 2 -> 4; --extend goes on with more epochs"):
+        tvae.train(config, folder, resume=True)
+    assert Run.open(folder).finished
+    longer = tvae.train(config, folder, extend=True)
+    assert capsys.readouterr().err == ""
+    jax.tree.map(np.testing.assert_array_equal, longer.params, model.params)
+    assert longer.config.epochs == 4
+    assert longer.card["metrics"]["train/epochs"] == 4
+    for name in ("metrics.jsonl", "metrics.json"):
+        assert (folder / name).read_text() == (model.path / name).read_text()
+    # Not with fewer, and not with another change.
+    for name, value in (("epochs", 3), ("seed", 7)):
+        changed = config.copy_and_resolve_references()
+        changed[name] = value
+        with pytest.raises(UserError, match=f"another config: {name}: "):
+            tvae.train(changed, folder, extend=True)
+    # A new run from its parameters.
+    changed.epochs = 4
+    start = training.read_start(
+        changed, registry.make_task(changed), config_lib.hparams(changed), folder
+    )
+    jax.tree.map(np.testing.assert_array_equal, start.params, model.params)
+    assert int(start.step) == 0
 
 
 def test_questions_that_do_not_apply_are_refused_in_one_line(model):

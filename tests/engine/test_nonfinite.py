@@ -129,3 +129,19 @@ def test_a_final_evaluation_that_is_not_finite_is_an_error(tmp_path):
         toy_task.train(toy_task.make_config(), task, tmp_path)
     assert not (tmp_path / "metrics.json").exists()
     assert toy_task.last_state(tmp_path).step > 0
+
+
+class HurlingTask(toy_task.LineTask):
+    """A rate that throws the weights far away; the loss and all metrics stay finite."""
+
+    def learning_rate(self, aux, hparams):
+        return jnp.float32(1e6)
+
+    def terms(self, outputs, batch, hparams):
+        return {"error": jnp.mean(jnp.tanh(outputs) ** 2)}
+
+
+def test_a_model_that_is_lost_does_not_end_well(tmp_path):
+    with pytest.raises(UserError, match=r"train/weight_norm is .*e\+10 in epoch 0 .* diverged or"):
+        toy_task.train(toy_task.make_config(), HurlingTask(), tmp_path)
+    assert not (tmp_path / "metrics.json").exists()

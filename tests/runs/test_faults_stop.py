@@ -63,6 +63,21 @@ def test_a_signal_saves_and_stops_and_the_run_goes_on_from_there(
     assert kept[0] == kept[1]
 
 
+@pytest.mark.parametrize("when", ["final", "between"])
+def test_a_signal_after_the_last_epoch_loses_nothing(trainers, tmp_path, uninterrupted, when):
+    workdir = tmp_path / "run"
+    status, messages = trainers.run(workdir, CONFIG, signal_at_the_end=(signal.SIGTERM, when))
+    assert status == command.SIGNAL_STATUS + signal.SIGTERM
+    assert messages[-1] == (
+        "stopped by SIGTERM after the last epoch, which is saved; --resume repeats the final "
+        "evaluation"
+    )
+    assert not (workdir / "metrics.json").exists()
+    assert trainers.run(workdir, CONFIG) == (0, [])
+    for name in ("metrics.jsonl", "metrics.json"):
+        assert (workdir / name).read_text() == (uninterrupted / name).read_text()
+
+
 def test_the_second_signal_stops_at_once(trainers, tmp_path):
     """However long the main thread is busy: here it sleeps for a minute."""
     pid = trainers.start(tmp_path / "run", CONFIG, pace=60.0)

@@ -27,7 +27,7 @@ from tests.support import toy_task
 from tvae.cli import command, process
 from tvae.engine import step
 from tvae.errors import StoppedError, UserError
-from tvae.runs import log
+from tvae.runs import checkpoint, log
 
 
 def pace(seconds):
@@ -67,17 +67,41 @@ def signal_at(number_and_call):
     def make(task, settings):
         engine = make_engine(task, settings)
 
-        def train_epoch(*arguments):
+        def train_epoch(state, *arguments):
             nonlocal count
-            count += 1
+            count += not isinstance(state.step, jax.core.Tracer)  # the loop looks at its shapes too
             if count == call:
                 os.kill(os.getpid(), number)
                 time.sleep(0.2)
-            return engine.train_epoch(*arguments)
+            return engine.train_epoch(state, *arguments)
 
         return engine._replace(train_epoch=train_epoch)
 
     step.make_engine = make
+
+
+def signal_at_the_end(number_and_when):
+    """Get a signal in the final evaluation, or as the last epoch's block ends."""
+    number, when = number_and_when
+    send = functools.partial(os.kill, os.getpid(), number)
+    if when == "final":
+        final_evaluate = toy_task.LineTask.final_evaluate
+
+        def interrupted(*arguments):
+            send()
+            time.sleep(5)
+            return final_evaluate(*arguments)
+
+        toy_task.LineTask.final_evaluate = interrupted
+    else:
+        close = checkpoint.RunCheckpoints.close
+
+        def close_interrupted(self):
+            send()
+            time.sleep(0.2)
+            close(self)
+
+        checkpoint.RunCheckpoints.close = close_interrupted
 
 
 def full_disk(first):
@@ -122,6 +146,7 @@ TROUBLES = (
     pace,
     die_at,
     signal_at,
+    signal_at_the_end,
     full_disk,
     small_files,
     nobody,

@@ -23,7 +23,8 @@ class Command(Protocol):
     """A module with ``define_flags`` and ``main``. Its docstring is the text of ``--help``.
 
     A command of several actions also has ``ACTIONS``, a mapping from their names; ``main`` then
-    gets the name as its second argument.
+    gets the name as its second argument. One with ``more_help`` adds its text, made from the
+    arguments, to the help.
     """
 
     define_flags: Callable[[flags.FlagValues], None]
@@ -36,13 +37,17 @@ def run(name: str) -> None:
     The exit status is 0, or 2 after a user's mistake, or 128 + the signal's number after a signal:
     143 for SIGTERM, 130 for SIGINT.
     """
+    signal.signal(signal.SIGTERM, _stop)
     command = cast(Command, importlib.import_module(name))
     actions: Mapping[str, object] = getattr(command, "ACTIONS", {})
     _add_jax_flags()
     options = flags.FlagValues()
     define_flags(command, options)
     if {"-h", "--help"} & set(sys.argv[1:]):
-        sys.stdout.write(_help(command, options))
+        try:
+            sys.stdout.write(_help(command, options))
+        except UserError as error:
+            _refuse(error)
         return
 
     def parse(argv: Sequence[str]) -> list[str]:
@@ -72,6 +77,12 @@ def run(name: str) -> None:
     app.run(main, flags_parser=parse)
 
 
+def _stop(number: int, _: object) -> None:
+    """End the process by SIGTERM with a line, where no run has to be saved."""
+    sys.stderr.write(f"stopped by {signal.Signals(number).name}\n")
+    sys.exit(SIGNAL_STATUS + number)
+
+
 def define_flags(command: Command, options: flags.FlagValues) -> None:
     """Add a command's own flags and those that all commands have."""
     command.define_flags(options)
@@ -92,7 +103,9 @@ def _add_jax_flags() -> None:
 
 def _help(command: Command, options: flags.FlagValues) -> str:
     own = "\n".join(map(options.module_help, options.flags_by_module_dict()))
-    return f"{(command.__doc__ or '').strip()}\n\nFlags:\n{own}\n\n--helpfull: those of JAX too.\n"
+    more = getattr(command, "more_help", lambda _: "")(sys.argv[1:])
+    text = f"{(command.__doc__ or '').strip()}\n\nFlags:\n{own}\n\n--helpfull: those of JAX too.\n"
+    return text + (f"\n{more}" if more else "")
 
 
 def _refuse(message: object) -> None:
@@ -105,13 +118,12 @@ def _parse_flags(options: flags.FlagValues, argv: Sequence[str]) -> list[str]:
     try:
         return options(list(argv))
     except flags.Error as error:
-        _refuse(" ".join(str(error).split()))
+        # A UserError that absl took for its own parser's.
+        own = isinstance(error.__context__, UserError)
+        _refuse(error.__context__ if own else " ".join(str(error).split()))
         raise
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        # ml_collections' message: "'epocs'" and on the next line 'Did you mean "epochs" ...?'.
-        key, *suggestion = str(error.args[0]).splitlines()
-        hint = f" {suggestion[0]}" if suggestion else ""
-        _refuse(f"--config: unknown field or wrong value {key}.{hint}")
+        _refuse(f"--config: wrong value: {' '.join(str(error).split())}")
         raise
 
 

@@ -9,18 +9,22 @@ from tqdm import tqdm
 
 from tvae.cli import memory, signals
 from tvae.engine.loop import Control, Phase
+from tvae.errors import StoppedError
 from tvae.runs import text
+
+_SAVED = "after the last epoch, which is saved; --resume repeats the final evaluation"
 
 
 @contextlib.contextmanager
 def control_process(headline: Sequence[str] = (), *, title: str = "") -> Iterator[Control]:
     """Hand the process to one training run, until the end of the block.
 
-    From the start to the last epoch SIGTERM and SIGINT ask the run to save and stop. Freed memory
-    goes back to the system between epochs, compiled programs are dropped after initialisation, and
-    a bar on standard error shows the epochs, with the ``headline`` beside the training loss.
+    From the start to the last epoch SIGTERM and SIGINT ask the run to save and stop; after it they
+    end the process at once, since all is saved. Freed memory goes back to the system between
+    epochs, compiled programs are dropped after initialisation, and a bar on standard error shows
+    the epochs, with the ``headline`` beside the training loss.
     """
-    with contextlib.ExitStack() as epochs:
+    with contextlib.ExitStack() as whole, contextlib.ExitStack() as epochs:
         watch: list[signals.Watch] = []
         bars: list[tqdm] = []
 
@@ -29,13 +33,17 @@ def control_process(headline: Sequence[str] = (), *, title: str = "") -> Iterato
                 if title:
                     sys.stderr.write(f"{title}\n")
                 memory.limit_arenas()
-                watch.append(epochs.enter_context(signals.watch()))
+                watch.append(whole.enter_context(signals.watch()))
             elif phase == Phase.INITIALISED:
                 memory.forget_programs()
             elif phase == Phase.BLOCK:
                 memory.return_freed_pages()
             else:
                 epochs.close()
+                watch[0].saved = _SAVED
+                # Between the last epoch's end and here.
+                if received := watch[0].received:
+                    raise StoppedError(f"stopped by {received.name} {_SAVED}", received)
 
         def progress(done: int, total: int, metrics: Mapping[str, Any]) -> None:
             if not bars:

@@ -11,22 +11,30 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Watch:
-    """The signals received so far; ``received`` is the first, or None."""
+    """The signals received so far; ``received`` is the first, or None.
+
+    While ``saved`` is a text, the run has nothing to save: a signal prints the text and ends the
+    process at once.
+    """
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
+        self.saved = ""
 
     def listen(self, descriptor: int) -> None:
         """Read signal numbers from a pipe until it is closed."""
         while number := os.read(descriptor, 1):
             if number[0] not in SIGNALS:
                 continue
-            if self.received is not None:
+            name = signal.Signals(number[0]).name
+            if self.saved:
+                sys.stderr.write(f"\nstopped by {name} {self.saved}\n")
+                sys.stderr.flush()
+            if self.received is not None or self.saved:
                 os._exit(128 + number[0])
             self.received = signal.Signals(number[0])
             sys.stderr.write(
-                f"\n{self.received.name}: finishing what runs, then saving; once more to stop "
-                "at once\n"
+                f"\n{name}: finishing what runs, then saving; once more to stop at once\n"
             )
 
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
 
-from tvae.convert.folders import read_folder
+from tvae.convert.folders import OPTIMIZER_FOLDER, read_folder
 from tvae.convert.importer import Imported
 from tvae.domains.dual_vae.dynamics import Dynamics
 from tvae.engine import loop, stopping
@@ -22,6 +22,9 @@ from tvae.errors import UserError
 from tvae.geometry import padic
 from tvae.runs import files
 from tvae.runs.checkpoint import RunCheckpoints
+
+_LARGEST = 1e6
+"""Of the numbers of a training's state; of updates too, of which v5.5 makes 100,000."""
 
 
 def adopt_moments(opt_state: Any, moments: Mapping[str, Any], *, updates: int) -> Any:
@@ -87,10 +90,21 @@ def write_start(state: TrainState, *, steps_per_epoch: int, workdir: pathlib.Pat
         store.save(int(state.step), state, dataclasses.asdict(progress), score=worst)
 
 
+def is_stopped_training(source: pathlib.Path) -> bool:
+    """Whether a folder is of a converted checkpoint with its optimizer."""
+    return (source / OPTIMIZER_FOLDER).exists()
+
+
 def _last_coverage(state: Mapping[str, Any], vae: str) -> float:
     """Share of operations among the last prior samples; the checkpoint holds counts."""
-    history = state.get(f"coverage_{vae}_history") or [0]
-    return history[-1] / padic.count()
+    history = state.get(f"coverage_{vae}_history")
+    last = history[-1] if isinstance(history, list) and history else 0
+    return last / padic.count() if _is_plausible(last) else 0.0
+
+
+def _is_plausible(value: Any) -> bool:
+    """Whether a value is a number that an epoch, a count or a weight can be."""
+    return isinstance(value, (int, float)) and abs(value) <= _LARGEST
 
 
 def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch: int) -> TrainState:
@@ -110,7 +124,7 @@ def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch:
     state = imported.metadata["state"]
     own = ("epoch", "lambda1", "lambda2", "lambda3", "rho", "phase")
     needed = (*own, "grad_balance_achieved", "grad_ema_momentum")
-    complete = all(isinstance(state.get(name), (int, float)) for name in needed)
+    complete = all(_is_plausible(state.get(name)) for name in needed)
     if imported.metadata["kind"] != "v5_5" or imported.moments is None or not complete:
         raise UserError("training goes on only from v5.5's own checkpoints with their optimizer")
     buffers = imported.metadata["buffers"]
@@ -127,6 +141,8 @@ def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch:
         "rate_factor": 1.0,
     }
     updates = max(imported.metadata["optimizer"]["steps"].values(), default=0)
+    if not _is_plausible(updates):
+        raise UserError(f"the checkpoint's optimizer counts {updates} updates")
     return TrainState(
         step=jnp.int32((state["epoch"] + 1) * steps_per_epoch),
         # Copies: the engine donates its state, and the caller keeps the arrays.

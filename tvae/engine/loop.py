@@ -19,6 +19,9 @@ from tvae.runs import checkpoint, files, log
 
 # A constant radius has no rank correlation: finite weights may give metrics that are not.
 _LOST = "training has diverged or collapsed"
+_LARGEST_WEIGHT = 1e3
+"""Root mean square of the weights beyond which a model is lost, however small its loss. Networks of
+float32 have 0.01 to 10; a learning rate of 1e6 moves each weight by so much in a step."""
 
 Rows = list[tuple[int, dict[str, Any]]]
 
@@ -69,17 +72,18 @@ def _not_finite(metrics: Mapping[str, Any]) -> str:
     return some + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
 
 
-def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_good: str) -> Rows:
-    """Bring pending metrics to the host in one transfer and refuse non-finite ones.
+def _fetch(rows: Rows, state: step.TrainState, *, steps: int, limit: int, last_good: str) -> Rows:
+    """Bring pending metrics to the host in one transfer; refuse non-finite ones and lost weights.
 
     Args:
       rows: epoch and metrics on the device.
-      nonfinite: of the state after the last row.
+      state: after the last row.
       steps: per epoch.
       limit: how many steps in a row may be skipped.
       last_good: the newest checkpoint, for the message.
     """
-    fetched, in_a_row = jax.device_get((rows, nonfinite))
+    fetched, in_a_row = jax.device_get((rows, state.nonfinite))
+    n_weights = sum(leaf.size for leaf in jax.tree.leaves(state.params))
     halted = in_a_row > limit
     for epoch, metrics in fetched:
         first, last = epoch * steps, (epoch + 1) * steps - 1
@@ -89,7 +93,9 @@ def _fetch(rows: Rows, nonfinite: jax.Array, *, steps: int, limit: int, last_goo
         elif metrics["train/skipped_updates"] == steps:
             for name in [n for n, v in metrics.items() if n[:6] == "train/" and math.isnan(v)]:
                 del metrics[name]  # the mean of no step at all
-        bad = _not_finite(metrics)
+        bad, norm = _not_finite(metrics), metrics["train/weight_norm"]
+        if not bad and norm > _LARGEST_WEIGHT * math.sqrt(n_weights):
+            bad = f"train/weight_norm is {norm:.3g}"
         if bad:
             raise DivergedError(
                 f"{bad} in epoch {epoch} (steps {first} to {last}): {_LOST}"
@@ -184,7 +190,7 @@ def train(
     Raises:
       DivergedError: if metrics are not finite, also if only the final evaluation shows it.
       UserError: if no checkpoint is intact, if the folder cannot be written or another process
-        trains there, or for an early-stop metric that does not exist.
+        trains there, or before the first epoch for an early-stop metric that does not exist.
       StoppedError: where ``control.should_stop`` gave a signal, with everything saved.
     """
     control.between(Phase.START)
@@ -194,6 +200,10 @@ def train(
         with checkpoint.RunCheckpoints(workdir / files.CHECKPOINTS) as store:
             state, progress = _start(engine, hparams, key, store)
             control.between(Phase.INITIALISED)
+            # The traces are those that the loop compiles later.
+            _, trained = jax.eval_shape(engine.train_epoch, state, key, hparams)
+            _, measured = jax.eval_shape(engine.evaluate, state, key, hparams)
+            stopping.check_metrics(config, trained | measured)
             with log.open_log(workdir, first_epoch=progress.epoch) as out:
                 control.progress(progress.epoch, config.epochs, {})
                 while not stopping.is_finished(config, progress):
@@ -212,7 +222,7 @@ def train(
                         pending[-1] = (end - 1, metrics | measured)
                     rows = _fetch(
                         pending,
-                        state.nonfinite,
+                        state,
                         steps=task.steps_per_epoch,
                         limit=config.optimizer.max_nonfinite_steps,
                         last_good=store.newest(),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -29,18 +30,30 @@ class Progress:
     watched: dict[str, list[float]] = dataclasses.field(default_factory=dict)
 
 
-def _measured(field: str, name: str, metrics: dict[str, Any]) -> float:
-    """The metric that a field of ``config.early_stop`` names."""
-    if name not in metrics:
-        known = ", ".join(sorted(key for key in metrics if not key.startswith("train/")))
-        raise UserError(f"config.early_stop.{field}: expected one of {known}; got {name!r}")
-    return float(metrics[name])
+def check_metrics(config: ConfigDict, metrics: Collection[str]) -> None:
+    """Refuse names of metrics in ``config.early_stop`` that no evaluation gives.
+
+    Args:
+      config: of the run.
+      metrics: keys of the rows of evaluated epochs.
+
+    Raises:
+      UserError: listing those that exist.
+    """
+    names = {"metric": config.early_stop.metric}
+    names |= {
+        f"{field}.metric": rule.metric for field, rule in _watchers(config).items() if rule.on
+    }
+    for field, name in names.items():
+        if name not in metrics:
+            known = ", ".join(sorted(key for key in metrics if not key.startswith("train/")))
+            raise UserError(f"config.early_stop.{field}: expected one of {known}; got {name!r}")
 
 
 def score(config: ConfigDict, metrics: dict[str, Any]) -> float:
     """The metric that selects the best checkpoint, larger is better."""
     sign = 1.0 if config.early_stop.mode == "max" else -1.0
-    return sign * _measured("metric", config.early_stop.metric, metrics)
+    return sign * float(metrics[config.early_stop.metric])
 
 
 def _watchers(config: ConfigDict) -> dict[str, diagnostics.PlateauStop | diagnostics.DropStop]:
@@ -54,11 +67,8 @@ def _watchers(config: ConfigDict) -> dict[str, diagnostics.PlateauStop | diagnos
 
 def watch(config: ConfigDict, progress: Progress, metrics: dict[str, Any]) -> None:
     """Note what the rules that are on decide by."""
-    seen = {
-        rule.metric: _measured(f"{field}.metric", rule.metric, metrics)
-        for field, rule in _watchers(config).items()
-        if rule.on
-    }
+    rules = [rule for rule in _watchers(config).values() if rule.on]
+    seen = {rule.metric: float(metrics[rule.metric]) for rule in rules}
     if seen:
         for name, value in {"epoch": progress.epoch, **seen}.items():
             progress.watched.setdefault(name, []).append(value)

@@ -74,6 +74,11 @@ class Task:
         """
         raise NotImplementedError
 
+    def adopt(self, params: Params, aux: Aux, hparams: Hparams) -> Aux:
+        """Aux of a run that starts from given parameters; ``aux`` is that of ``init``."""
+        del params, hparams
+        return aux
+
     def batches(self, epoch: jax.Array, key: jax.Array) -> Batch:
         """The batches of an epoch; every leaf leads with ``steps_per_epoch``."""
         raise NotImplementedError

@@ -79,8 +79,14 @@ def difference(old: ConfigDict, new: ConfigDict) -> list[tuple[str, str, str]]:
     return [(path, str(was), str(now)) for path, (was, now) in sorted(pairs.items()) if was != now]
 
 
-def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
+def prepare(
+    folder: pathlib.Path, config: ConfigDict, *, resume: bool, extend: bool = False
+) -> None:
     """Make the folder of a new run, or with ``resume`` check that of the same run.
+
+    With ``resume`` but without a run in it, a new one is made and a line on standard error names
+    that: job schedulers give the same command at each start. With ``extend`` the configuration may
+    have more epochs than the recorded one, which it replaces.
 
     Raises:
       UserError: if the folder cannot be written, is in use, holds a run and ``resume`` is off, or
@@ -93,20 +99,35 @@ def prepare(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
             raise UserError(f"workdir {folder}: expected an empty folder or a run to resume")
         with files.hold_lock(folder):
             if stored.exists():
-                _check_same_run(folder, config, resume=resume)
+                _check_same_run(folder, config, resume=resume, extend=extend)
                 return
+            if resume:
+                sys.stderr.write(f"workdir {folder}: holds no run to resume; starting a new one\n")
             files.write_json(folder / files.PROVENANCE_FILE, provenance())
             # Written last: its presence makes the folder that of a run.
             files.write_json(stored, json.loads(config.to_json()))
 
 
-def _check_same_run(folder: pathlib.Path, config: ConfigDict, *, resume: bool) -> None:
+def _check_same_run(
+    folder: pathlib.Path, config: ConfigDict, *, resume: bool, extend: bool
+) -> None:
     run = Run.open(folder)
-    changes = [f"{path}: {was} -> {now}" for path, was, now in difference(run.config, config)]
+    found = difference(run.config, config)
+    longer = extend and run.config.get("epochs", 0) < config.epochs
+    changes = [change for change in found if not (longer and change[0] == "epochs")]
     if changes:
-        raise UserError(f"workdir {folder} holds a run of another config: {'; '.join(changes)}")
+        listed = "; ".join(f"{path}: {was} -> {now}" for path, was, now in changes)
+        hint = ""
+        if [change[0] for change in changes] == ["epochs"] and not extend:
+            hint = "; --extend goes on with more epochs"
+        raise UserError(f"workdir {folder} holds a run of another config: {listed}{hint}")
     if not resume:
         raise UserError(f"workdir {folder} holds a run already: give --resume or another --workdir")
     began, now = run.provenance.get("git_commit"), _commit(_repository())
     if began != now:
         sys.stderr.write(f"warning: the run began at commit {began}, and goes on at {now}\n")
+    if longer:
+        # Its final metrics are those of fewer epochs. Interrupted here, a resumed run makes them
+        # again; with the new configuration it goes on.
+        (folder / files.FINAL_FILE).unlink(missing_ok=True)
+        files.write_json(folder / files.CONFIG_FILE, json.loads(config.to_json()))

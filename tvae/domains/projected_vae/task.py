@@ -84,9 +84,17 @@ class ProjectedVAETask(Task):
         """Parameters, with those of the base in their places, and what follows from them."""
         module = self.bound(hparams)
         params = transplant(init_params(module, key), self.base.parts)
-        outputs = module.bind({"params": params})(data.all_operations())
+        return params, self._first_state(params, hparams)
+
+    def adopt(self, params: Params, aux: State, hparams: Hparams) -> State:
+        """What follows from other parameters than those of :meth:`init`."""
+        del aux
+        return self._first_state(params, hparams)
+
+    def _first_state(self, params: Params, hparams: Hparams) -> State:
+        outputs = self.bound(hparams).bind({"params": params})(data.all_operations())
         posteriors = outputs.latents.by_encoder()
-        return params, State(
+        return State(
             epoch=jnp.int32(0),
             restart_epoch=jnp.int32(0),
             tau=jnp.float32(0.0),
