@@ -85,6 +85,35 @@ def test_rows_that_are_not_text_are_dropped(tmp_path):
     assert path.read_text() == '{"epoch": 0}\n'
 
 
+NO_ROWS = [
+    *(b"3", b"[]", b"null", b'"epoch"', b"{}", b"[" * 100_000, b'{"epoch": 1'),
+    *(b'{"epoch": "1"}', b'{"epoch": 1.0}', b'{"epoch": -1}', b'{"epoch": true}'),
+    *(b'{"epoch": 1, "x": "text"}', b'{"epoch": 1, "x": [[1]]}', b'{"epoch": 1, "x": null}'),
+    b'{"epoch": 1, "x": %d}' % 10**400,
+    b'{"epoch": 1, "x": ' + b'{"a":' * 900 + b"1" + b"}" * 901,
+]
+
+
+def test_what_is_no_row_is_refused_and_dropped(tmp_path, capsys):
+    path = tmp_path / files.METRICS_FILE
+    for content in NO_ROWS:
+        with pytest.raises(UserError, match=r"metrics\.jsonl"):
+            log.parse_row(content, path)
+    good = [b'{"epoch": %d, "x": 1.5, "y": [1, NaN]}' % epoch for epoch in range(3)]
+    path.write_bytes(b"\n".join([good[0], *NO_ROWS, *good[1:], b""]))
+    log.keep_rows_before(path, 3)
+    assert path.read_bytes() == b"\n".join([*good, b""])
+    assert capsys.readouterr().err == ""
+
+
+def test_repeated_rows_are_dropped_and_missing_ones_named(tmp_path, capsys):
+    path = tmp_path / files.METRICS_FILE
+    path.write_text("".join(f'{{"epoch": {e}}}\n' for e in (2, 3, 3, 6, 2, 7, 8)))
+    log.keep_rows_before(path, 8)
+    assert path.read_text() == "".join(f'{{"epoch": {e}}}\n' for e in (2, 3, 6, 7))
+    assert capsys.readouterr().err == f"warning: {path}: no row of epoch 4, 5\n"
+
+
 def test_a_disk_that_refuses_is_a_users_error(tmp_path, monkeypatch):
     refusal = r"cannot be written \(No space left on device\)"
     error = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -23,6 +23,8 @@ MAX_FILES = 10_000
 MAX_FILE_BYTES = 4 * 2**30
 MAX_JSON_BYTES = 32 * 2**20
 """Of one JSON document."""
+_MAX_DEPTH = 64
+"""Levels of a JSON document: those who walk through it recur."""
 TEMPORARY = ".tmp"
 """Ending of a file that is being written."""
 
@@ -177,6 +179,21 @@ def read_bytes(
     return content
 
 
+def _depth(value: Any) -> int:
+    """Levels of containers, as far as they matter."""
+    levels, inner = 0, [value]
+    while inner and levels <= _MAX_DEPTH:
+        levels += 1
+        inner = [
+            item
+            for each in inner
+            if isinstance(each, dict | list)
+            for item in (each.values() if isinstance(each, dict) else each)
+            if isinstance(item, dict | list)
+        ]
+    return levels
+
+
 def parse_json(content: bytes, where: object) -> dict[str, Any]:
     """A JSON object.
 
@@ -184,7 +201,9 @@ def parse_json(content: bytes, where: object) -> dict[str, Any]:
       UserError: naming ``where``, if it is damaged or not an object.
     """
     try:
-        value = json.loads(content)
+        value = json.loads(content.decode())
+        if _depth(value) > _MAX_DEPTH:
+            raise RecursionError("nested too deeply")
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not readable as JSON ({error})") from error
     if not isinstance(value, dict):
@@ -195,6 +214,22 @@ def parse_json(content: bytes, where: object) -> dict[str, Any]:
 def read_json(path: pathlib.Path, *, follow_links: bool = False) -> dict[str, Any]:
     """The JSON object in a file; see :func:`read_bytes` and :func:`parse_json`."""
     return parse_json(read_bytes(path, follow_links=follow_links), path)
+
+
+def check_metrics(metrics: Mapping[str, Any], where: object) -> None:
+    """Refuse values that are neither numbers nor lists of numbers.
+
+    Raises:
+      UserError: naming ``where`` and the first of them.
+    """
+
+    def is_number(value: Any) -> bool:
+        # Longer integers do not fit a float.
+        return isinstance(value, float) or (isinstance(value, int) and abs(value) < 2**63)
+
+    for name, value in metrics.items():
+        if not all(map(is_number, value if isinstance(value, list) else [value])):
+            raise UserError(f"{where}: expected numbers in {name!r:.60}, got {value!r:.60}")
 
 
 def refuse_links(root: pathlib.Path, path: pathlib.Path) -> None:

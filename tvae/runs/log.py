@@ -4,23 +4,49 @@ import contextlib
 import importlib.util
 import json
 import pathlib
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tvae.errors import UserError
 from tvae.runs import files
+
+MAX_EPOCHS = 10**9
+
+
+def parse_row(content: bytes, where: object) -> dict[str, Any]:
+    """A row of the log: ``epoch``, and metrics that are numbers or lists of numbers.
+
+    Raises:
+      UserError: naming ``where``, if it is anything else.
+    """
+    row = files.parse_json(content, where)
+    epoch = row.get("epoch")
+    if type(epoch) is not int or not 0 <= epoch < MAX_EPOCHS:
+        raise UserError(f"{where}: expected the number of an epoch, got {epoch!r:.60}")
+    files.check_metrics(row, where)
+    return row
 
 
 def keep_rows_before(path: pathlib.Path, epoch: int) -> None:
-    """Drop rows of epochs that a resumed run will do again, and a half-written last row."""
+    """Keep one row of each epoch before a resumed one; epochs without a row are named.
+
+    Rows of epochs that are done again, repeated ones and what is no row are dropped.
+    """
     if not path.exists():
         return
-    kept = []
-    for line in path.read_text(errors="replace").splitlines():
-        with contextlib.suppress(json.JSONDecodeError):
-            if json.loads(line)["epoch"] < epoch:
-                kept.append(line + "\n")
-    files.write_text(path, "".join(kept))
+    rows: dict[int, str] = {}
+    for line in path.read_bytes().split(b"\n"):
+        with contextlib.suppress(UserError):
+            row = parse_row(line, path)
+            rows[row["epoch"]] = line.decode() + "\n"
+    kept = {row: rows[row] for row in sorted(rows) if row < epoch}
+    # A run that goes on from another's end does not begin with epoch 0.
+    if missing := [str(row) for row in range(min(rows, default=0), epoch) if row not in kept]:
+        more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+        sys.stderr.write(f"warning: {path}: no row of epoch {', '.join(missing[:10])}{more}\n")
+    files.write_text(path, "".join(kept.values()))
 
 
 class TensorBoard:

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from tvae.errors import UserError
 from tvae.runs import files
+from tvae.runs.log import parse_row
 
 _TAIL_BYTES = 256 * 2**10
 """Of a log's end, where its last row is looked for."""
@@ -53,12 +54,25 @@ class Run:
     @functools.cached_property
     def config(self) -> ConfigDict:
         """The configuration as stored: lists where tuples were."""
-        return ConfigDict(self._read_json(files.CONFIG_FILE))
+        stored = self._read_json(files.CONFIG_FILE)
+        try:
+            return ConfigDict(stored)
+        # A name with a dot, or that of a method.
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            where = self.folder / files.CONFIG_FILE
+            raise UserError(
+                f"{where}: not a configuration ({str(error).splitlines()[0]})"
+            ) from error
 
     @functools.cached_property
     def provenance(self) -> dict[str, Any]:
         """The result of :func:`tvae.runs.workdir.provenance` when the run began."""
-        return self._read_json(files.PROVENANCE_FILE)
+        found = self._read_json(files.PROVENANCE_FILE)
+        command = found.get("command", [])
+        if not isinstance(command, list) or not all(isinstance(word, str) for word in command):
+            where = self.folder / files.PROVENANCE_FILE
+            raise UserError(f"{where}: expected a list of words as the command")
+        return found | {"command": command}
 
     @functools.cached_property
     def finished(self) -> bool:
@@ -88,7 +102,7 @@ class Run:
         lines = content.split(b"\n")[:-1]
         if not lines:
             raise UserError(f"workdir {self.folder}: {path.name} holds no metrics yet")
-        return [files.parse_json(line, f"{path}:{i}") for i, line in enumerate(lines, start=1)]
+        return [parse_row(line, f"{path}:{i}") for i, line in enumerate(lines, start=1)]
 
     @functools.cached_property
     def last_row(self) -> dict[str, Any]:
@@ -100,13 +114,15 @@ class Run:
                 complete = [line for line in file.read(_TAIL_BYTES).split(b"\n")[:-1] if line]
         except FileNotFoundError:
             return {}
-        return files.parse_json(complete[-1], f"{path}: last row") if complete else {}
+        return parse_row(complete[-1], f"{path}: last row") if complete else {}
 
     @functools.cached_property
     def final(self) -> dict[str, Any]:
         """The final metrics; the latest of each metric while the run has not finished."""
         if self.finished:
-            return self._read_json(files.FINAL_FILE)
+            metrics = self._read_json(files.FINAL_FILE)
+            files.check_metrics(metrics, self.folder / files.FINAL_FILE)
+            return metrics
         return {key: value for row in self.rows for key, value in row.items() if "/" in key}
 
     @functools.cached_property
