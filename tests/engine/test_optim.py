@@ -79,3 +79,33 @@ def test_a_closed_gate_keeps_parameters_and_moments_without_a_new_trace():
 def test_norms_by_group_leave_the_frozen_one_out():
     norms = optim.global_norms(GRADS, labels())
     assert norms == {"one": pytest.approx(5.0), "total": pytest.approx(5.0)}
+
+
+def test_the_clip_is_torchs():
+    # 1e-6 / (1e-6 + 1e-6), and a norm below the limit is left alone.
+    assert float(optim.clip_factor(jnp.float32(1e-6), 1e-6)) == pytest.approx(0.5)
+    assert float(optim.clip_factor(jnp.float32(0.25), 1.0)) == 1.0
+    assert float(optim.clip_factor(jnp.float32(4.0), 1.0)) == pytest.approx(0.25, rel=1e-5)
+
+
+def test_only_open_groups_pass_their_gradients():
+    both = optim.label_groups(PARAMS, lambda path: {"a": "one", "b": "two"}[path[0]])
+    for is_open in (True, False):
+        passed = optim.close_gates(GRADS, both, {"two": jnp.bool_(is_open)})
+        np.testing.assert_array_equal(passed["a"]["w"], [3.0, 4.0])
+        np.testing.assert_array_equal(passed["b"]["w"], [1e6 * is_open])
+    np.testing.assert_array_equal(optim.close_gates(GRADS, labels(), {})["b"]["w"], [0.0])
+
+
+def test_both_decays_and_the_epsilon_reach_adam():
+    """Two gradients g1 = 0.6, 0.8 and g2 = 0 with b1 = 1/2, b2 = 3/4 and eps = 1/10, by hand."""
+    given = settings(b1=0.5, b2=0.75, eps=0.1)
+    hparams = {"optimizer.weight_decay": jnp.float32(0.0)}
+    tx = optim.make_optimizer(labels(), {"one": 1.0}, set(), given, hparams)
+    _, state = update(tx, tx.init(PARAMS))
+    zeros = jax.tree.map(jnp.zeros_like, GRADS)
+    updates, _ = update(tx, state, grads=zeros)
+    # m = g/4 over 1 - 1/4, v = 3/16 g² over 1 - 9/16: g/3 and 3/7 g².
+    g = np.asarray([0.6, 0.8])
+    expected = -0.01 * (g / 3) / (np.sqrt(3 / 7) * g + 0.1)
+    np.testing.assert_allclose(updates["a"]["w"], expected, rtol=1e-5)

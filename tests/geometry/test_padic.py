@@ -49,7 +49,9 @@ def test_valuation_and_level_counts_agree_with_brute_force(n_digits, p):
     np.testing.assert_array_equal(counts, padic.level_counts(n_digits=n_digits, p=p))
 
 
-@pytest.mark.parametrize("sizes", [{"n_digits": 0}, {"p": 1}, {"n_digits": 20}])
+@pytest.mark.parametrize(
+    "sizes", [{"n_digits": 0}, {"p": 1}, {"n_digits": 20}, {"n_digits": 31, "p": 2}]
+)
 def test_impossible_spaces_are_refused(sizes):
     with pytest.raises(ValueError, match="n_digits"):
         padic.count(**sizes)

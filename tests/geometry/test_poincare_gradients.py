@@ -102,7 +102,7 @@ def test_curvature_may_be_traced_and_mapped():
     np.testing.assert_allclose(radii[:, 0], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("q", [0.0, 1e-12, 9.9e-5, 1.01e-4, 0.3, 0.99])
+@pytest.mark.parametrize("q", [0.0, 1e-12, 9.9e-5, 1.01e-4, 5e-3, 0.3, 0.99])
 def test_ratios_join_their_series_and_closed_forms(q, dtype):
     root = np.sqrt(q) if q else 1.0
     tolerance = 4 * np.finfo(dtype).eps

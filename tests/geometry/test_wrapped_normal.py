@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tvae.geometry import wrapped_normal
+from tvae.geometry import poincare, wrapped_normal
 
 
 def test_log_sinh_ratio_equals_float64():
@@ -68,3 +68,12 @@ def test_gradients_are_finite(scale):
     logvar, radius = jnp.full((1, 16), -10.0), jnp.full((1,), scale)
     for gradient in jax.grad(kl, (0, 1, 2))(noise, logvar, radius):
         assert jnp.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("c", [0.5, 1.0, 2.0])
+def test_a_sample_is_as_far_away_as_its_vector_is_long(c):
+    z = jnp.asarray([[0.0, 0.0], [0.3, -0.2], [0.0, 0.0]])
+    v = jnp.asarray([[0.6, 0.8], [-0.3, 0.4], [0.0, 11.0 / np.sqrt(c)]])
+    apart = poincare.distance(z, wrapped_normal.wrap(z, v, c=c), c=c)
+    # The last one lies far beyond the sphere to which the ball's maps project, radius 6.2.
+    np.testing.assert_allclose(apart, [1.0, 0.5, 11.0 / np.sqrt(c)], rtol=5e-3)

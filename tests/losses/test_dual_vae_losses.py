@@ -73,3 +73,17 @@ def test_padding_changes_nothing():
         rtol=1e-5,
     )
     np.testing.assert_allclose(levels.masked_mean(z[:, 0], mask), z[:2, 0].mean(), rtol=1e-5)
+
+
+def test_a_small_cross_entropy_is_not_rounded_away():
+    # ln(1 + 2 e^-14) beside a logit of 100, where float32 is spaced by 7.6e-6.
+    logits = jnp.asarray([[100.0, 86.0, 86.0]])
+    got = likelihood.cross_entropy(logits, jnp.asarray([0]))
+    assert float(got) == pytest.approx(np.log1p(2 * np.exp(-14.0)), rel=0.1)
+
+
+def test_entropy_of_classes_that_never_occur_is_zero():
+    logits = jnp.asarray([[[200.0, -200.0, -200.0]]])
+    value, gradient = jax.value_and_grad(regularizers.output_entropy)(logits, jnp.ones(1))
+    assert float(value) == pytest.approx(0.0, abs=1e-6)
+    assert jnp.isfinite(gradient).all()

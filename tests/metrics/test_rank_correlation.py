@@ -120,3 +120,17 @@ def test_one_program_ranks_a_population():
     together = jax.vmap(lambda x, y: spearman_with_classes(x, y, n_classes=4))(x, label)
     for row in range(3):
         np.testing.assert_allclose(together[row], _scipy(x[row], label[row]), atol=1e-6)
+
+
+def test_a_nan_of_either_side_is_not_hidden():
+    good, bad = jnp.asarray([1.0, 2.0, 3.0, 4.0]), jnp.asarray([1.0, jnp.nan, 3.0, 4.0])
+    assert jnp.isnan(spearman(good, bad))
+    assert jnp.isnan(spearman(bad, good))
+    assert float(spearman(good, good)) == 1.0
+
+
+def test_close_lengths_keep_their_order():
+    # 2^-20 apart at 1: within the 28 bits of a key, beyond those of half precision.
+    x = 1.0 + jnp.asarray([3, 1, 2, 0]) * 2.0**-20
+    found = spearman_with_classes(x, jnp.asarray([3, 1, 2, 0]), n_classes=4)
+    assert float(found) == 1.0
