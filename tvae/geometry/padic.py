@@ -9,6 +9,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import ArrayLike
 
 from tvae.geometry.tree import Tree
@@ -152,6 +153,14 @@ class PadicTree(Tree):
     def pair_level(self, i: ArrayLike, j: ArrayLike) -> jax.Array:
         """Valuation of the difference, ``n`` where ``i == j``."""
         return pair_valuation(jnp.asarray(i), jnp.asarray(j), n_digits=self.n, p=self.p)
+
+    def ancestor(self, i: ArrayLike, level: int) -> np.ndarray:
+        """The smallest item with the same first ``level`` digits.
+
+        >>> PadicTree(3, 9).ancestor([7, 16, 8], 2).tolist()
+        [7, 7, 8]
+        """
+        return np.asarray(i) % self.p**level
 
     @property
     def level_counts(self) -> tuple[int, ...]:

@@ -47,6 +47,14 @@ class Tree(abc.ABC):
     def pair_level(self, i: ArrayLike, j: ArrayLike) -> jax.Array:
         """Level of the deepest common ancestor of items ``i`` and ``j``, which broadcast: int32."""
 
+    @abc.abstractmethod
+    def ancestor(self, i: ArrayLike, level: int) -> np.ndarray:
+        """An item that stands for the node of a level at or above each item ``i``, any shape.
+
+        Items below one node get one item, those below different nodes different ones; -1 where an
+        item lies above the level. For pictures and tables: NumPy, not for ``jit``.
+        """
+
     @property
     @abc.abstractmethod
     def level_counts(self) -> tuple[int, ...]:
@@ -165,6 +173,19 @@ class TableTree(Tree):
         k = 31 - jax.lax.clz(jnp.maximum(last - first + 1, 1))
         ends = minima[k, first], minima[k, last - jnp.left_shift(1, k) + 1]
         return jnp.where(i == j, self.level(i), jnp.minimum(*ends))
+
+    def ancestor(self, i: ArrayLike, level: int) -> np.ndarray:
+        """The ancestor of a depth, which is the node itself at that depth; -1 above it.
+
+        >>> TableTree([-1, 0, 0, 1, 1]).ancestor([0, 2, 3], 1).tolist()
+        [-1, 2, 1]
+        """
+        i = np.asarray(i)
+        # Descendants follow their ancestor in the preorder without a gap.
+        nodes = self._preorder[self._levels[self._preorder] == level]
+        at = np.searchsorted(self._positions[nodes], self._positions[i], side="right") - 1
+        below = self._levels[i] >= level
+        return np.where(below, nodes[at] if nodes.size else -1, -1)
 
     @functools.cached_property
     def level_counts(self) -> tuple[int, ...]:
