@@ -150,7 +150,8 @@ def _metric(key: str) -> str:
     domains = map(registry.get, registry.names())
     found = (domain.define(key, default(domain.name)) for domain in domains)
     entry = next(each for each in found if each is not None)
-    figures = {suffix: PUBLISHED.get(key + suffix) for suffix in ("", "_a", "_b")}
+    known = {name: x for figures in PUBLISHED.values() for name, x in figures.items()}
+    figures = {suffix: known.get(key + suffix) for suffix in ("", "_a", "_b")}
     published = ", ".join(
         f"{_number(x)} ({suffix[1:].upper()})" if suffix else _number(x)
         for suffix, x in figures.items()

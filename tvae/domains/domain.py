@@ -84,6 +84,7 @@ class Domain:
       make_task: validated configuration -> task for the engine.
       make_views: validated configuration -> functions of a trained model.
       define: ``(metric key, validated configuration) -> its definition``, or None.
+      published_as: the model whose published figures ``define`` holds; "" without any.
       aspects: validated configuration -> aspects that an artifact's validation checks.
       headline: metric keys that a list of models shows, most important first.
       curves: groups of evaluation metrics in the report.
@@ -95,6 +96,7 @@ class Domain:
     make_task: Callable[[ConfigDict], Task]
     make_views: Callable[[ConfigDict], Views]
     define: Callable[[str, ConfigDict], Definition | None] = _shared_definition
+    published_as: str = ""
     aspects: Callable[[ConfigDict], list[Aspect]] = _no_aspects
     headline: tuple[str, ...] = ()
     curves: tuple[Curves, ...] = ()

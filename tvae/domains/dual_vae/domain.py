@@ -8,7 +8,7 @@ from tvae.domains.dual_vae import evaluation
 from tvae.domains.dual_vae.config import FIELDS, TINY, validate
 from tvae.domains.dual_vae.task import make_task
 from tvae.domains.dual_vae.views import make_views
-from tvae.domains.operations.reporting import CURVES, define_with
+from tvae.domains.operations.reporting import CURVES, PUBLISHED, define_with
 
 
 def aspects(config: ConfigDict) -> list[Aspect]:
@@ -31,7 +31,8 @@ DOMAIN = Domain(
     tiny=TINY,
     make_task=make_task,
     make_views=make_views,
-    define=define_with(evaluation.DEFINITIONS),
+    define=define_with(evaluation.DEFINITIONS, PUBLISHED["dual_vae"]),
+    published_as="v5.5",
     aspects=aspects,
     curves=CURVES,
     held_out=tuple(

@@ -4,7 +4,7 @@ from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain
-from tvae.domains.operations.reporting import CURVES, define_with
+from tvae.domains.operations.reporting import CURVES, PUBLISHED, define_with
 from tvae.domains.projected_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.projected_vae.task import make_task
 from tvae.domains.projected_vae.views import make_views
@@ -28,7 +28,8 @@ DOMAIN = Domain(
     tiny=TINY,
     make_task=make_task,
     make_views=make_views,
-    define=define_with(),
+    define=define_with(published=PUBLISHED["projected_vae"]),
+    published_as="v5.12.4",
     aspects=aspects,
     curves=CURVES,
     headline=("eval/coverage_ball", "eval/hierarchy_b", "eval/richness_b", "eval/tree_fidelity_b"),
