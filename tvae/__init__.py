@@ -1,7 +1,8 @@
 """Hyperbolic variational autoencoders of hierarchical discrete data in JAX and Flax.
 
 ``tvae.load(checkpoint)`` and ``tvae.train(config)`` return a :class:`~tvae.model.Model`,
-``tvae.list_checkpoints()`` lists those that ship, ``tvae.register(domain)`` adds a domain.
+``tvae.list_checkpoints()`` lists those that ship, ``tvae.plot.disk(model)`` draws an embedding,
+``tvae.register(domain)`` adds a domain.
 Importing the package alone imports nothing else: the names below are imported on first use.
 """
 
@@ -9,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tvae import plot
     from tvae.domains.registry import register
     from tvae.errors import UserError
     from tvae.loading import list_checkpoints, load
@@ -32,6 +34,7 @@ __all__ = [
     "__version__",
     "list_checkpoints",
     "load",
+    "plot",
     "register",
     "train",
 ]
@@ -39,6 +42,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Find a public name in its module, on first use (PEP 562)."""
+    if name == "plot":
+        return importlib.import_module(f"{__name__}.plot")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

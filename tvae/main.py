@@ -22,7 +22,7 @@ from tvae import config as config_lib
 from tvae import shipped
 from tvae.cli import command, process
 from tvae.domains import registry
-from tvae.errors import UserError, needs_extra
+from tvae.errors import UserError
 from tvae.runs import text
 from tvae.training import run_training
 
@@ -134,9 +134,8 @@ def _config_path(options: flags.FlagValues) -> pathlib.Path:
 def _write_report(folder: pathlib.Path) -> None:
     """Write the report; if it fails, the run is complete all the same."""
     try:
-        # Here, because plotting libraries take a second to import that a mistake need not wait for.
-        with needs_extra("report", "a report"):
-            from tvae.reporting import page
+        # Here, because a mistake need not wait for what a report imports.
+        from tvae.reporting import page
 
         sys.stdout.write(f"report   {page.write_report(folder)}\n")
     except Exception as error:  # noqa: BLE001 - whatever it is, the run is complete without it

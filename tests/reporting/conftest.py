@@ -37,8 +37,11 @@ def history(task, epochs=40):
         if task == "projected_vae":
             row |= {"gate/encoder_a": float(epoch > 20), "gate/encoder_b": 1.0}
         if epoch % 5 == 4:
-            row |= {"eval/score": 1.0 - falls, "eval/tree_fidelity": 0.8, "eval/hierarchy": -0.832}
-            row |= {"eval/hierarchy_b": -0.8, "eval/coverage_mu_a": 1.0 - falls}
+            row |= {"eval/score": 1.0 - falls, "eval/coverage_mu_a": 1.0 - falls}
+            if task == "hyperbolic_vae":
+                row |= {"eval/tree_fidelity": 0.8 - falls, "eval/hierarchy": -0.832}
+            else:
+                row |= {"eval/hierarchy_b": -0.8 + falls}
         rows.append(row)
     return rows
 

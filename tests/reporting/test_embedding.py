@@ -12,7 +12,7 @@ from tvae.geometry import padic, poincare
 from tvae.geometry.padic import PadicTree
 from tvae.geometry.tree import TableTree
 from tvae.loading import load
-from tvae.reporting import embedding
+from tvae.reporting import contents, embedding, pictures
 from tvae.reporting.figures import disk, encoding, levels
 
 
@@ -71,12 +71,16 @@ def test_euclidean_latents_have_no_curvature(runs):
     assert not latents.in_ball
     assert shown.n_levels == 6
     assert latents.exact.shape == (243,)
-    assert "latent" in disk.caption(shown, latents, 0)
+    drawn = contents.make_disk(shown, [latents])
+    assert "latent" in disk.caption(shown, latents, latents.pictures[0])
+    positions = pictures.positions(latents.pictures[0], None)
+    assert np.linalg.norm(positions, axis=1).max() == pytest.approx(1.0)
+    assert len(drawn.to_json()["disks"][0]["pictures"]) == 2
 
 
 def test_planes_explain_their_share():
     axes = np.array([[2.0, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0.5]])
-    first, second = embedding.principal_planes(np.concatenate([axes, -axes]))
+    first, second = pictures.principal_planes(np.concatenate([axes, -axes]))
     assert first.explained == pytest.approx(5 / 6.25)
     assert second.explained == pytest.approx(1.25 / 6.25)
     assert first.length[0] == pytest.approx(2.0)
@@ -85,9 +89,16 @@ def test_planes_explain_their_share():
     assert first.length[3] == pytest.approx(0.0, abs=1e-12)
 
 
-def test_the_picture_keeps_the_hyperbolic_radius(measured):
-    norm = np.linalg.norm(disk.positions(measured, 1), axis=-1)
-    np.testing.assert_allclose(2 * np.arctanh(norm), measured.radius, rtol=1e-3, atol=1e-5)
+def test_pictures_keep_the_hyperbolic_radius_unless_projected(measured):
+    names = [picture.name for picture in measured.pictures]
+    assert names == ["Layout", "PC 1–2", "PC 1–2 projected", "PC 3–4"]
+    for picture in measured.pictures:
+        norm = np.linalg.norm(pictures.positions(picture, measured.curvature), axis=-1)
+        radius = 2 * np.arctanh(norm)
+        if picture.keeps_radius:
+            np.testing.assert_allclose(radius, measured.radius, rtol=1e-3, atol=1e-5)
+        else:
+            assert (radius <= measured.radius + 1e-4).all()
 
 
 def test_quantised_numbers_come_back_within_half_a_step():
@@ -100,14 +111,17 @@ def test_quantised_numbers_come_back_within_half_a_step():
 
 
 def test_the_pages_points_come_by_level_then_index(shown, measured):
-    items, page = disk.encode_items(shown), disk.encode_disk(shown, measured)
+    described = disk.Disk(shown, [measured], ["A"]).to_json()
+    items, page = described["items"], described["disks"][0]
     order = np.lexsort((np.arange(19_683), shown.level))
     assert items["index"] == encoding.encode_array(order)
     assert items["labels"].split("\n")[-1] == "-" * 9
     assert items["sizes"] == list(padic.level_counts())
     assert page["radius"] == encoding.quantise(measured.radius[order])
-    assert len(page["planes"]) == embedding.PLANES
-    assert len(items["colours"]) == len(page["circles"]) == 10
+    assert len(items["colours"]) == len(page["rings"]) == 10
+    tree = items["tree"]
+    assert [tree["label"][node] for node in tree["branches"]] == ["-…", "0…", "+…"]
+    assert all(len(picture["nodes"]) == 2 * len(tree["parent"]) for picture in page["pictures"])
 
 
 def test_violins_show_the_distribution_of_each_class():
@@ -144,6 +158,7 @@ def test_a_large_set_of_items_is_sampled_evenly(shown):
     assert sampled.index.size == embedding.MOST_ITEMS
     assert (np.diff(sampled.index) > 0).all()
     assert sampled.pairs is None
+    assert sampled.subtrees is None
     assert sampled.n_levels == 1
 
 

@@ -11,7 +11,7 @@ from tvae.config import default, leaves
 from tvae.domains import aspects, registry
 from tvae.domains.operations.reporting import CURVES
 from tvae.reporting import comparison, findings
-from tvae.reporting.figures import curves, schedules
+from tvae.reporting.figures import curves, palette, schedules
 from tvae.runs.run import Run
 
 EPOCHS = 100
@@ -91,7 +91,7 @@ def test_what_is_not_measured_says_so():
 
 
 def test_panels_mark_what_fired_and_the_ceiling():
-    values = {"eval/hierarchy": -0.8 * np.ones(EPOCHS), "train/loss": 100 * LEARNED}
+    values = {"eval/hierarchy": -0.8 - 1e-3 * TIME, "train/loss": 100 * LEARNED}
     run = record(values)
     found = [findings.Finding("plateau", "eval/hierarchy", 80.0, "")]
     objective, hierarchy = curves.make_panels(
@@ -104,7 +104,7 @@ def test_panels_mark_what_fired_and_the_ceiling():
     # Values that agree are not blown up to the height of the panel; the ceiling stays in sight.
     assert hierarchy.low is None
     flat = curves.make_panels(run, CURVES, [], lambda _: None)[1]
-    assert (flat.low, flat.high) == pytest.approx((-0.808, -0.792))
+    assert (flat.low, flat.high) == pytest.approx((-0.808, -0.792), abs=1e-3)
 
 
 def test_zeros_leave_a_logarithmic_axis_logarithmic():
@@ -127,18 +127,64 @@ def test_only_schedules_that_move_get_a_panel():
     gates = schedules.read_gates(run)
     assert gates.names == ["encoder_a"]
     assert gates.epochs[gates.is_open[0] > 0][0] == 52
+    assert gates.to_json()["spans"] == [[[0, 51, 0], [51, 100, 1]]]
+    assert not gates.always_open
 
 
-def test_runs_are_told_apart_by_the_end_of_their_path():
-    one = record({"train/loss": LEARNED, "eval/score": TIME})
-    series = {"train/loss": LEARNED, "eval/score": TIME}
-    other = record(series, folder="sweep/one", final={"eval/score": 0.5})
-    labelled = comparison.label_runs([one, other])
-    assert list(labelled) == ["runs/one", "sweep/one"]
-    drawn = comparison.make_panels(labelled)
-    assert [panel.title for panel in drawn] == ["train/loss", "eval/score"]
-    assert [line.name for line in drawn[0].lines] == ["runs/one", "sweep/one"]
-    assert dict(comparison.make_rows(labelled))["eval/score"] == [None, 0.5]
+def test_what_does_not_change_has_no_line():
+    run = record({"train/loss": LEARNED, "train/skipped": 0 * TIME, "eval/score": 1 + 1e-9 * TIME})
+    assert [panel.title for panel in curves.make_panels(run, CURVES, [], lambda _: None)] == [
+        "Objective"
+    ]
+    assert curves.constants(run, CURVES) == {"train/skipped": 0.0, "eval/score": pytest.approx(1)}
+
+
+def test_what_fired_alarms_only_where_a_target_was_missed():
+    run = record({"train/loss": LEARNED, "eval/score": TIME})
+    found = [findings.Finding("plateau", "eval/score", 70.0, "")]
+    for alarm in (True, False):
+        _, panel = curves.make_panels(run, CURVES, found, lambda _: None, alarm=alarm)
+        (colour,) = [mark.colour for mark in panel.events if mark.text == "plateau"]
+        assert (colour == palette.BAD) == alarm
+
+
+def compared(config, final, folder, series):
+    """A run of a comparison."""
+    run = record(series, config=config, folder=folder, final=final)
+    vars(run)["provenance"] = {"command": ["main", f"--config=configs/{folder}.py"]}
+    return run
+
+
+def test_one_quantity_of_different_models_stands_in_one_row():
+    v6, v5 = default("hyperbolic_vae"), default("projected_vae")
+    loss = {"train/loss": LEARNED}
+    runs = [
+        compared(v6, {"eval/hierarchy": -0.83, "eval/richness": 0.02}, "v6",
+                 loss | {"eval/hierarchy": -TIME}),
+        compared(v5, {"eval/hierarchy_a": -0.6, "eval/hierarchy_b": -0.8, "eval/richness_b": 0.02},
+                 "v5", loss | {"eval/hierarchy_b": -TIME / 2}),
+    ]  # fmt: skip
+    labels = comparison.label_runs(runs)
+    assert labels == ["v6", "v5"]
+    beside = [
+        comparison.Compared(label, run, run.config, None)
+        for label, run in zip(labels, runs, strict=True)
+    ]
+    hierarchy, richness = comparison.make_rows(beside)
+    assert hierarchy.quantity == "eval/hierarchy"
+    # Lower is better; nothing is marked where all are alike.
+    assert hierarchy.cells == [[(-0.83, "", True)], [(-0.6, "A", False), (-0.8, "B", False)]]
+    assert richness.cells == [[(0.02, "", False)], [(0.02, "B", False)]]
+    losses, curve = comparison.make_panels(beside)
+    assert losses.title == "train/loss"
+    assert [line.name for line in curve.lines] == ["v6", "v5 B"]
+    assert ("model.curvature", ["–", "1.0"]) not in comparison.make_differences(beside)
+    assert "early_stop.metric" in dict(comparison.make_differences(beside))
+
+
+def test_runs_of_one_configuration_are_distinguished_by_their_folders():
+    one, other = record({}, folder="runs/one"), record({}, folder="sweep/one")
+    assert comparison.label_runs([one, other]) == ["dual_vae (runs/one)", "dual_vae (sweep/one)"]
 
 
 CONFIGS = sorted(path.stem for path in (REPOSITORY / "configs").glob("*.py"))

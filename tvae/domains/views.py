@@ -80,6 +80,8 @@ class Items:
       level_name: of an item's level in the tree.
       pair_name: of the level of two items' common ancestor, as an axis title.
       pair_label: that level -> tick label.
+      node_label: label of an item below a node of the tree, and the node's depth -> text of the
+        node. By default the item's label.
     """
 
     name: str
@@ -94,6 +96,7 @@ class Items:
     level_name: str = "level"
     pair_name: str = "level of the common ancestor"
     pair_label: Callable[[int], str] = str
+    node_label: Callable[[str, int], str] = lambda label, _: label
 
     def exact(self, outputs: Any, index: jax.Array) -> jax.Array:
         """Whether a decoder's outputs for ``(...)`` latents are the items ``(...)``; bool."""

@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
 
 from ml_collections import ConfigDict
 
@@ -12,8 +11,9 @@ from tvae.domains.aspects import Verdict
 from tvae.domains.domain import Domain
 from tvae.loading import load_run
 from tvae.metrics.definitions import Definition
-from tvae.reporting import comparison, embedding, findings
+from tvae.reporting import embedding, findings
 from tvae.reporting.embedding import Embedding, Shown
+from tvae.reporting.figures.disk import Disk
 from tvae.reporting.findings import Finding
 from tvae.runs import workdir
 from tvae.runs.run import Run
@@ -32,7 +32,6 @@ class Contents:
       verdicts: its final metrics against the targets.
       ending: its length and why it ended.
       changes: ``(field, default, value)`` where it differs from the domain's defaults.
-      compared: this and other runs by label; empty for a report on one.
     """
 
     run: Run
@@ -43,7 +42,6 @@ class Contents:
     verdicts: list[Verdict]
     ending: str
     changes: list[tuple[str, str, str]]
-    compared: Mapping[str, Run]
 
     @property
     def domain(self) -> Domain:
@@ -60,6 +58,23 @@ class Contents:
         return None if known is None else known.ceiling
 
     @property
+    def passed(self) -> bool:
+        """Whether the run has targets and meets them all."""
+        return bool(self.verdicts) and all(verdict.reached for verdict in self.verdicts)
+
+    @property
+    def published(self) -> str:
+        """The model of which figures were published that this run has too; "" for none."""
+        known = map(self.define, self.run.final)
+        any_published = any(each is not None and each.published is not None for each in known)
+        return self.domain.published_as if any_published else ""
+
+    @property
+    def disk(self) -> Disk | None:
+        """The embeddings in the plane; None where there is no plane to draw."""
+        return make_disk(self.shown, self.embeddings)
+
+    @property
     def left_out(self) -> str:
         """One sentence on the sections that this domain does not have; "" if it has all."""
         if self.shown is None:
@@ -74,23 +89,34 @@ class Contents:
 
     def title(self, each: Embedding) -> str:
         """The heading of an embedding's figures."""
-        if len(self.embeddings) == 1 and self.shown is not None:
-            return f"All {self.shown.items.name}"
-        return f"{'Embedding' if each.in_ball else 'Latent means'} {each.name.upper()}"
+        return title(self.shown, self.embeddings, each)
 
 
-def read_contents(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> Contents:
+def title(shown: Shown | None, embeddings: list[Embedding], each: Embedding) -> str:
+    """The heading of one of some embeddings."""
+    if len(embeddings) == 1 and shown is not None:
+        return f"All {shown.items.name}"
+    return f"{'Embedding' if each.in_ball else 'Latent means'} {each.name.upper()}"
+
+
+def make_disk(shown: Shown | None, embeddings: list[Embedding]) -> Disk | None:
+    """The embeddings that have a plane to draw; None without any."""
+    drawn = [each for each in embeddings if each.pictures]
+    if shown is None or not drawn:
+        return None
+    return Disk(shown, drawn, [title(shown, embeddings, each) for each in drawn])
+
+
+def read_contents(folder: pathlib.Path) -> Contents:
     """Read a run, measure its embeddings and apply the diagnostics.
 
     Args:
       folder: working directory of a run with at least one checkpoint.
-      others: working directories of runs to compare it with.
 
     Raises:
-      UserError: if a folder does not hold a run, or the run does not have a checkpoint.
+      UserError: if the folder does not hold a run, or the run does not have a checkpoint.
     """
     run = Run.open(folder)
-    compared = comparison.label_runs([run, *map(Run.open, others)]) if others else {}
     model = load_run(run)
     shown, embeddings = embedding.measure_all(model)
     diagnosed = findings.diagnose(run, model.config, registry.get(model.task).held_out)
@@ -104,5 +130,4 @@ def read_contents(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> 
         verdicts=aspects.judge(model.config, run.final),
         ending=findings.ending(run, model.config, diagnosed),
         changes=[change for change in changes if not change[0].startswith("targets.")],
-        compared=compared,
     )

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,35 +11,13 @@ from tvae.domains.views import BALL, LATENT, Items
 from tvae.geometry import poincare
 from tvae.geometry.tree import Tree
 from tvae.model import Model
+from tvae.reporting.pictures import Measured, Pairs, Picture, make_pictures
+from tvae.reporting.subtrees import Subtrees, find_subtrees
 
 MOST_ITEMS = 20_000
 """Items shown; of a larger set as many, evenly spread."""
-PLANES = 3
-"""Pairs of principal directions to choose from."""
 PAIRS = 400
 """Pairs drawn for each level of the tree."""
-
-
-class Plane(NamedTuple):
-    """Projection of n items to two principal directions of the tangent space, polar coordinates.
-
-    Attributes:
-      angle: radians, ``(n,)``.
-      length: ``(n,)``.
-      explained: share of the squared length of all items that lies in the plane.
-    """
-
-    angle: np.ndarray
-    length: np.ndarray
-    explained: float
-
-
-class Pairs(NamedTuple):
-    """Sampled pairs, ``(m,)`` each: positions among the items shown, sorted by their level."""
-
-    i: np.ndarray
-    j: np.ndarray
-    level: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +29,14 @@ class Shown:
       index: of each item shown, ``(n,)``, increasing.
       level: of each item in the tree, ``(n,)``; all 0 without a tree.
       pairs: for the distances; None without a tree.
+      subtrees: nodes of the tree that the disk draws; None without a tree.
     """
 
     items: Items
     index: np.ndarray
     level: np.ndarray
     pairs: Pairs | None
+    subtrees: Subtrees | None
 
     @property
     def n_levels(self) -> int:
@@ -73,7 +52,7 @@ class Embedding:
       name: such as "a".
       curvature: magnitude c of the ball; None for Euclidean latents.
       radius: distance of each item to the origin, ``(n,)``.
-      planes: of principal directions 1 and 2, 3 and 4, and so on.
+      pictures: in the plane; empty for a latent space of one dimension.
       pair_distance: of the sampled pairs, ``(m,)``; hyperbolic in a ball, Euclidean elsewhere.
       exact: whether each item decodes exactly, ``(n,)``; None where no decoder reads this space.
     """
@@ -81,7 +60,7 @@ class Embedding:
     name: str
     curvature: float | None
     radius: np.ndarray
-    planes: list[Plane]
+    pictures: list[Picture]
     pair_distance: np.ndarray
     exact: np.ndarray | None
 
@@ -89,24 +68,6 @@ class Embedding:
     def in_ball(self) -> bool:
         """Whether it lies in a Poincaré ball."""
         return self.curvature is not None
-
-
-def principal_planes(tangent: np.ndarray) -> list[Plane]:
-    """Principal planes of vectors ``(n, d)`` through the origin, the one that explains most first.
-
-    Not centred: the ball's origin is the root of the tree. At most ``PLANES``; none for d = 1.
-    """
-    power, direction = np.linalg.eigh(tangent.T @ tangent)
-    power, direction = power[::-1], direction[:, ::-1]
-    # The sign of an eigenvector is free: the largest entry is made positive, so that two machines
-    # draw one picture.
-    direction = direction * np.sign(direction[np.abs(direction).argmax(0), np.arange(power.size)])
-    planes = []
-    for first in range(0, min(2 * PLANES, power.size - 1), 2):
-        x, y = (tangent @ direction[:, first : first + 2]).T
-        share = float(power[first : first + 2].sum()) / max(float(power.sum()), 1e-30)
-        planes.append(Plane(np.arctan2(y, x), np.hypot(x, y), share))
-    return planes
 
 
 def sample_pairs(tree: Tree, index: np.ndarray, per_level: int = PAIRS) -> Pairs:
@@ -123,25 +84,24 @@ def sample_pairs(tree: Tree, index: np.ndarray, per_level: int = PAIRS) -> Pairs
     """
     draw = np.random.default_rng(0)
     first = draw.integers(0, index.size, per_level)
-    others = draw.permuted(np.tile(np.arange(index.size), (per_level, 1)), axis=1)
-    levels = np.asarray(jax.jit(tree.pair_level)(index[first][:, None], index[others]))
-    pairs = []
-    for i, candidates, level in zip(first, others, levels, strict=True):
-        candidates, level = candidates[candidates != i], level[candidates != i]
-        found, at = np.unique(level, return_index=True)
-        pairs.append(np.stack([np.full(found.size, i), candidates[at], found]))
-    i, j, level = np.concatenate(pairs, axis=1)
-    order = np.argsort(level, kind="stable")
-    return Pairs(i[order], j[order], level[order])
+    # Of the items at a level the last in a random order is taken: the one that is written last.
+    others = draw.permutation(index.size)
+    levels = np.array(jax.jit(tree.pair_level)(index[first][:, None], index[others][None]))
+    levels[others == first[:, None]] = tree.n_levels
+    partner = np.full((per_level, tree.n_levels + 1), -1)
+    partner[np.arange(per_level)[:, None], levels] = others
+    level, row = np.nonzero(partner[:, :-1].T >= 0)
+    return Pairs(first[row], partner[row, level], level)
 
 
 def choose_items(items: Items) -> Shown:
     """The items to show, with their levels and sampled pairs."""
     index = np.asarray(items.spread(MOST_ITEMS))
     if items.tree is None:
-        return Shown(items, index, np.zeros(index.size, int), None)
-    level = np.asarray(items.tree.level(index))
-    return Shown(items, index, level, sample_pairs(items.tree, index))
+        return Shown(items, index, np.zeros(index.size, int), None, None)
+    level = np.asarray(jax.jit(items.tree.level)(index))
+    subtrees = find_subtrees(items.tree, index, level)
+    return Shown(items, index, level, sample_pairs(items.tree, index), subtrees)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2))
@@ -173,15 +133,33 @@ def _measure(
     return found
 
 
-def measure_all(model: Model) -> tuple[Shown | None, list[Embedding]]:
+def with_tree(items: Items, tree: Tree) -> Items:
+    """The same items under another tree, of which nothing is known but its levels."""
+    return dataclasses.replace(
+        items,
+        tree=tree,
+        level_name="level",
+        pair_name="level of the common ancestor",
+        pair_label=str,
+        node_label=lambda label, _: label,
+    )
+
+
+def measure_all(model: Model, items: Items | None = None) -> tuple[Shown | None, list[Embedding]]:
     """Measure the embeddings of a model: those in a ball, or else its Euclidean latents.
 
-    Returns None and no embedding where the domain has no items.
+    Args:
+      model: the model.
+      items: its items, under another tree for instance; by default those of its views.
+
+    Returns:
+      None and no embedding where the domain has no items.
     """
     views = model.views
-    if views.items is None:
+    items = views.items if items is None else items
+    if items is None or views.items is None:
         return None, []
-    shown = choose_items(views.items)
+    shown = choose_items(items)
     names = tuple(views.embed) or tuple(
         jax.eval_shape(views.posteriors, model.params, views.items.inputs(jnp.zeros(1, int)))
     )
@@ -194,11 +172,13 @@ def measure(model: Model, name: str, shown: Shown) -> Embedding:
     i, j = (nothing, nothing) if shown.pairs is None else (shown.pairs.i, shown.pairs.j)
     arrays = map(jnp.asarray, (shown.index, i, j))
     found = jax.device_get(_measure(model, shown.items, name, *arrays))
+    c = float(found["c"]) if "c" in found else None
+    measured = Measured(found["tangent"].astype(float), found["radius"].astype(float), c)
     return Embedding(
         name=name,
-        curvature=float(found["c"]) if "c" in found else None,
+        curvature=c,
         radius=found["radius"],
-        planes=principal_planes(found["tangent"].astype(float)),
+        pictures=make_pictures(measured, shown.level, shown.pairs),
         pair_distance=found["distance"],
         exact=found.get("exact"),
     )

@@ -1,21 +1,21 @@
-"""The report of a run: one page that needs nothing else, and two figures as PNG files."""
+"""Pages that need nothing else: the report of a run, and a comparison of several."""
 
-import importlib.resources
+import contextlib
+import importlib.util
 import pathlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from plotly.offline import get_plotlyjs
 
 from tvae.errors import UserError
 from tvae.reporting import comparison, embedding
+from tvae.reporting.comparison import Compared
 from tvae.reporting.contents import Contents, read_contents
-from tvae.reporting.figures import curves, disk, levels, panels, schedules
+from tvae.reporting.figures import curves, levels, resources, schedules
+from tvae.reporting.figures.disk import Disk
 from tvae.reporting.figures.levels import Shares, Violins
 from tvae.reporting.figures.panels import Panel
 from tvae.reporting.figures.schedules import Gates
@@ -24,7 +24,6 @@ from tvae.runs import files
 PAGE, FIGURES = files.REPORT_FILE, files.FIGURES
 _TITLES = {
     "summary": "Summary",
-    "comparison": "Comparison",
     "curves": "Curves",
     "radii": "Radii",
     "distances": "Distances",
@@ -41,69 +40,90 @@ class Plot(NamedTuple):
     """A figure of the page.
 
     Attributes:
-      name: of the element in which page.js draws it.
+      name: of the element in which it is drawn.
       title: heading.
       figure: its description; None where there is nothing to draw.
+      text: what a reader needs beside the figure, or in place of it.
     """
 
     name: str
     title: str
     figure: Panel | Violins | Shares | Gates | None
+    text: str = ""
 
 
-def write_report(folder: pathlib.Path, others: Sequence[pathlib.Path] = ()) -> pathlib.Path:
+def write_report(folder: pathlib.Path) -> pathlib.Path:
     """Write the report of a run into its folder.
 
     Args:
       folder: working directory of a run with at least one checkpoint.
-      others: working directories of runs to compare it with.
 
     Returns:
-      Path of ``report.html``; ``figures/`` beside it holds the curves and the embeddings as PNG.
+      Path of ``report.html``; where matplotlib is installed, ``figures/`` beside it holds the
+      embeddings as PNG.
 
     Raises:
-      UserError: if a folder does not hold a run, the run does not have a checkpoint, or the folder
-        cannot be written.
+      UserError: if the folder does not hold a run, the run does not have a checkpoint, or the
+        folder cannot be written.
     """
-    contents = read_contents(folder, others)
+    contents = read_contents(folder)
     drawn = describe_figures(contents)
-    text = render(contents, drawn)
-    lines = [plot.figure for plot in drawn["curves"] if isinstance(plot.figure, Panel)]
-    pictures = {"curves": panels.draw_grid(lines)}
-    if contents.shown is not None:
-        pictures["disk"] = disk.draw_disks(contents.shown, contents.embeddings)
+    with _writing(folder):
+        files.write_text(folder / PAGE, render(contents, drawn))
+        if contents.disk is not None and importlib.util.find_spec("matplotlib") is not None:
+            _save_pictures(folder / FIGURES, contents.disk)
+    return folder / PAGE
+
+
+def write_comparison(
+    folders: Sequence[pathlib.Path], output: pathlib.Path | None = None
+) -> pathlib.Path:
+    """Write a page on several runs; their own reports stay as they are.
+
+    Args:
+      folders: working directories, the first of which gets the page.
+      output: file to write instead.
+
+    Returns:
+      Path of the page, ``comparison.html`` in the first folder without ``output``.
+
+    Raises:
+      UserError: if a folder does not hold a run or is given twice, the output is the report of a
+        run, or it cannot be written.
+    """
+    target = folders[0] / files.COMPARISON_FILE if output is None else output
+    if target.name == PAGE and (target.parent / files.CONFIG_FILE).exists():
+        raise UserError(f"--output: {target} is the run's own report")
+    text = render_comparison(comparison.read_runs(folders))
+    with _writing(target.parent):
+        files.write_text(target, text)
+    return target
+
+
+@contextlib.contextmanager
+def _writing(folder: pathlib.Path) -> Iterator[None]:
     try:
-        _save_pictures(folder / FIGURES, pictures)
-        files.write_text(folder / PAGE, text)
+        yield
     except OSError as error:
         raise UserError(f"workdir {folder}: cannot be written ({error.strerror})") from error
-    return folder / PAGE
 
 
 def describe_figures(contents: Contents) -> dict[str, list[Plot]]:
     """The figures of the page by section, or "gates"; a section without an entry is left out."""
     run, groups = contents.run, contents.domain.curves
-    lines = curves.make_panels(run, groups, contents.findings, contents.ceiling)
+    lines = curves.make_panels(
+        run, groups, contents.findings, contents.ceiling, alarm=not contents.passed
+    )
     drawn = {
         "curves": _number("curves", lines),
         "schedules": _number("schedules", schedules.make_panels(run)),
     }
-    if contents.compared:
-        first = [verdict.metric for verdict in contents.verdicts]
-        beside = comparison.make_panels(contents.compared, groups, first)
-        drawn["comparison"] = _number("comparison", beside)
     if gates := schedules.read_gates(run):
-        drawn["gates"] = [Plot("gates", "Gates", gates)]
+        text = "All parameter groups are trained in every epoch." if gates.always_open else ""
+        drawn["gates"] = [Plot("gates", "Gates", None if text else gates, text)]
     if shown := contents.shown:
         titled = [(each, contents.title(each)) for each in contents.embeddings]
-        drawn["reconstruction"] = [
-            Plot(
-                f"reconstruction-{each.name}",
-                title,
-                None if each.exact is None else levels.reconstruction(shown, each, title),
-            )
-            for each, title in titled
-        ]
+        drawn["reconstruction"] = [_reconstruction(contents, *pair) for pair in titled]
         if shown.pairs is not None:
             drawn["radii"] = _number("radii", [levels.radii(shown, *pair) for pair in titled])
             far = [levels.distances(shown, *pair) for pair in titled]
@@ -111,45 +131,86 @@ def describe_figures(contents: Contents) -> dict[str, list[Plot]]:
     return drawn
 
 
+def _reconstruction(contents: Contents, each: embedding.Embedding, title: str) -> Plot:
+    """Shares of the items that decode, drawn only where some do not."""
+    name, shown = f"reconstruction-{each.name}", contents.shown
+    if each.exact is None or shown is None:
+        return Plot(name, title, None, "No decoder reads this embedding.")
+    count, right = each.exact.size, int(each.exact.sum())
+    items = shown.items.name
+    if right == count:
+        return Plot(name, title, None, f"All {count:,} {items} decode exactly.")
+    text = f"{right:,} of {count:,} {items} decode exactly."
+    return Plot(name, title, levels.reconstruction(shown, each, title), text)
+
+
 def _number(section: str, figures: Iterable[Panel | Violins]) -> list[Plot]:
     """Figures of a section, named by their positions."""
     return [Plot(f"{section}-{k}", figure.title, figure) for k, figure in enumerate(figures)]
 
 
-def render(contents: Contents, drawn: Mapping[str, Sequence[Plot]]) -> str:
-    """The page with style, scripts, figures and plotly.js inside."""
-    optional = {"comparison", "radii", "distances", "reconstruction"} - drawn.keys()
+def _described(drawn: Mapping[str, Sequence[Plot]], disks: Sequence[Disk]) -> dict[str, Any]:
+    """What the scripts of a page draw."""
     plots = {
-        plot.name: plot.figure.to_plotly()
+        plot.name: plot.figure.to_json()
         for group in drawn.values()
         for plot in group
         if plot.figure is not None
     }
-    shown = contents.shown
-    # A latent space of one dimension has no plane to draw.
-    disks = [each for each in contents.embeddings if shown is not None and each.planes]
-    figures = {
-        "plots": plots,
-        "items": disk.encode_items(shown) if shown is not None and disks else None,
-        "disks": [disk.encode_disk(shown, each) for each in disks if shown is not None],
-    }
-    first = [verdict.metric for verdict in contents.verdicts]
-    n_planes = len(disks[0].planes) if disks else 0
-    template = _environment().get_template("page.html")
-    return template.render(
+    return {"plots": plots, "disks": [disk.to_json() for disk in disks]}
+
+
+def render(contents: Contents, drawn: Mapping[str, Sequence[Plot]]) -> str:
+    """The report with style, scripts and figures inside."""
+    optional = {"radii", "distances", "reconstruction"} - drawn.keys()
+    disk, run = contents.disk, contents.run
+    return _render(
+        "page.html",
+        _described(drawn, [] if disk is None else [disk]),
         contents=contents,
-        run=contents.run,
+        run=run,
         drawn=drawn,
-        disks=disks,
-        planes=[f"PC {2 * k + 1}–{2 * k + 2}" for k in range(n_planes)],
+        disk=disk,
+        load_line=f"model = tvae.load({_shortest(run.folder)!r})",
         pairs_per_level=embedding.PAIRS,
-        compared_metrics=comparison.make_rows(contents.compared, first),
-        constants=schedules.constants(contents.run),
+        still=curves.constants(run, contents.domain.curves),
+        constants=schedules.constants(run),
         sections={name: title for name, title in _TITLES.items() if name not in optional},
-        figures=figures,
-        style=_resource("page.css"),
-        script=_resource("page.js"),
-        plotly=Markup(get_plotlyjs()),  # noqa: S704 - a script of plotly's own package
+    )
+
+
+def render_comparison(runs: Sequence[Compared]) -> str:
+    """The comparison with style, scripts and figures inside."""
+    drawn = {"curves": _number("curves", comparison.make_panels(runs))}
+    disks = [(each.label, each.disk) for each in runs if each.disk is not None]
+    return _render(
+        "comparison.html",
+        _described(drawn, [disk for _, disk in disks]),
+        runs=runs,
+        rows=comparison.make_rows(runs),
+        differences=comparison.make_differences(runs),
+        disk_labels=[label for label, _ in disks],
+        drawn=drawn,
+    )
+
+
+def _shortest(folder: pathlib.Path) -> str:
+    """The path from the working directory if it lies below it, or else the whole."""
+    here = pathlib.Path.cwd()
+    return str(folder.relative_to(here) if folder.is_relative_to(here) else folder)
+
+
+def _render(template: str, figures: Mapping[str, Any], **values: Any) -> str:
+    scripts = ("base.js", "charts.js", "disk.js", "page.js")
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **values,
+            figures=figures,
+            style=_resource("page.css"),
+            script=Markup("\n").join(map(_resource, scripts)),
+        )
     )
 
 
@@ -185,14 +246,12 @@ def _breakable(name: str) -> Markup:
 
 def _resource(name: str) -> Markup:
     """A style sheet or script of the package, which is not escaped."""
-    text = (importlib.resources.files("tvae.reporting") / "templates" / name).read_text("utf-8")
-    return Markup(text)  # noqa: S704 - a file of this package
+    return Markup(resources.read(name))  # noqa: S704 - a file of this package
 
 
-def _save_pictures(folder: pathlib.Path, figures: Mapping[str, Figure]) -> None:
-    """Write each figure as a PNG file; a reader sees the old one or the new, never a part."""
+def _save_pictures(folder: pathlib.Path, disk: Disk) -> None:
+    """Write each embedding as a PNG file."""
     folder.mkdir(exist_ok=True)
-    for name, figure in figures.items():
-        with files.replacing(folder / f"{name}.png") as temporary:
-            FigureCanvasAgg(figure).print_png(str(temporary), metadata={"Software": None})
-        figure.clear()
+    several = len(disk.embeddings) > 1
+    for which, each in enumerate(disk.embeddings):
+        disk.save(folder / (f"disk_{each.name}.png" if several else "disk.png"), which=which)

@@ -51,6 +51,7 @@ def make_items(n_digits: int) -> Items:
         level_name="valuation",
         pair_name="3-adic distance",
         pair_label=lambda valuation: f"1/{3**valuation}" if valuation else "1",
+        node_label=lambda label, depth: f"{label[:depth]}…",
     )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +24,7 @@ _AFTER = (
 )
 _FEW = 30  # values of a line that are marked one by one
 _WORTH = 20.0  # least ratio of the ends of a logarithmic axis
+_LEAST_CHANGE = 1e-4  # of a metric that has a line, relative to its values
 _LEAST_SPAN = 0.02  # of an axis, relative to its values
 
 
@@ -46,17 +48,23 @@ def make_panels(
     groups: Sequence[Curves],
     findings: Sequence[Finding],
     ceiling_of: Callable[[str], float | None],
+    *,
+    alarm: bool = True,
 ) -> list[Panel]:
-    """One panel for each group of metrics that the run has.
+    """One panel for each group, with a line for each of its metrics that changes during the run.
 
     Args:
       run: the run.
       groups: those of its domain.
       findings: those that fired are marked on the panels of their metrics.
       ceiling_of: metric -> its ceiling, if it has one.
+      alarm: whether what fired is marked in the colour of what failed.
     """
     made = []
     for group, keys in group_metrics(run.scalars(), groups).items():
+        keys = [key for key in keys if _changes(run, key)]
+        if not keys:
+            continue
         lines = _lines(run, keys, by_level=group.by_level)
         levels = _ceilings(keys, ceiling_of)
         low, high = _range(lines, levels)
@@ -65,7 +73,7 @@ def make_panels(
                 group.title,
                 lines,
                 log=group.logarithmic and _fits_logarithmic(lines),
-                events=_events(run, keys, findings),
+                events=_events(run, keys, findings, alarm=alarm),
                 levels=levels,
                 low=low,
                 high=high,
@@ -75,21 +83,45 @@ def make_panels(
     return made
 
 
+def constants(run: Run, groups: Sequence[Curves]) -> dict[str, float]:
+    """Metrics that no panel has: measured once, or constant; with their values."""
+    return {
+        key: float(run.series(key).value[-1])
+        for keys in group_metrics(run.scalars(), groups).values()
+        for key in keys
+        if not _changes(run, key)
+    }
+
+
+def _changes(run: Run, key: str) -> bool:
+    """Whether a line of the metric would show anything but a level."""
+    value = run.series(key).value
+    return bool(np.ptp(value) > _LEAST_CHANGE * np.abs(value).max())
+
+
+class Curve(NamedTuple):
+    """A metric of a run, as a line beside those of other runs."""
+
+    run: Run
+    key: str
+    name: str
+
+
 def overlay_runs(
-    runs: Mapping[str, Run], keys: Sequence[str], groups: Sequence[Curves]
+    quantities: Mapping[str, Sequence[Curve]], groups: Sequence[Curves], epochs: int
 ) -> list[Panel]:
-    """A panel for each metric, in the order of ``keys``, with a line for each run that has it."""
-    epochs = max(len(run.rows) for run in runs.values())
+    """A panel for each quantity with a line for each curve; none where nothing changes."""
     made = []
-    for key in keys:
+    for title, given in quantities.items():
+        if not any(_changes(each.run, each.key) for each in given):
+            continue
         lines = [
-            _line(run, key, label, palette.line(position))
-            for position, (label, run) in enumerate(runs.items())
-            if key in run.scalars()
+            _line(each.run, each.key, each.name, palette.line(position))
+            for position, each in enumerate(given)
         ]
-        logarithmic = any(group.logarithmic for group in group_metrics([key], groups))
+        logarithmic = any(group.logarithmic for group in group_metrics([given[0].key], groups))
         log = logarithmic and _fits_logarithmic(lines)
-        made.append(Panel(key, lines, log=log, epochs=epochs))
+        made.append(Panel(title, lines, log=log, epochs=epochs))
     return made
 
 
@@ -117,7 +149,9 @@ def _fits_logarithmic(lines: Sequence[Line]) -> bool:
     return bool(values.max() > _WORTH * values[values > 0].min())
 
 
-def _events(run: Run, keys: Sequence[str], findings: Sequence[Finding]) -> list[Mark]:
+def _events(
+    run: Run, keys: Sequence[str], findings: Sequence[Finding], *, alarm: bool
+) -> list[Mark]:
     """The best epoch and what fired; one mark an epoch, so that labels do not overlap."""
     words: dict[float, list[str]] = {}
     for finding in findings:
@@ -128,7 +162,7 @@ def _events(run: Run, keys: Sequence[str], findings: Sequence[Finding]) -> list[
     if best and keys[0].startswith("eval/"):
         words.setdefault(best, []).insert(0, "best")
     return [
-        Mark(epoch, ", ".join(labels), palette.BAD if epoch in fired else palette.MARK)
+        Mark(epoch, ", ".join(labels), palette.BAD if alarm and epoch in fired else palette.MARK)
         for epoch, labels in words.items()
     ]
 

@@ -8,9 +8,10 @@ import numpy as np
 
 from tvae.reporting.embedding import Embedding, Shown
 from tvae.reporting.figures import palette
-from tvae.reporting.figures.encoding import encode_array
 
 _QUANTILES = 200  # of a class: a violin of its quantiles is that of the class
+_FEW = 10  # values that are shown one by one
+_STEPS = 41  # of an outline
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,36 +24,29 @@ class Violins:
     labels: Sequence[str]
     values: Sequence[np.ndarray]
 
-    def to_plotly(self) -> dict[str, Any]:
-        """The violins as plotly.js takes them."""
+    def to_json(self) -> dict[str, Any]:
+        """The violins as ``charts.js`` takes them: outlines, or single values of a small class."""
         colours = palette.levels(len(self.labels))
-        data = [
-            {
-                "type": "violin",
-                "name": label,
-                "x0": label,
-                "y": encode_array(values),
-                "line": {"color": colour, "width": 1.4},
-                "fillcolor": colour + "55",
-                "points": "all" if values.size < 10 else False,
-                "pointpos": 0,
-                "jitter": 0,
-                "marker": {"size": 5, "color": colour},
-                "meanline": {"visible": True},
-                "spanmode": "hard",
-                "scalemode": "width",
-                "width": 0.85,
-                "hoveron": "points" if values.size < 10 else "violins",
-                "hoverinfo": "y",
-            }
-            for label, values, colour in zip(self.labels, self.values, colours, strict=True)
-        ]
-        layout = {
-            "showlegend": False,
-            "xaxis": {"title": {"text": self.x_title}, "type": "category"},
-            "yaxis": {"title": {"text": self.y_title}, "rangemode": "tozero"},
+        return {
+            "kind": "violins",
+            "x_title": self.x_title,
+            "y_title": self.y_title,
+            "labels": list(self.labels),
+            "classes": [
+                {
+                    "low": _short(values.min()),
+                    "high": _short(values.max()),
+                    "middle": _short(np.median(values)),
+                    "colour": colour,
+                }
+                | (
+                    {"values": list(map(_short, values))}
+                    if values.size < _FEW
+                    else {"width": outline(values).round(3).tolist()}
+                )
+                for values, colour in zip(self.values, colours, strict=True)
+            ],
         }
-        return {"data": data, "layout": layout}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,29 +60,36 @@ class Shares:
     count: np.ndarray
     right: np.ndarray
 
-    def to_plotly(self) -> dict[str, Any]:
-        """Bars of the shares, with the number of items above them."""
-        data = {
-            "type": "bar",
-            "x": self.labels,
-            "y": np.round(self.right / self.count, 5).tolist(),
-            "text": [f"{number:,}" for number in self.right],
-            "customdata": self.count.tolist(),
-            "textposition": "outside",
-            "textangle": 0,
-            "textfont": {"size": 10},
-            "constraintext": "none",
-            "cliponaxis": False,
-            "marker": {"color": palette.levels(self.count.size)},
-            "hovertemplate": self.x_title
-            + " %{x}: %{y:.2%} (%{text} of %{customdata:,})<extra></extra>",
+    def to_json(self) -> dict[str, Any]:
+        """The bars as ``charts.js`` takes them."""
+        return {
+            "kind": "shares",
+            "x_title": self.x_title,
+            "y_title": self.y_title,
+            "labels": list(self.labels),
+            "right": self.right.tolist(),
+            "count": self.count.tolist(),
+            "colours": palette.levels(self.count.size),
         }
-        layout = {
-            "xaxis": {"title": {"text": self.x_title}, "type": "category"},
-            "yaxis": {"title": {"text": self.y_title}, "range": [0, 1.09]},
-            "showlegend": False,
-        }
-        return {"data": [data], "layout": layout}
+
+
+def _short(value: float) -> float:
+    """Five significant digits."""
+    return float(f"{value:.5g}")
+
+
+def outline(values: np.ndarray) -> np.ndarray:
+    """Density of values at even steps from the least to the largest, over its maximum.
+
+    Gaussian kernels of Scott's width, n^(-1/5) standard deviations.
+
+    >>> outline(np.array([0.0, 0.9, 1.0, 1.1, 2.0]))[[0, 20, 40]].round(2).tolist()
+    [0.41, 1.0, 0.41]
+    """
+    at = np.linspace(values.min(), values.max(), _STEPS)
+    width = max(float(values.std()) * values.size**-0.2, 1e-12)
+    density = np.exp(-0.5 * ((at[:, None] - values[None, :]) / width) ** 2).sum(1)
+    return density / density.max()
 
 
 def by_class(value: np.ndarray, class_of: np.ndarray) -> tuple[list[int], list[np.ndarray]]:

@@ -27,3 +27,19 @@ def levels(n: int) -> list[str]:
 def line(position: int) -> str:
     """The colour of a line by its position among others; they repeat after eight."""
     return LINES[position % len(LINES)]
+
+
+def branch(position: int) -> str:
+    """The colour of a branch by its position among others; grey after the hues."""
+    return LINES[min(position, len(LINES) - 1)]
+
+
+def shade(colour: str, position: int) -> str:
+    """One of three shades of a colour, so that neighbouring parts of a branch differ.
+
+    >>> [shade("#0072b2", k) for k in range(3)]
+    ['#0072b2', '#4c9cc9', '#005686']
+    """
+    toward, share = ((0, 0.0), (255, 0.3), (0, 0.25))[position % 3]
+    rgb = [round((1 - share) * channel + share * toward) for channel in bytes.fromhex(colour[1:])]
+    return f"#{rgb[0]:02x}{rgb[1]:02x}{rgb[2]:02x}"

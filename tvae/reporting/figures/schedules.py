@@ -12,7 +12,6 @@ from tvae.reporting.figures.panels import Line, Panel
 from tvae.runs.run import Run
 
 _PREFIXES = ("schedule/", "dynamics/", "homeostasis/")
-_CLOSED, _OPEN = "#c9ccd1", palette.GOOD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,22 +23,24 @@ class Gates:
     is_open: np.ndarray
     title: str = "Gates"
 
-    def to_plotly(self) -> dict[str, Any]:
-        """The bands as plotly.js takes them."""
-        data = {
-            "type": "heatmap",
-            "x": self.epochs.tolist(),
-            "y": self.names,
-            "z": self.is_open.astype(int).tolist(),
-            "zmin": 0,
-            "zmax": 1,
-            "colorscale": [[0, _CLOSED], [1, _OPEN]],
-            "showscale": False,
-            "ygap": 6,
-            "hovertemplate": "%{y}, epoch %{x}: %{z} (1 = trained)<extra></extra>",
-        }
-        layout = {"xaxis": {"title": {"text": "epoch"}}, "yaxis": {"automargin": True}}
-        return {"data": [data], "layout": layout}
+    @property
+    def always_open(self) -> bool:
+        """Whether every group is trained in every epoch."""
+        return bool(self.is_open.all())
+
+    def to_json(self) -> dict[str, Any]:
+        """The bands as ``charts.js`` takes them: ``[first epoch, last epoch, open]`` each."""
+        spans = []
+        for row in self.is_open.astype(int):
+            starts = np.flatnonzero(np.diff(row, prepend=-1))
+            ends = np.append(starts[1:], row.size) - 1
+            spans.append(
+                [
+                    [float(self.epochs[a]) - 1, float(self.epochs[b]), int(row[a])]
+                    for a, b in zip(starts, ends, strict=True)
+                ]
+            )
+        return {"kind": "gates", "names": self.names, "spans": spans, "last": self.epochs[-1]}
 
 
 def read_gates(run: Run) -> Gates | None:
