@@ -96,7 +96,7 @@ def linkage_order(apart: np.ndarray) -> np.ndarray:
     size = np.ones(n)
     order = [[k] for k in range(n)]
     for _ in range(n - 1):
-        i, j = sorted(divmod(int(mean.argmin()), n))
+        i, j = sorted(divmod(int(np.argmin(mean)), n))
         order[i] = _join(order[i], order[j], apart)
         mean[i] = (size[i] * mean[i] + size[j] * mean[j]) / (size[i] + size[j])
         mean[:, i] = mean[i]
