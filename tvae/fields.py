@@ -64,6 +64,8 @@ class Check:
         of_kind = isinstance(value, _TYPES.get(self.kind, self.kind))
         if not of_kind or isinstance(value, bool) != (self.kind is bool):
             return False
+        if isinstance(value, int) and value.bit_length() > 63:
+            return False  # fits neither a float nor an array
         if self.choices:
             return value in self.choices
         if self.kind not in (int, float):

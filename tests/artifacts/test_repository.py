@@ -138,6 +138,87 @@ def test_every_change_inside_the_ledger_is_found(repository):
     assert ledger.read_seals(repository.root)[-1] == kept
 
 
+def test_a_changed_pointer_is_found(repository):
+    promote(repository, "v6/1")
+    promote(repository, "v6/2")
+    pointer = repository.root / "current" / "v6.json"
+    original = pointer.read_text()
+    assert not any(repository.verify_all().values())
+
+    def lines():
+        found = repository.verify_all(name=name("v6/2"))
+        assert repository.verify_all(stage="raw") == {}
+        return found["production", name("v6/2")]
+
+    pointer.write_text(original.replace("2", "1"))
+    assert lines() == ["changed: current/v6.json is not the record of version 2"]
+    pointer.write_bytes(b"\xff")
+    assert lines() == ["changed: current/v6.json is not the record of version 2"]
+    pointer.unlink()
+    assert lines() == [f"{pointer}: no such file"]
+    pointer.symlink_to(repository.root / "production" / "v6" / "2" / "manifest.json")
+    assert lines() == [f"{pointer}: is a symbolic link; links are not followed"]
+    pointer.unlink()
+    pointer.write_text(original)
+    (pointer.parent / "v7.json").write_text(original)
+    assert [lines for lines in repository.verify_all().values() if lines] == [
+        ["extra: current/v7.json"]
+    ]
+
+
+def test_strange_things_in_the_staging_folder_are_cleared(repository):
+    folder = promote(repository, "v6/1")
+    digest = repository.events()[0].manifest_sha256
+    staging = repository.root / ".staging"
+
+    def file():
+        (staging / "notes.txt").write_text("a stray file")
+        os.mkfifo(staging / "pipe")
+
+    def a_file_of_an_artifacts_name():
+        (staging / digest).write_text("a stray file")
+
+    def a_copy_of_an_artifact():
+        shutil.copytree(folder, staging / digest)
+
+    def very_many_files():
+        for sub in range(3):
+            (staging / "many" / str(sub)).mkdir(parents=True)
+            for i in range(20):
+                (staging / "many" / str(sub) / str(i)).touch()
+            (staging / "many" / str(sub)).chmod(0o555)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "MAX_FILES", 50)
+        for version, make in enumerate(
+            (file, a_file_of_an_artifacts_name, a_copy_of_an_artifact, very_many_files), start=2
+        ):
+            staging.mkdir()
+            make()
+            promote(repository, f"v6/{version}")
+            assert not staging.exists()
+    staging.write_text("not even a folder")
+    promote(repository, "v6/9")
+    assert not any(repository.verify_all().values())
+
+
+def test_an_over_long_note_is_refused_and_blocks_nothing(repository):
+    for note, reason in (("x" * 2001, "at most 2000 characters, got 2001"), ("\udcff", "UTF-8")):
+        with pytest.raises(UserError, match=reason), repository.lock():
+            repository.add("promote", name("v6/1"), build(), note=note)
+    promote(repository, "v6/1")
+    promote(repository, "v6/2")
+    with pytest.raises(UserError, match="at most 2000"), repository.lock():
+        repository.make_current(name("v6/1"), note="x" * 2001)
+    with pytest.MonkeyPatch.context() as patch:
+        size = (repository.root / ledger.LEDGER_FILE).stat().st_size
+        patch.setattr(files, "MAX_JSON_BYTES", size + 100)
+        with pytest.raises(UserError, match="full, at most"):
+            promote(repository, "v6/3")
+    assert repository.current("v6") == "2"
+    promote(repository, "v6/3")
+
+
 def test_rollback_goes_back_and_deletes_nothing(repository):
     for version in "123":
         promote(repository, f"v6/{version}")

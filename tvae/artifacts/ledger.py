@@ -17,6 +17,10 @@ LEDGER_FILE = "ledger.jsonl"
 _START = hashlib.sha256(b"tvae artifact ledger").hexdigest()
 
 
+MAX_NOTE = 2000
+"""Characters of a note."""
+
+
 class Event(NamedTuple):
     """One line of the ledger."""
 
@@ -27,6 +31,20 @@ class Event(NamedTuple):
     manifest_sha256: str
     previous: str | None = None  # production version before, where the action changed that
     note: str = ""  # the user's words
+
+
+def check_note(note: str) -> None:
+    """Refuse a note that would make the ledger too long to read, or is no text.
+
+    Raises:
+      UserError: naming the length.
+    """
+    if len(note) > MAX_NOTE:
+        raise UserError(f"note: expected at most {MAX_NOTE} characters, got {len(note)}")
+    try:
+        note.encode()
+    except UnicodeEncodeError as error:
+        raise UserError("note: expected text in UTF-8") from error
 
 
 def now() -> str:
@@ -86,9 +104,11 @@ def append_event(root: pathlib.Path, event: Event) -> None:
     """Add an event atomically; the caller holds the repository's lock.
 
     Raises:
-      UserError: if the ledger is damaged.
+      UserError: if the ledger is damaged, or too long for another line.
       OSError: if it cannot be written.
     """
     _, text, seals = _read(root)
     line, _ = _line(event, seals[-1])
+    if len(text) + len(line) > files.MAX_JSON_BYTES:
+        raise UserError(f"{root / LEDGER_FILE}: full, at most {files.MAX_JSON_BYTES} bytes")
     files.write_text(root / LEDGER_FILE, text + line, durable=True)

@@ -47,11 +47,14 @@ def make_folder_read_only(folder: pathlib.Path) -> None:
 
 
 def make_writable(folder: pathlib.Path) -> None:
-    """Make a folder and those in it writable, so that an unfinished one can be removed."""
+    """Make a folder and those in it writable, however many, so that it can be removed."""
     folder.chmod(_WRITABLE_FOLDER)
-    for path, status in files.walk(folder):
-        if stat.S_ISDIR(status.st_mode):
-            (folder / path).chmod(_WRITABLE_FOLDER)
+    # From the top: each folder is made readable before it is listed.
+    for parent, folders, _ in os.walk(folder):
+        for name in folders:
+            path = pathlib.Path(parent, name)
+            if not path.is_symlink():
+                path.chmod(_WRITABLE_FOLDER)
 
 
 def find_problems(folder: pathlib.Path, recorded: str) -> list[str]:

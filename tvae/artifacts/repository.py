@@ -117,8 +117,9 @@ class Repository:
         If ``build`` raises, nothing changes.
 
         Raises:
-          UserError: if the artifact exists already.
+          UserError: if the artifact exists already, or the note is too long.
         """
+        ledger.check_note(note)
         stage = ADDED_BY[action]
         target = self.require_new(stage, name)
         staging = self.root / _STAGING / uuid.uuid4().hex
@@ -153,6 +154,7 @@ class Repository:
 
     def make_current(self, name: Name, *, note: str = "") -> str | None:
         """Go back to a production version, and return that before; the caller holds the lock."""
+        ledger.check_note(note)
         added = self.recorded("production", name)
         if added is None:
             raise UserError(f"production {name}: no such artifact")
@@ -171,16 +173,42 @@ class Repository:
     def verify_all(
         self, *, stage: str | None = None, name: Name | None = None
     ) -> dict[tuple[str, Name], list[str]]:
-        """:meth:`verify` for all that is recorded or lies where an artifact would."""
+        """:meth:`verify` for all that is recorded or lies where an artifact would.
+
+        A line on the pointer to a model's production version stands with that version.
+        """
         added = self.added()
         # Whatever a folder is called: its name is only compared with those that are recorded.
         paths = (path for each in STAGES for path in (self.root / each).glob("*/*"))
         on_disk = {(path.parts[-3], Name(*path.parts[-2:])) for path in paths}
-        return {
+        problems = {
             (where, found): self._verify(added.get((where, found)), where, found)
             for where, found in sorted(added.keys() | on_disk)
+        }
+        for found, line in self._find_pointer_problems():
+            problems.setdefault(("production", found), []).append(line)
+        return {
+            (where, found): lines
+            for (where, found), lines in sorted(problems.items())
             if stage in (None, where) and name in (None, found)
         }
+
+    def _find_pointer_problems(self) -> Iterator[tuple[Name, str]]:
+        """A line for each pointer that is not what the ledger implies."""
+        current = current_versions(self.events())
+        for model, version in current.items():
+            path = self.root / CURRENT / f"{model}.json"
+            try:
+                files.refuse_links(self.root, path)
+                if files.read_bytes(path).decode(errors="replace") == _pointer(model, version):
+                    continue
+                line = f"changed: {CURRENT}/{path.name} is not the record of version {version}"
+            except UserError as error:
+                line = str(error)
+            yield Name(model, version), line
+        for path in sorted((self.root / CURRENT).glob("*")):
+            if path.name.removesuffix(".json") not in current or path.suffix != ".json":
+                yield Name(path.stem, path.suffix), f"extra: {CURRENT}/{path.name}"
 
     def _verify(self, event: Event | None, stage: str, name: Name) -> list[str]:
         """:meth:`verify` against the event that added the artifact."""
@@ -213,13 +241,17 @@ class Repository:
         files.refuse_links(self.root, staging)
         if not staging.exists():
             return
+        if not staging.is_dir():
+            staging.unlink()
+            return
         events = ledger.read_events(self.root)
         recorded = {event.manifest_sha256: key for key, event in _added(events).items()}
         for left in list(staging.iterdir()):
-            if left.name not in recorded or left.is_symlink():
+            key = recorded.get(left.name)
+            target = self.folder(*key) if key and left.is_dir() and not left.is_symlink() else None
+            if target is None or target.exists():
                 _remove(left)
                 continue
-            target = self.folder(*recorded[left.name])
             target.parent.mkdir(parents=True, exist_ok=True)
             left.rename(target)
             manifest.make_folder_read_only(target)
@@ -233,9 +265,8 @@ class Repository:
         path = self.root / CURRENT / f"{model}.json"
         files.refuse_links(self.root, path)
         path.parent.mkdir(exist_ok=True)
-        folder = f"production/{model}/{version}"
-        text = json.dumps({"model": model, "version": version, "folder": folder}) + "\n"
-        if not path.exists() or path.read_text() != text:
+        text = _pointer(model, version)
+        if not path.exists() or path.read_text(errors="replace") != text:
             files.write_text(path, text)
 
 
@@ -251,10 +282,16 @@ def current_versions(events: list[Event]) -> dict[str, str]:
     return {name.model: name.version for name in promoted}
 
 
-def _remove(folder: pathlib.Path) -> None:
-    """Remove unfinished work; of a link, the link."""
-    if folder.is_symlink():
-        folder.unlink()
+def _pointer(model: str, version: str) -> str:
+    """Content of the file that points to a version in production."""
+    folder = f"production/{model}/{version}"
+    return json.dumps({"model": model, "version": version, "folder": folder}) + "\n"
+
+
+def _remove(left: pathlib.Path) -> None:
+    """Remove unfinished work, or what a stranger put beside it; of a link, the link."""
+    if left.is_symlink() or not left.is_dir():
+        left.unlink()
         return
-    manifest.make_writable(folder)
-    shutil.rmtree(folder)
+    manifest.make_writable(left)
+    shutil.rmtree(left)

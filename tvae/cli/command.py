@@ -13,6 +13,7 @@ import jax
 from absl import app, flags, logging
 
 from tvae.errors import StoppedError, UserError
+from tvae.runs import text
 
 USER_ERROR_STATUS = 2
 SIGNAL_STATUS = 128
@@ -104,12 +105,13 @@ def _add_jax_flags() -> None:
 def _help(command: Command, options: flags.FlagValues) -> str:
     own = "\n".join(map(options.module_help, options.flags_by_module_dict()))
     more = getattr(command, "more_help", lambda _: "")(sys.argv[1:])
-    text = f"{(command.__doc__ or '').strip()}\n\nFlags:\n{own}\n\n--helpfull: those of JAX too.\n"
-    return text + (f"\n{more}" if more else "")
+    whole = f"{(command.__doc__ or '').strip()}\n\nFlags:\n{own}\n\n--helpfull: those of JAX too.\n"
+    return whole + (f"\n{more}" if more else "")
 
 
 def _refuse(message: object) -> None:
-    sys.stderr.write(f"error: {message}\n")
+    # Names from files may hold any signs.
+    sys.stderr.write(f"error: {text.printable(str(message))}\n")
     sys.exit(USER_ERROR_STATUS)
 
 

@@ -1,12 +1,11 @@
 """Fields that every task has: run, optimizer, learning rate, evaluation, stopping, saving."""
 
-import math
-
 from ml_collections import ConfigDict
 
 from tvae.errors import UserError
 from tvae.fields import BOOLEAN, SEED, Check, Field, above, at_least, one_of, text, within
 
+_NUMBER = Check(kind=float)
 METRIC = text("a metric key such as 'val/loss'", part="/")
 BOUNDS = Check(kind=dict, words="a number by metric key")
 EPOCHS = Check(
@@ -90,9 +89,9 @@ def validate(config: ConfigDict) -> None:
             where = f"config.targets.{side}.{name}"
             if not METRIC.holds(name):
                 raise UserError(f"{where}: expected {METRIC.expectation}")
-            number = isinstance(bound, float | int) and not isinstance(bound, bool)
-            if not number or not math.isfinite(bound):
-                raise UserError(f"{where}: expected a finite number, got {bound!r}")
+            if not _NUMBER.holds(bound):
+                got = " ".join(repr(bound).split())  # of a section several lines
+                raise UserError(f"{where}: expected a finite number, got {got:.60}")
     rate = config.learning_rate
     if len(rate.boundaries) != len(rate.rates):
         raise UserError(

@@ -33,14 +33,17 @@ def _scalar(value: Any) -> float | str | None:
     """A value as a column holds it: numbers as floats, lists as their JSON text."""
     if value is None or isinstance(value, str):
         return value
-    return float(value) if isinstance(value, int | float) else json.dumps(value)
+    fits = isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= 63)
+    return float(value) if fits else json.dumps(value)
 
 
 def _make_row(
     config: Mapping[str, Any], metrics: Mapping[str, Any], run: Mapping[str, Any], **about: Any
 ) -> Row:
     """Scalar metrics by key, the configuration's fields, and where the run was made."""
-    row: Row = {key: float(v) for key, v in metrics.items() if isinstance(v, int | float)}
+    # A name that is empty or steers a terminal is no column.
+    named = {key: v for key, v in metrics.items() if key and key.isprintable()}
+    row: Row = {key: float(v) for key, v in named.items() if isinstance(_scalar(v), float)}
     for path, value in flatten_dict(dict(config), sep=".").items():
         row[f"config.{path}"] = _scalar(value)
     about |= {"seed": config.get("seed"), "task": str(config.get("task"))}

@@ -136,7 +136,7 @@ class Run:
         for argument in self.provenance.get("command", []):
             if argument.startswith("--config="):
                 return pathlib.Path(argument.removeprefix("--config=")).stem
-        return str(self.config.task)
+        return str(self.config.get("task"))
 
     def scalars(self) -> list[str]:
         """Scalar metrics of the rows, sorted."""

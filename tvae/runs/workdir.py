@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from tvae import shipped
 from tvae.errors import UserError
-from tvae.runs import files
+from tvae.runs import files, text
 from tvae.runs.run import Run
 
 _OF_A_START = {files.LOCK_FILE, files.PROVENANCE_FILE}
@@ -76,7 +76,15 @@ def difference(old: ConfigDict, new: ConfigDict) -> list[tuple[str, str, str]]:
     plain = (json.loads(config.to_json()) for config in (old, new))
     before, after = (flatten_dict(config, sep=".") for config in plain)
     pairs = {p: (before.get(p, "(absent)"), after.get(p, "(absent)")) for p in before | after}
-    return [(path, str(was), str(now)) for path, (was, now) in sorted(pairs.items()) if was != now]
+
+    def show(value: Any) -> str:
+        return text.printable(str(value))
+
+    return [
+        (show(path), show(was), show(now))
+        for path, (was, now) in sorted(pairs.items())
+        if was != now
+    ]
 
 
 def prepare(
