@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tvae.errors import UserError
-from tvae.runs import files
+from tvae.runs import files, find
 from tvae.runs.run import Run
 
 ROWS = [{"epoch": e, "train/loss": 3.0 - e, "eval/kl": [1.0, 2.0]} for e in range(3)]
@@ -76,3 +76,45 @@ def test_links_are_refused_where_strangers_write(folder, tmp_path_factory):
     assert Run.open(folder).final == {"eval/x": 1.0}
     with pytest.raises(UserError, match="cannot be read"):
         _ = Run.open(folder, follow_links=False).final
+
+
+STRANGE = {
+    files.CONFIG_FILE: [
+        "[1]",
+        '{"a.b": 1}',
+        '{"data": {"x.y": 1}}',
+        '{"__class__": 1}',
+        "3",
+        "null",
+        '{"a":' * 500 + "1" + "}" * 500,
+    ],
+    files.PROVENANCE_FILE: ["[1]", '{"command": [1]}', '{"command": 3}', "null"],
+    files.FINAL_FILE: [
+        "[1]",
+        '{"eval/x": "text"}',
+        '{"eval/x": [[1]]}',
+        '{"eval/x": 1%s}' % ("0" * 400),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_files_are_refused_by_name_in_one_line(folder, name):
+    for content in STRANGE[name]:
+        (folder / name).write_text(content)
+        with pytest.raises(UserError, match=name) as caught:
+            _ = [(run.provenance, run.final) for run in [Run.open(folder)]]
+        assert "\n" not in str(caught.value)
+        assert len(find.find_runs(folder).damaged) == 1
+
+
+def test_values_that_no_column_holds_are_shown_as_text(folder):
+    huge = 10**400
+    config = {"task": "toy", "seed": huge, "text": "a\nb\x1b[2J", "targets": {"": 1}}
+    (folder / files.CONFIG_FILE).write_text(json.dumps(config))
+    (folder / files.FINAL_FILE).write_text(json.dumps({"eval/x": 1.0, "": 2.0, "a\0": 3.0}))
+    found = find.find_runs(folder)
+    assert found.damaged == []
+    assert found.rows[0]["seed"] == str(huge)
+    metrics = [key for key, value in found.rows[0].items() if value in (1.0, 2.0, 3.0)]
+    assert metrics == ["eval/x", "config.targets."]
