@@ -36,6 +36,37 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault("XLA_FLAGS", " ".join(flags))
 
 
+# Files of half a minute and more. They come first, so that what is left for the end of a session on
+# several processes is short.
+LONG = (
+    "test_docs.py",
+    "test_package.py",
+    "cli/test_main.py",
+    "projected_vae/test_task.py",
+    "engine/test_hparams.py",
+    "test_config_properties.py",
+    "hyperbolic_vae/test_task.py",
+    "test_command.py",
+    "exports/test_export.py",
+    "domains/test_toy_domain.py",
+    "test_model.py",
+    "test_lifecycle.py",
+    "test_notebooks.py",
+    "engine/test_step.py",
+    "projected_vae/test_module_golden.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first; in a file, and among the others, the order stays."""
+
+    def rank(item: pytest.Item) -> int:
+        path = item.path.as_posix()
+        return next((i for i, end in enumerate(LONG) if path.endswith(end)), len(LONG))
+
+    items.sort(key=rank)
+
+
 @pytest.fixture(scope="session")
 def reference() -> pathlib.Path:
     """Folder with checkpoints and golden outputs of the original system."""
