@@ -2,7 +2,7 @@
 
     python experiments/own_tree/run.py
 
-Takes about a minute on two CPU cores and writes ``results.json``. The tree is complete, every
+Takes about a minute on two CPU cores and writes ``results.json`` and ``disk.png``. The tree is complete, every
 node with three children, four levels deep; its 121 nodes are written to a text file, which
 ``own_tree.py`` reads as it would read another tree.
 """
@@ -57,6 +57,13 @@ def measure(file, **changes):
     return row
 
 
+def draw(file):
+    """The tree in five dimensions, drawn in the disk."""
+    config = tvae.config.default(own_tree.DOMAIN.name)
+    config.data.file, config.model.latent_dim = str(file), 5
+    tvae.plot.disk(tvae.train(config)).save(pathlib.Path(__file__).parent / "disk.png")
+
+
 def distance_errors():
     """Largest relative error of a distance in float32, by the hyperbolic radius of the points.
 
@@ -99,6 +106,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         file = pathlib.Path(folder, "tree.csv")
         write_tree(file)
+        draw(file)
         curvature = [
             measure(file, model__latent_dim=d, model__curvature=c)
             for d in DIMENSIONS
