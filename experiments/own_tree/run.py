@@ -2,9 +2,9 @@
 
     python experiments/own_tree/run.py
 
-Takes about a minute on two CPU cores and writes ``results.json`` and ``disk.png``. The tree is complete, every
-node with three children, four levels deep; its 121 nodes are written to a text file, which
-``own_tree.py`` reads as it would read another tree.
+Takes about a minute on two CPU cores and writes ``results.json`` and ``disk.png``. The tree is
+complete, every node with three children, four levels deep; its 121 nodes are written to a text
+file, which ``own_tree.py`` reads as it would read another tree.
 """
 
 import pathlib
