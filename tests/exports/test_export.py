@@ -192,7 +192,7 @@ def test_the_command_exports_a_model_without_a_ball(command, tmp_path):
     digits = padic.values(jnp.arange(5), n_digits=5).astype(jnp.int8)
     latents = program(tmp_path / "out", "encode").call(digits)
     logits = program(tmp_path / "out", "decode_b").call(latents["mu_b"])
-    expected = model.decode(model.encode(jnp.arange(5)).mu_b, "b")
+    expected = model.decode(model.encode(index=jnp.arange(5)).mu_b, "b")
     np.testing.assert_allclose(logits, expected, atol=1e-6)
     with np.load(tmp_path / "out" / "tables" / "operations.npz", allow_pickle=False) as file:
         norm = np.linalg.norm(file["latents_b"], axis=-1)
