@@ -24,6 +24,7 @@ import traceback
 
 import chex  # noqa: F401  (imported once, for all forks)
 import flax.linen  # noqa: F401
+import hypothesis  # noqa: F401
 import jax
 import ml_collections  # noqa: F401
 import optax  # noqa: F401
@@ -85,8 +86,8 @@ def start(tests: tuple[str, ...], cache: pathlib.Path, mutation: Mutation | None
         jax.config.update("jax_compilation_cache_dir", str(cache))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-        options = ["-q", "-x", "--no-cov", "-p", "no:cacheprovider", "-p", "no:xdist"]
-        status = int(pytest.main([*options, "-o", "addopts=", "-m", "not slow", *tests]))
+        options = ["-q", "-x", "-p", "no:cacheprovider", "-o", "addopts=", "-m", "not slow"]
+        status = int(pytest.main([*options, *tests]))
     except BaseException:  # noqa: BLE001  (os._exit would swallow its traceback)
         traceback.print_exc()
     finally:
@@ -170,6 +171,7 @@ def main(words: list[str]) -> int:
     if not chosen:
         raise SystemExit(f"no mutation matches: {' '.join(words)}")
     os.chdir(REPOSITORY)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # they take half of a short test's time
     gc.freeze()  # what is shared with the forks stays shared
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from tests.support.production_cases import FAST_COMPILE, Case, all_cases
+from tests.support.production_cases import FAST_COMPILE, VECTORISED, Case, all_cases
 from tvae.domains.operations.tree import TREE
 from tvae.domains.projected_vae import zero_structure
 from tvae.geometry import padic, poincare
@@ -197,7 +197,7 @@ def test_loss_and_gradient_equal_the_reference_system(loss, case):
     name = "z_hyp" if case.has("in.z_hyp") else "z"
     z = jnp.asarray(case[f"in.{name}"])
     value, gradient = jax.jit(
-        jax.value_and_grad(lambda z: loss(z, case)), compiler_options=FAST_COMPILE
+        jax.value_and_grad(lambda z: loss(z, case)), compiler_options=VECTORISED
     )(z)
     case.assert_close(value, "f32.loss")
     if case.has(f"f32.grad.loss.{name}"):
