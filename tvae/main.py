@@ -11,7 +11,7 @@ import datetime
 import pathlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
@@ -21,8 +21,9 @@ from ml_collections.config_flags.config_flags import ConfigFileFlagParser
 from tvae import config as config_lib
 from tvae import shipped
 from tvae.cli import command, process
-from tvae.domains import registry
+from tvae.domains import aspects, registry
 from tvae.errors import UserError
+from tvae.reporting import listing
 from tvae.runs import text
 from tvae.training import run_training
 
@@ -80,6 +81,12 @@ def define_flags(options: flags.FlagValues) -> None:
         "Continue with more epochs: --config.epochs may be larger than that of --workdir.",
         flag_values=options,
     )
+    flags.DEFINE_bool(
+        "verbose",
+        False,
+        "Print all final metrics, not only those with a target and the headline.",
+        flag_values=options,
+    )
 
 
 def more_help(arguments: Sequence[str]) -> str:
@@ -120,9 +127,23 @@ def main(options: flags.FlagValues) -> None:
             start_from=options.start_from or None,
             control=control,
         )
-    sys.stdout.write(f"{text.metrics_table(final)}\nworkdir  {folder}\n")
+    sys.stdout.write(_summary(options, final))
+    sys.stdout.write(f"workdir  {folder}\n")
     if options.config.report:
         _write_report(folder)
+
+
+def _summary(options: flags.FlagValues, final: Mapping[str, Any]) -> str:
+    """The final metrics as a table."""
+    config = options.config
+    domain = registry.get(config.task)
+    return listing.summary(
+        final,
+        lambda key: domain.define(key, config),
+        verdicts=aspects.judge(config, final),
+        headline=domain.headline,
+        verbose=options.verbose,
+    )
 
 
 def _config_path(options: flags.FlagValues) -> pathlib.Path:

@@ -39,7 +39,7 @@ def main():
     """Train, and photograph the report that comes with it."""
     with tempfile.TemporaryDirectory() as folder:
         workdir = pathlib.Path(folder, "v6-seed0")
-        command = [sys.executable, "-m", "tvae.main", "--config=configs/v6.py"]
+        command = [sys.executable, "-m", "tvae.main", "--config=v6"]
         subprocess.run([*command, f"--workdir={workdir}"], cwd=REPOSITORY, check=True)
         photograph(workdir / "report.html", HERE / "report.png")
 

@@ -1,6 +1,7 @@
 """The evaluation command: one JSON object, a table with definitions, one line for a mistake."""
 
 import csv
+import functools
 import io
 import json
 
@@ -10,7 +11,7 @@ import pytest
 from tests.conftest import REPOSITORY
 from tests.support.small_models import write_untrained
 from tvae.config import default
-from tvae.domains import registry
+from tvae.domains import aspects, registry
 from tvae.reporting import listing
 
 
@@ -67,8 +68,40 @@ def test_the_table_has_a_definition_beside_every_metric(card):
     assert "decoded draws of the prior" in row
     assert "[16 values]" in text
     assert max(map(len, lines)) < 160
-    notes = " ".join(line.strip() for line in lines[len(card) + 1 :])
+    notes = " ".join(line.strip() for line in lines[len(listing.once(card, define)) + 1 :])
     assert "four in five trained on" in notes
+
+
+def test_a_quantity_that_two_keys_have_stands_in_tables_once(card):
+    # Older cards lack the keys that all domains share; these are copies of v5.5's own.
+    pairs = {"eval/kl": "latent/kl", "eval/latent_entropy": "latent/entropy"}
+    shared = {f"{other}_{v}": card[f"{own}_{v}"] for own, other in pairs.items() for v in "ab"}
+    found = listing.once(card | shared, define)
+    assert not {f"{own}_{v}" for own in pairs for v in "ab"} & found.keys()
+    assert shared.keys() <= found.keys()
+    assert listing.once(card, define).keys() >= {"eval/kl_a", "eval/latent_entropy_b"}
+
+
+def test_a_training_ends_with_targets_and_headline():
+    config = default("dual_vae")
+    config.targets.at_least = {"eval/coverage_mu_a": 0.9, "eval/absent": 1.0}
+    final = {"eval/coverage_mu_a": 1.0, "eval/coverage_mu_b": 0.5, "val/loss": 2.0}
+    judged = aspects.judge(config, final)
+    headline = registry.get("dual_vae").headline
+    show = functools.partial(listing.summary, final, define, verdicts=judged, headline=headline)
+    rows = [line.split() for line in show().splitlines()]
+    assert rows == [
+        ["metric", "value", "target", "ceiling"],
+        ["eval/absent", "-", "≥", "1", "-", "missed"],
+        ["eval/coverage_mu_a", "1", "≥", "0.9", "1", "reached"],
+        ["eval/coverage_mu_b", "0.5", "-", "1"],
+        ["1", "of", "2", "targets", "reached;", "--verbose", "shows", "1", "more", "metric"],
+    ]
+    everything = show(verbose=True)
+    assert "val/loss" in everything
+    assert "--verbose" not in everything
+    # Where nothing has a target, everything is shown.
+    assert "val/loss" in listing.summary(final, define, verdicts=[])
 
 
 def test_csv_says_the_same_as_the_metrics(card):

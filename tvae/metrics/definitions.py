@@ -25,6 +25,7 @@ class Definition(NamedTuple):
       ceiling: best value that can be reached, by arithmetic; None where there is no such bound.
       published: the reference system's figure, or None.
       note: caveats of the metric or of its published figure; may be empty.
+      same_as: another metric key under which the same figure is kept; "" for none.
     """
 
     text: str
@@ -33,6 +34,7 @@ class Definition(NamedTuple):
     ceiling: float | None = None
     published: float | None = None
     note: str = ""
+    same_as: str = ""
 
 
 class Entry(NamedTuple):
@@ -40,6 +42,7 @@ class Entry(NamedTuple):
 
     Attributes:
       ceiling: a number, or a function of the tree of items.
+      same_as: key without the suffix of an encoder, see :class:`Definition`.
     """
 
     text: str
@@ -47,6 +50,7 @@ class Entry(NamedTuple):
     ceiling: float | Callable[[Any], float] | None = None
     better: Better = "higher"
     note: str = ""
+    same_as: str = ""
 
 
 def define(
@@ -77,4 +81,5 @@ def define(
         ceiling = None if tree is None else ceiling(tree)
     measured_on = f"{entry.measured_on} ({suffix[1:].upper()})" if suffix else entry.measured_on
     figure = (published or {}).get(key)
-    return Definition(entry.text, measured_on, entry.better, ceiling, figure, entry.note)
+    same_as = entry.same_as and entry.same_as + suffix
+    return Definition(entry.text, measured_on, entry.better, ceiling, figure, entry.note, same_as)

@@ -5,9 +5,10 @@ import io
 import json
 import math
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tvae.domains.aspects import Verdict
 from tvae.metrics.definitions import Definition
 from tvae.runs import text
 
@@ -23,10 +24,71 @@ def _rows(metrics: Mapping[str, Any], define: Define) -> list[tuple[str, Any, De
     return [(key, value, define(key) or _UNDEFINED) for key, value in metrics.items()]
 
 
+def once(metrics: Mapping[str, Any], define: Define) -> dict[str, Any]:
+    """The metrics without those that another key among them repeats.
+
+    >>> repeats = Definition("", "", "neither", same_as="latent/kl")
+    >>> once({"eval/kl": 1.0, "latent/kl": 1.0}, {"eval/kl": repeats}.get)
+    {'latent/kl': 1.0}
+    """
+    known = {key: define(key) for key in metrics}
+    return {
+        key: value
+        for key, value in metrics.items()
+        if (found := known[key]) is None or found.same_as not in metrics
+    }
+
+
+def summary(
+    metrics: Mapping[str, Any],
+    define: Define,
+    *,
+    verdicts: Sequence[Verdict],
+    headline: Sequence[str] = (),
+    verbose: bool = False,
+) -> str:
+    """The final metrics of a training as a terminal shows them, each quantity once.
+
+    Args:
+      metrics: of the final evaluation.
+      define: their definitions.
+      verdicts: the metrics that have a target, against it.
+      headline: metrics that are shown besides.
+      verbose: whether all others are shown too, as they are where nothing has a target.
+
+    >>> verdict = Verdict("eval/share", 0.1, 0.5, at_least=True)
+    >>> share = Definition("share of draws", "1,000 draws", "higher", ceiling=1.0)
+    >>> metrics = {"eval/share": 0.1, "eval/x": 2.0}
+    >>> print(summary(metrics, {"eval/share": share}.get, verdicts=[verdict]), end="")
+    metric      value  target  ceiling
+    eval/share    0.1   ≥ 0.5        1  missed
+    0 of 1 targets reached; --verbose shows 1 more metric
+    """
+    found = once(metrics, define)
+    judged = {verdict.metric: verdict for verdict in verdicts}
+    first = [key for key in dict.fromkeys([*judged, *headline]) if key in metrics or key in judged]
+    others = [key for key in found if key not in first]
+    cells = []
+    for key in [*first, *others] if verbose or not first else first:
+        known, verdict = define(key) or _UNDEFINED, judged.get(key)
+        value = text.metric(metrics[key]) if key in metrics else "-"
+        result = "" if verdict is None else "reached" if verdict.reached else "missed"
+        target = "-" if verdict is None else verdict.target
+        cells.append((key, value, target, text.number(known.ceiling), result))
+    lines = [text.table(cells, ("metric", "value", "target", "ceiling", ""), right=3)]
+    reached = sum(verdict.reached for verdict in verdicts)
+    closing = [f"{reached} of {len(verdicts)} targets reached"] if verdicts else []
+    if first and others and not verbose:
+        closing.append(f"--verbose shows {len(others)} more metric{'s' * (len(others) > 1)}")
+    lines += ["; ".join(closing)] if closing else []
+    return "\n".join(line.rstrip() for line in "\n".join(lines).splitlines()) + "\n"
+
+
 def as_table(metrics: Mapping[str, Any], define: Define) -> str:
     """Aligned columns: metric, value, ceiling, published value, definition; notes follow below.
 
-    Vectors are shown as their length. A note stands once for all metrics that share it.
+    Vectors are shown as their length, and a quantity that two keys have once. A note stands once
+    for all metrics that share it.
 
     >>> share = Definition("share of draws", "1,000 draws", "higher", ceiling=1.0)
     >>> print(as_table({"eval/share": 0.1}, {"eval/share": share}.get))
@@ -36,7 +98,7 @@ def as_table(metrics: Mapping[str, Any], define: Define) -> str:
     header = ("metric", "value", "ceiling", "published", "definition")
     cells = []
     notes: dict[str, list[str]] = {}
-    for key, value, known in _rows(metrics, define):
+    for key, value, known in _rows(once(metrics, define), define):
         numbers = map(text.number, (known.ceiling, known.published))
         cells.append((key, text.metric(value), *numbers, known.text))
         if known.note:

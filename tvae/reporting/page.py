@@ -11,7 +11,7 @@ import jinja2
 from markupsafe import Markup
 
 from tvae.errors import UserError
-from tvae.reporting import comparison, embedding
+from tvae.reporting import comparison, embedding, listing
 from tvae.reporting.comparison import Compared
 from tvae.reporting.contents import Contents, read_contents
 from tvae.reporting.figures import curves, levels, resources, schedules
@@ -172,6 +172,7 @@ def render(contents: Contents, drawn: Mapping[str, Sequence[Plot]]) -> str:
         drawn=drawn,
         disk=disk,
         load_line=f"model = tvae.load({_shortest(run.folder)!r})",
+        quantities=listing.once(run.final, contents.define),
         pairs_per_level=embedding.PAIRS,
         still=curves.constants(run, contents.domain.curves),
         constants=schedules.constants(run),

@@ -26,6 +26,14 @@ PRIOR_DRAWS = 195_000
 ARGMAX_DRAWS = 50_000
 """Argmax prior samples of the final evaluation."""
 
+_OWN_KEYS = {
+    "eval/latent_entropy": "latent/entropy",
+    "eval/kl": "latent/kl",
+    "eval/kl_per_dimension": "latent/kl_per_dimension",
+    "eval/active_dimensions": "latent/active_dimensions",
+}
+"""v5.5's own keys for measures that every domain has, without the suffix of an encoder."""
+
 
 def short(draws: int) -> str:
     """How metric names write a number of draws.
@@ -124,14 +132,8 @@ def use_of_latents(model: DualVAE, params: Params) -> Metrics:
     """
     x = data.all_operations(n_digits=model.n_digits)
     found = latent_use.measure(model.bind({"params": params}).encode(x).by_encoder())
-    own = {
-        "eval/latent_entropy": "latent/entropy",
-        "eval/kl": "latent/kl",
-        "eval/kl_per_dimension": "latent/kl_per_dimension",
-        "eval/active_dimensions": "latent/active_dimensions",
-    }
     return found | {
-        f"{key}_{vae}": found[f"{same}_{vae}"] for key, same in own.items() for vae in "ab"
+        f"{key}_{vae}": found[f"{same}_{vae}"] for key, same in _OWN_KEYS.items() for vae in "ab"
     }
 
 
@@ -199,13 +201,22 @@ DEFINITIONS = {
         "mean entropy of the latent dimensions' histograms over [-3, 3], nats",
         _MEANS,
         math.log(latent.HISTOGRAM_BINS),
+        same_as=_OWN_KEYS["eval/latent_entropy"],
     ),
-    "eval/kl": Entry("KL divergence from the prior, nats", _MEANS, better="neither"),
+    "eval/kl": Entry(
+        "KL divergence from the prior, nats", _MEANS, better="neither", same_as=_OWN_KEYS["eval/kl"]
+    ),
     "eval/kl_per_dimension": Entry(
-        "KL divergence from the prior, nats, by latent dimension", _MEANS, better="neither"
+        "KL divergence from the prior, nats, by latent dimension",
+        _MEANS,
+        better="neither",
+        same_as=_OWN_KEYS["eval/kl_per_dimension"],
     ),
     "eval/active_dimensions": Entry(
-        "latent dimensions whose mean has a variance above 0.01", _MEANS, note="At most latent_dim."
+        "latent dimensions whose mean has a variance above 0.01",
+        _MEANS,
+        note="At most latent_dim.",
+        same_as=_OWN_KEYS["eval/active_dimensions"],
     ),
     "val/loss": Entry("weighted sum of the trained terms", _VALIDATION, better="lower"),
     "val/cross_entropy": Entry("cross-entropy, nats per operation", _VALIDATION, better="lower"),

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def encode_array(values: np.ndarray) -> dict[str, Any]:
-    """``{"dtype", "bdata"}`` as plotly.js and page.js decode it, from an array ``(n,)``.
+    """``{"dtype", "bdata"}`` as base.js decodes it, from an array ``(n,)``.
 
     Floats are carried as float32, non-negative integers as uint16 or uint32.
 
