@@ -113,7 +113,7 @@ def mutated(rng: random.Random) -> tuple[str, bytes]:
         return f"byte {place} ^ {change}", bytes(data)
     size = rng.randrange(1, 12)
     change = bytes(rng.choice(torch_files.OPCODES) for _ in range(size))
-    whole, storages = torch_files.opened(SMALL_FILE)
+    whole, storages = torch_files.opened(rng.choice((SMALL_FILE, GOLDEN_FILE)))
     place, cut = rng.randrange(len(whole)), rng.randrange(4)
     data = whole[:place] + change + whole[place + cut :]
     return f"pickle {place}: {change!r} for {cut} bytes", archive(data, storages)
@@ -128,7 +128,9 @@ def convert_all(files: Iterator[tuple[str, bytes]], honest: list[Imported] | Non
     for name, data in files:
         start, wrong, refusal = time.process_time(), "", ""
         try:
-            found = import_checkpoint(read_torch_file(data))
+            payload = read_torch_file(data)
+            with_moments = isinstance(payload, dict) and "optimizer" in payload
+            found = import_checkpoint(payload, include_optimizer=with_moments)
             if honest and name.startswith("byte") and not is_exact(found, honest):
                 wrong = "read as something else"
         except UserError as error:
@@ -145,7 +147,10 @@ def main(kind: str, count: str = "0", seed: str = "0") -> None:
         convert_all(((name, make()) for name, make in BOMBS.items()), None)
         return
     rng = random.Random(int(seed))
-    honest = [import_checkpoint(read_torch_file(data)) for data in (SMALL_FILE, GOLDEN_FILE)]
+    honest = [
+        import_checkpoint(read_torch_file(SMALL_FILE)),
+        import_checkpoint(read_torch_file(GOLDEN_FILE), include_optimizer=True),
+    ]
     convert_all((mutated(rng) for _ in range(int(count))), honest)
 
 
