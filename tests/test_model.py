@@ -137,7 +137,10 @@ def test_indices_and_digits_are_the_same_operations(shipped):
         ([None], "expected an array of numbers"),
         (None, "expected one of x, index and inputs, got none"),
         ([[1, 2], [3]], "expected an array of numbers"),
-        (np.ones((2, 9), complex), "integers or floats, got complex128"),
+        (np.ones((2, 9), complex), "expected an array of numbers, got array"),
+        (jnp.ones((2, 9), jnp.complex64), "expected an array of numbers, got Array"),
+        (jax.random.split(jax.random.key(0), 9), "expected an array of numbers"),
+        ({}, "expected an array of numbers, got {}"),
         (np.zeros(9, np.int8), r"integers of shape \(9,\) could be indices or one item"),
     ],
 )

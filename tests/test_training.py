@@ -6,6 +6,7 @@ import signal
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 import tvae
 from tests.conftest import REPOSITORY, load_config
@@ -84,6 +85,10 @@ def test_a_configuration_may_be_a_file(tmp_path):
         tvae.train(tmp_path / "tiny.py")
     with pytest.raises(tvae.UserError, match="no such file"):
         tvae.train(tmp_path / "absent.py")
+    with pytest.raises(tvae.UserError, match="expected a ConfigDict or a path, got dict"):
+        tvae.train({"task": "dual_vae"})
+    with pytest.raises(tvae.UserError, match=r"task: expected one of .*, got \[1\]"):
+        config_lib.validate(ConfigDict({"task": [1]}))
 
 
 def test_resuming_needs_a_folder(config):

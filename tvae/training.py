@@ -73,6 +73,8 @@ def train(
         workdir = tempfile.mkdtemp(prefix="tvae-")
         atexit.register(shutil.rmtree, workdir, ignore_errors=True)
     folder = pathlib.Path(workdir).expanduser().absolute()
+    if not isinstance(config, ConfigDict | str | os.PathLike):
+        raise UserError(f"config: expected a ConfigDict or a path, got {type(config).__name__}")
     if not isinstance(config, ConfigDict):
         config = config_lib.read_file(config)
     run_training(

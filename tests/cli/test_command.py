@@ -58,12 +58,13 @@ def test_help_lists_the_fields_of_a_configuration(command):
             assert field.meaning in out
 
 
-def test_sigterm_outside_a_run_ends_with_a_line(monkeypatch, capsys):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_outside_a_run_ends_with_a_line(monkeypatch, capsys, number):
     """While a command is imported, reads its configuration or writes its report."""
-    before = signal.getsignal(signal.SIGTERM)
+    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
 
     def interrupted(name):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), number)
         raise AssertionError("stopped before this line")
 
     monkeypatch.setattr(importlib, "import_module", interrupted)
@@ -71,9 +72,10 @@ def test_sigterm_outside_a_run_ends_with_a_line(monkeypatch, capsys):
         with pytest.raises(SystemExit) as stopped:
             cli_command.run("tvae.main")
     finally:
-        signal.signal(signal.SIGTERM, before)
-    assert stopped.value.code == 143
-    assert capsys.readouterr().err == "stopped by SIGTERM\n"
+        for each, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+            signal.signal(each, handler)
+    assert stopped.value.code == 128 + number
+    assert capsys.readouterr().err == f"stopped by {number.name}\n"
 
 
 def test_the_console_script_runs_the_commands():

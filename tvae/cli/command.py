@@ -12,6 +12,7 @@ from typing import Protocol, cast
 import jax
 from absl import app, flags, logging
 
+from tvae.cli.signals import SIGNALS
 from tvae.errors import StoppedError, UserError
 from tvae.runs import text
 
@@ -38,7 +39,9 @@ def run(name: str) -> None:
     The exit status is 0, or 2 after a user's mistake, or 128 + the signal's number after a signal:
     143 for SIGTERM, 130 for SIGINT.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    for number in SIGNALS:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
     command = cast(Command, importlib.import_module(name))
     actions: Mapping[str, object] = getattr(command, "ACTIONS", {})
     _add_jax_flags()
@@ -71,15 +74,12 @@ def run(name: str) -> None:
         except StoppedError as stopped:
             sys.stderr.write(f"{stopped}\n")
             sys.exit(SIGNAL_STATUS + stopped.signal_number)
-        except KeyboardInterrupt:
-            sys.stderr.write("stopped by SIGINT\n")
-            sys.exit(SIGNAL_STATUS + signal.SIGINT)
 
     app.run(main, flags_parser=parse)
 
 
 def _stop(number: int, _: object) -> None:
-    """End the process by SIGTERM with a line, where no run has to be saved."""
+    """End the process with a line, where no run has to be saved."""
     sys.stderr.write(f"stopped by {signal.Signals(number).name}\n")
     sys.exit(SIGNAL_STATUS + number)
 

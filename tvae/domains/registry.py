@@ -58,13 +58,13 @@ def get(name: object) -> Domain:
     Raises:
       UserError: if there is none, listing those that exist.
     """
-    if name in _registered:
-        return _registered[str(name)]
-    if name in _BUILT_IN:
-        return importlib.import_module(f"tvae.domains.{name}.domain").DOMAIN
-    if name in (points := _entry_points()):
-        domain = points[str(name)].load()
-        return _registered.setdefault(str(name), domain)
+    if isinstance(name, str):
+        if name in _registered:
+            return _registered[name]
+        if name in _BUILT_IN:
+            return importlib.import_module(f"tvae.domains.{name}.domain").DOMAIN
+        if name in (points := _entry_points()):
+            return _registered.setdefault(name, points[name].load())
     known = ", ".join(map(repr, names()))
     raise UserError(f"config.task: expected one of {known}, got {name!r}")
 

@@ -189,7 +189,7 @@ class Views:
 
 
 def as_numbers(x: Any, what: str) -> jax.Array | np.ndarray:
-    """A caller's numbers: JAX arrays, traced ones included, as they are, others in NumPy.
+    """A caller's real numbers: JAX arrays, traced ones included, as they are, others in NumPy.
 
     NumPy keeps integers of 64 bits, which JAX would wrap around to 32 before they can be checked.
 
@@ -200,15 +200,14 @@ def as_numbers(x: Any, what: str) -> jax.Array | np.ndarray:
     dtype('int64')
     """
     if isinstance(x, jax.Array):
-        numeric = not jnp.issubdtype(x.dtype, jax.dtypes.extended)
         found: Any = x
     else:
         try:
             found = np.asarray(x)
         except (TypeError, ValueError) as error:  # lists of various lengths, arrays of others
             raise UserError(f"{what}: expected an array of numbers; {error}") from error
-        numeric = found.dtype.kind in "biufc" or jnp.issubdtype(found.dtype, jnp.floating)
-    if not numeric:
+    real = (jnp.integer, jnp.floating, jnp.bool_)
+    if not any(jnp.issubdtype(found.dtype, kind) for kind in real):
         raise UserError(f"{what}: expected an array of numbers, got {x!r:.60}")
     return found
 

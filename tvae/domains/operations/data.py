@@ -101,7 +101,7 @@ def as_values(x: ArrayLike, *, n_digits: int) -> jax.Array:
     [[1.0, 0.0, -1.0]]
     """
     known = as_numbers(x, "operations")
-    if known.dtype == bool or jnp.issubdtype(known.dtype, jnp.complexfloating):
+    if known.dtype == bool:
         raise UserError(f"operations: expected integers or floats, got {known.dtype}")
     if known.shape[-1:] != (n_digits,):
         raise UserError(
