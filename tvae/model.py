@@ -334,8 +334,9 @@ class Model:
         """
         _choose(self.views.decode[self.space], which, f"decoder of the {self.space}", self)
         _require_count("sample", "n", n, 1)
-        if isinstance(key, int) and not isinstance(key, bool) and 0 <= key < 2**32:
-            key = jax.random.key(key)
+        seed = isinstance(key, int | np.integer) and not isinstance(key, bool)
+        if seed and 0 <= key < 2**32:
+            key = jax.random.key(int(key))
         if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
             raise UserError(f"sample: expected a key of jax.random.key or a seed, got {key!r:.60}")
         if key.shape:

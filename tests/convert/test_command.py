@@ -305,6 +305,18 @@ def test_training_goes_on_from_v5_5s_own_checkpoint(reference) -> None:
         continue_dual_vae(without_optimizer, fresh, steps_per_epoch=247)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epoch", 2**100), ("rho", float("nan")), ("lambda1", "much"), ("phase", None)],
+)
+def test_an_implausible_state_does_not_go_on(name: str, value: Any) -> None:
+    found = import_checkpoint(GOLDEN, include_optimizer=True)
+    found.metadata["state"] |= {"lambda1": 0.7, "lambda2": 0.7, "grad_ema_momentum": 0.9}
+    found.metadata["state"][name] = value
+    with pytest.raises(UserError, match="training goes on only from"):
+        continue_dual_vae(found, None, steps_per_epoch=247)
+
+
 def test_the_command_goes_on_from_a_converted_checkpoint(reference, command, tmp_path) -> None:
     """Two epochs more than the original's last: loss and dynamics go on where they stopped."""
     source, workdir = tmp_path / "converted", tmp_path / "run"
