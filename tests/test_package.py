@@ -6,10 +6,14 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
 
 from tests.conftest import REPOSITORY
 
@@ -57,6 +61,22 @@ def test_the_wheel_holds_what_ships_and_marks_its_types(wheel):
     assert sorted(extra) == sorted(f"tvae/{name}" for name in SHIPPED)
     assert "tvae/py.typed" in names
     assert {name.partition("/")[0] for name in names} == {"tvae", "tvae-0.1.0.dist-info"}
+
+
+def test_dependencies_are_bounded_and_hold_the_tested_versions():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    tools = ("docs", "test")
+    extras = project["optional-dependencies"]
+    lines = [line for name in extras.keys() - tools for line in extras[name]]
+    needed = [Requirement(line) for line in [*project["dependencies"], *lines]]
+    for each in needed:
+        assert each.name == "tvae" or {">=", "<"} == {bound.operator for bound in each.specifier}
+    results = json.loads((REPOSITORY / "experiments" / "versions" / "results.json").read_text())
+    for environment in results["environments"].values():
+        tested = environment["versions"]
+        assert Version(tested.pop("python")) in SpecifierSet(project["requires-python"])
+        bounded = {each.name: each.specifier for each in needed}
+        assert all(version in bounded[name] for name, version in tested.items())
 
 
 # Without the extra "report", and with the tests' own toy domain, which trains in a second.
