@@ -17,7 +17,7 @@ from tvae.errors import UserError
 from tvae.geometry import poincare
 from tvae.geometry.tree import Tree
 from tvae.model import Model
-from tvae.reporting import embedding
+from tvae.reporting import contents, embedding
 from tvae.reporting.embedding import Embedding
 from tvae.reporting.figures.disk import Disk
 from tvae.reporting.pictures import Measured, make_pictures
@@ -75,10 +75,10 @@ def _of_model(model: Model, tree: Tree | None) -> Disk:
             raise UserError(f"tree: expected {items.count} items, got {tree.n_leaves}")
         items = embedding.with_tree(items, tree)
     shown, found = embedding.measure_all(model, items)
-    drawn = [each for each in found if each.pictures]
-    if shown is None or not drawn:
+    drawn = contents.make_disk(shown, found)
+    if drawn is None:
         raise UserError(f"a model of task {model.task} has no plane to draw: one latent dimension")
-    return Disk(shown, drawn, [each.name.upper() for each in drawn])
+    return drawn
 
 
 def _of_points(

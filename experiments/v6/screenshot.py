@@ -1,8 +1,9 @@
-"""The picture of a report in README: a run of v6, its page in a browser, as a PNG file.
+"""The pictures of v6 in README: its embedding, and the report of a run in a browser.
 
     python experiments/v6/screenshot.py
 
-Needs '.[test]' and a Chromium; takes about a minute and writes ``report.png``.
+``disk.png`` is of the checkpoint that ships; ``report.png`` of a run that is trained here. Needs
+'.[test]' and a Chromium; takes about a minute.
 """
 
 import pathlib
@@ -13,34 +14,35 @@ import tempfile
 
 from playwright import sync_api
 
+import tvae
+
 HERE = pathlib.Path(__file__).parent
 REPOSITORY = HERE.parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# WebGL in software, for machines without a GPU; no sandbox, for containers that run as root.
-FLAGS = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
 
 
 def photograph(page, picture):
-    """The head of a report, with the plane that shows how levels branch, as a PNG file."""
+    """The head of a report as a PNG file."""
     program = next(filter(None, map(shutil.which, BROWSERS)), None)
     if program is None:
         sys.exit(f"needs a browser: none of {', '.join(BROWSERS)} is installed")
     with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=FLAGS)
-        tab = browser.new_page(viewport={"width": 1280, "height": 990})
+        # No sandbox, for containers that run as root.
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1280, "height": 1040})
         tab.goto(page.as_uri())
-        tab.get_by_role("button", name="PC 3–4").click()
-        tab.wait_for_timeout(2000)
+        tab.wait_for_function("document.querySelector('.disk').seen")
         tab.screenshot(path=picture)
         browser.close()
 
 
 def main():
-    """Train, and photograph the report that comes with it."""
+    """Draw what ships, train, and photograph the report that comes with it."""
+    tvae.plot.disk(tvae.load("v6")).save(HERE / "disk.png")
     with tempfile.TemporaryDirectory() as folder:
         workdir = pathlib.Path(folder, "v6-seed0")
-        command = [sys.executable, "-m", "tvae.main", "--config=v6"]
-        subprocess.run([*command, f"--workdir={workdir}"], cwd=REPOSITORY, check=True)
+        command = [sys.executable, "-m", "tvae.main", "--config=v6", f"--workdir={workdir}"]
+        subprocess.run(command, cwd=REPOSITORY, check=True)
         photograph(workdir / "report.html", HERE / "report.png")
 
 

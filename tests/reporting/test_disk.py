@@ -53,6 +53,12 @@ def test_the_nodes_drawn_are_few_and_hold_every_item(tree):
         name = tree.ancestor(index[drawn.node_of == node], int(drawn.depth[node]))
         member = tree.ancestor(drawn.member[node : node + 1], int(drawn.depth[node]))
         assert (name == member).all()
+    # Nodes of a table are items; of digits the leaves only.
+    is_item = drawn.own >= 0
+    np.testing.assert_array_equal(drawn.own[is_item], drawn.member[is_item])
+    np.testing.assert_array_equal(
+        is_item, isinstance(tree, TableTree) | (drawn.depth == tree.depth)
+    )
     assert len(drawn.colour) == n
     assert len({drawn.colour[node] for node in drawn.branches[:7]}) == len(drawn.branches[:7])
 
@@ -106,14 +112,23 @@ def test_triplets_count_the_pairs_that_the_tree_orders():
     assert pictures.order_by_tree(np.array([1.0, 3.0, 2.0, 1.0, 2.0]), pairs) == 1 / 4
 
 
-def test_a_node_lies_at_the_hyperbolic_centre_of_its_items():
-    tree = TableTree([-1, 0, 0])
-    drawn = find_subtrees(tree, np.arange(3), levels_of(tree))
-    angle, length = np.array([0.0, 0.0, np.pi]), np.array([0.0, 2.0, 2.0])
+def nodes_at(tree, angle, length):
+    """Positions of the nodes of a tree whose items have these polar coordinates."""
+    drawn = find_subtrees(tree, np.arange(tree.n_leaves), levels_of(tree))
     picture = Picture("", "", angle, length, True, pictures.Fidelity(1.0, None))
-    nodes = pictures.node_positions(picture, 1.0, drawn)
+    return pictures.node_positions(picture, 1.0, drawn)
+
+
+def test_a_node_lies_at_the_hyperbolic_centre_of_its_items():
+    # Two of the three leaves mirror each other, the third one lies at the origin.
+    nodes = nodes_at(PadicTree(3, 1), np.array([0.0, 0.0, np.pi]), np.array([0.0, 2.0, 2.0]))
     np.testing.assert_allclose(nodes[0], 0.0, atol=1e-9)
-    np.testing.assert_allclose(nodes[1], [np.tanh(1.0), 0.0], atol=1e-9)
+    np.testing.assert_allclose(nodes[2], [np.tanh(1.0), 0.0], atol=1e-9)
+
+
+def test_a_node_that_is_an_item_lies_there():
+    nodes = nodes_at(TableTree([-1, 0, 0]), np.zeros(3), np.array([0.4, 2.0, 3.0]))
+    np.testing.assert_allclose(nodes[:, 0], np.tanh([0.2, 1.0, 1.5]), atol=1e-9)
 
 
 POINTS = np.array(

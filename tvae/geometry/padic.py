@@ -160,7 +160,8 @@ class PadicTree(Tree):
         >>> PadicTree(3, 9).ancestor([7, 16, 8], 2).tolist()
         [7, 7, 8]
         """
-        return np.asarray(i) % self.p**level
+        i = np.asarray(i)
+        return i % self.p**level if level <= self.n else np.full_like(i, -1)
 
     @property
     def level_counts(self) -> tuple[int, ...]:

@@ -1,14 +1,14 @@
 r"""A layout of hyperbolic points in the hyperbolic plane, by their distances in all dimensions.
 
 Every item keeps its hyperbolic radius; only the direction is sought. Landmarks, a sample of every
-level, are put around the circle in the order in which average linkage joins them; in this order
-their angles minimise the stress
+level, are put around the circle in the order in which average linkage joins them; from there their
+angles minimise the stress
 
 .. math:: \sum_{ij} (d_2(y_i, y_j) - d(x_i, x_j))^2, \quad
           \cosh d_2 = \cosh\rho_i \cosh\rho_j - \sinh\rho_i \sinh\rho_j \cos(\theta_i - \theta_j).
 
-The other items take the mean direction of their nearest landmarks. The order keeps clusters from
-crossing each other, which minima of the stress alone do not.
+Each level keeps its order but for the last steps: minima of the stress alone let clusters cross. The
+other items take the mean direction of their nearest landmarks.
 
 Source: Walter and Ritter, *On Interactive Visualization of High-dimensional Data using the
 Hyperbolic Plane* (KDD 2002), for the stress; Guo, Guo and Yu, *CO-SNE: Dimensionality Reduction and
@@ -21,6 +21,7 @@ import numpy as np
 LANDMARKS = 300
 _EVENNESS = 0.4  # landmarks of a level in proportion to this power of its number of items
 _STEPS = 200
+_ORDERED = 150  # steps in which each level keeps its order; those after them are short
 _NEAREST = 6
 _RATE, _MOMENTUM, _SCALING = 0.1, 0.9, 0.99  # of Adam, in radians
 _LEAST_COSH = 1e-5  # above 1, where the derivative of arcosh is infinite
@@ -67,8 +68,11 @@ def plane_angles(points: np.ndarray, radius: np.ndarray, level: np.ndarray) -> n
     chosen = _landmarks(level)
     apart = distances(points[chosen], points[chosen])
     np.fill_diagonal(apart, 0.0)
-    angle = _fit(apart, radius[chosen].astype(np.float32), linkage_order(apart))
-    return _place(points, points[chosen], angle)
+    order = linkage_order(apart)
+    angle = _fit(apart, radius[chosen].astype(np.float32), order, level[chosen][order])
+    placed = _place(points, points[chosen], angle)
+    placed[chosen] = angle
+    return placed
 
 
 def _landmarks(level: np.ndarray) -> np.ndarray:
@@ -116,8 +120,12 @@ def _join(a: list[int], b: list[int], apart: np.ndarray) -> list[int]:
     return min(turns, key=lambda turn: turn[0])[1]
 
 
-def _fit(apart: np.ndarray, radius: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Angles of least stress in a given circular order, by Adam from even spacing."""
+def _fit(apart: np.ndarray, radius: np.ndarray, order: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Angles of least stress by Adam from even spacing; each level keeps its circular order.
+
+    ``level`` is that of the items in this order.
+    """
+    rows = [order[level == each] for each in np.unique(level)]
     cosh = np.outer(np.cosh(radius), np.cosh(radius))
     sinh = np.outer(np.sinh(radius), np.sinh(radius))
     n = radius.size
@@ -132,7 +140,8 @@ def _fit(apart: np.ndarray, radius: np.ndarray, order: np.ndarray) -> np.ndarray
         first = _MOMENTUM * first + (1 - _MOMENTUM) * gradient
         second = _SCALING * second + (1 - _SCALING) * gradient**2
         angle -= _RATE * (1 - step / _STEPS) * first / (np.sqrt(second) + 1e-8)
-        angle[order] = np.sort(angle[order])
+        for row in rows if step < _ORDERED else ():
+            angle[row] = np.sort(angle[row])
     return angle
 
 

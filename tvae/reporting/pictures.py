@@ -209,8 +209,15 @@ def positions(picture: Picture, curvature: float | None) -> np.ndarray:
 
 
 def node_positions(picture: Picture, curvature: float | None, tree: Subtrees) -> np.ndarray:
-    """Centres of the items below each node, ``(k, 2)``: hyperbolic centroids, or means."""
+    """Positions of the nodes, ``(k, 2)``: their own items', or the centres of the items below.
+
+    The centre is the hyperbolic centroid, or the mean where there is no ball.
+    """
     flat = positions(picture, curvature)
+    return np.where(tree.own[:, None] >= 0, flat[tree.own], _centres(flat, curvature, tree))
+
+
+def _centres(flat: np.ndarray, curvature: float | None, tree: Subtrees) -> np.ndarray:
     if curvature is None:
         return tree.sums(flat) / tree.sums(np.ones(len(flat)))[:, None]
     # The centroid of points on the hyperboloid is their sum, scaled back onto it.

@@ -20,6 +20,7 @@ class Subtrees:
       parent: node above each node, ``(k,)``; -1 for the root, which is node 0.
       depth: of each node, ``(k,)``.
       member: position of one item below each node, ``(k,)``.
+      own: position of the item that the node is itself, ``(k,)``; -1 where nodes are no items.
       node_of: deepest node drawn above each item, ``(n,)``.
       colour: of each node, as "#rrggbb".
       branches: the nodes whose subtrees have hues of their own, largest first.
@@ -28,6 +29,7 @@ class Subtrees:
     parent: np.ndarray
     depth: np.ndarray
     member: np.ndarray
+    own: np.ndarray
     node_of: np.ndarray
     colour: list[str]
     branches: list[int]
@@ -84,11 +86,26 @@ def find_subtrees(
         depth += [k] * kept.size
         member += below[first[kept]].tolist()
         node_of[below] = np.where(number[group] >= 0, number[group], node_of[below])
+    nodes = {"parent": parent, "depth": depth, "member": member}
+    own = _own_items(tree, index, node_of, np.asarray(depth))
     found = Subtrees(
-        np.asarray(parent), np.asarray(depth), np.asarray(member), node_of, colour=[], branches=[]
+        **{key: np.asarray(values) for key, values in nodes.items()},
+        own=own,
+        node_of=node_of,
+        colour=[],
+        branches=[],
     )
     colour, branches = _colours(found)
     return dataclasses.replace(found, colour=colour, branches=branches)
+
+
+def _own_items(tree: Tree, index: np.ndarray, node_of: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """The item that each node is itself: it lies above the next level."""
+    own = np.full(depth.size, -1)
+    for k in range(int(depth.max()) + 1):
+        items = np.flatnonzero((tree.ancestor(index, k + 1) < 0) & (depth[node_of] == k))
+        own[node_of[items]] = items
+    return own
 
 
 def _deepest(level: np.ndarray, node_of: np.ndarray, nodes: int) -> np.ndarray:

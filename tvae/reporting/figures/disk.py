@@ -267,6 +267,8 @@ def caption(shown: Shown, embedding: Embedding, picture: Picture) -> str:
         return text
     rings = embedding.curvature is not None and picture.keeps_radius
     text += f" Circles: mean radius of each {shown.items.level_name}." if rings else ""
+    if shown.subtrees.own[0] >= 0:
+        return f"{text} Lines are the edges of the tree."
     return f"{text} Lines join the centre of each subtree to those of its parts."
 
 
