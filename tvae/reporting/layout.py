@@ -7,8 +7,8 @@ angles minimise the stress
 .. math:: \sum_{ij} (d_2(y_i, y_j) - d(x_i, x_j))^2, \quad
           \cosh d_2 = \cosh\rho_i \cosh\rho_j - \sinh\rho_i \sinh\rho_j \cos(\theta_i - \theta_j).
 
-Each level keeps its order but for the last steps: minima of the stress alone let clusters cross. The
-other items take the mean direction of their nearest landmarks.
+Each level keeps its order but for the last steps: minima of the stress alone let clusters cross.
+The other items take the mean direction of their nearest landmarks.
 
 Source: Walter and Ritter, *On Interactive Visualization of High-dimensional Data using the
 Hyperbolic Plane* (KDD 2002), for the stress; Guo, Guo and Yu, *CO-SNE: Dimensionality Reduction and
