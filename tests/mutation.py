@@ -37,7 +37,7 @@ from tests.support.mutations.entry import Mutation
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
 JOBS = os.cpu_count() or 1
-SECONDS = 300  # a mutation that makes a test run for ever is noticed too
+SECONDS = 600  # a mutation may make a test run for ever
 PASSED, FAILED, INTERRUPTED = 0, 1, 2  # of pytest; one that cannot be imported interrupts it
 
 
@@ -122,10 +122,14 @@ def share(caches: list[pathlib.Path]) -> None:
                 shutil.copytree(source, target, dirs_exist_ok=True)
 
 
-def check(code: int, said: str) -> bool:
-    """Whether a mutation was noticed: a test failed, or its process did."""
-    if code in (PASSED, FAILED, INTERRUPTED) or code < 0:
-        return code != PASSED
+def verdict(code: int, said: str) -> str:
+    """What became of a mutation: killed by a failing test, or by the end of its process."""
+    if code == PASSED:
+        return "survived"
+    if code in (FAILED, INTERRUPTED):
+        return "killed"
+    if code < 0:
+        return "timed out" if code == -signal.SIGALRM else "crashed"
     raise SystemExit(said)  # tests that do not exist
 
 
@@ -143,11 +147,10 @@ def examine(chosen: list[Mutation], folder: pathlib.Path) -> bool:
             say(said)
 
     def changed(_, mutation, code, said, seconds):
-        noticed = check(code, said)
-        if not noticed:
+        found = verdict(code, said)
+        if found == "survived":
             survivors.append(mutation)
-        verdict = "killed" if noticed else "survived"
-        say(f"{verdict:>9} {seconds:5.1f} s  {mutation.file}: {mutation.name}")
+        say(f"{found:>9} {seconds:5.1f} s  {mutation.file}: {mutation.name}")
 
     files = dict.fromkeys(test for mutation in chosen for test in mutation.tests)
     run([((test,), None) for test in files], caches, unchanged)

@@ -52,7 +52,7 @@ def test_monotonic_radii(options, order):
 
 
 def test_one_level_has_no_order_and_no_target():
-    radius, level = jnp.asarray([0.8, 0.2]), jnp.asarray([1, 1])
+    radius, level = jnp.asarray([0.8, 0.4]), jnp.asarray([1, 1])
     assert level_means.monotonic_radial(radius, level, **ENDS) == (0.0, 0.0)
 
 
