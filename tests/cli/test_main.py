@@ -76,6 +76,7 @@ def test_stopped_and_resumed_equals_uninterrupted(
     code, _, err = finish(process)
     assert code == status
     assert "Traceback" not in err
+    assert "compiling" in err
     assert (f"stopped by {number.name} after" in err) == (number != signal.SIGKILL)
     code, _, err = finish(command("main", *FAST, f"--workdir={workdir}", "--resume"))
     assert code == 0, err

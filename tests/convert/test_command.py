@@ -13,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 from absl import flags
+from jax.flatten_util import ravel_pytree
 
 from tests.conftest import REPOSITORY
 from tests.support import toy_task
@@ -267,7 +268,7 @@ def test_adopted_moments_give_adams_next_step() -> None:
         "exp_avg": {"a": np.array([0.1, 0.2]), "b": np.array([[0.3]]), "c": np.zeros(1)},
         "exp_avg_sq": {"a": np.array([0.01, 0.04]), "b": np.array([[0.1]]), "c": np.zeros(1)},
     }
-    state = adopt_moments(tx.init(params), moments, updates=9)
+    state = adopt_moments(tx.init(params), moments, labels, updates=9)
     grads = {"a": jnp.array([0.3, -0.1]), "b": jnp.array([[0.2]]), "c": jnp.ones(1)}
     updates, _ = tx.update(grads, state, params, learning_rate=jnp.float32(0.1))
     after = optax.apply_updates(params, updates)
@@ -287,7 +288,7 @@ def test_training_goes_on_from_v5_5s_own_checkpoint(reference) -> None:
     config = config_lib.default()
     engine = bound_engine(config)
     task, hparams, fresh = engine.task, engine.hparams, engine.shapes()
-    state = continue_dual_vae(found, fresh, steps_per_epoch=task.steps_per_epoch)
+    state = continue_dual_vae(found, fresh, task)
     alike = jax.tree.map(lambda x, y: (x.shape, x.dtype) == (y.shape, y.dtype), state, fresh)
     assert jax.tree.all(alike)
     assert int(state.step) == 106 * 247
@@ -297,12 +298,13 @@ def test_training_goes_on_from_v5_5s_own_checkpoint(reference) -> None:
     begun = task.begin_epoch(state.aux, jnp.int32(106), hparams)
     assert float(begun.rho) == pytest.approx(0.1 + (106 - 40) / 80 * 0.2)
     adam = state.opt_state.inner_states["vae_b"].inner_state[0]
-    kernel = adam.mu["decoder_b"]["logits"]
+    _, unravel = ravel_pytree({part: state.params[part] for part in ("decoder_b", "encoder_b")})
+    kernel = unravel(adam.mu)["decoder_b"]["logits"]
     first = read_torch_file(reference / "v5_5" / "latest.pt")["optimizer"]["state"][36]["exp_avg"]
     np.testing.assert_array_equal(kernel["kernel"], first.T)
     without_optimizer = found._replace(moments=None)
     with pytest.raises(UserError, match="training goes on only from"):
-        continue_dual_vae(without_optimizer, fresh, steps_per_epoch=247)
+        continue_dual_vae(without_optimizer, fresh, task)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def control_process(headline: Sequence[str] = (), *, title: str = "") -> Iterato
     From the start to the last epoch SIGTERM and SIGINT ask the run to save and stop; after it they
     end the process at once, since all is saved. Freed memory goes back to the system between
     epochs, compiled programs are dropped after initialisation, and a bar on standard error shows
-    the epochs, with the ``headline`` beside the training loss.
+    the epochs, with the ``headline`` beside the training loss, and that it compiles before.
     """
     with contextlib.ExitStack() as whole, contextlib.ExitStack() as epochs:
         watch: list[signals.Watch] = []
@@ -48,6 +48,7 @@ def control_process(headline: Sequence[str] = (), *, title: str = "") -> Iterato
         def progress(done: int, total: int, metrics: Mapping[str, Any]) -> None:
             if not bars:
                 bars.append(epochs.enter_context(contextlib.closing(_bar(done, total))))
+                bars[0].set_postfix_str("compiling")  # until the first block of epochs is done
             if metrics:
                 bars[0].set_postfix_str(text.summarise(metrics, headline), refresh=False)
             bars[0].update(done - bars[0].n)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import sys
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from ml_collections import ConfigDict
 from tvae.convert.folders import OPTIMIZER_FOLDER, read_folder
 from tvae.convert.importer import Imported
 from tvae.domains.dual_vae.dynamics import Dynamics
-from tvae.engine import loop, stopping
+from tvae.engine import loop, optim, stopping
 from tvae.engine.step import TrainState, make_engine
 from tvae.engine.task import Hparams, Task
 from tvae.errors import UserError
@@ -27,33 +28,37 @@ _LARGEST = 1e6
 """Of the numbers of a training's state; of updates too, of which v5.5 makes 100,000."""
 
 
-def adopt_moments(opt_state: Any, moments: Mapping[str, Any], *, updates: int) -> Any:
+def adopt_moments(opt_state: Any, moments: Mapping[str, Any], labels: Any, *, updates: int) -> Any:
     """Put imported moments into the state of every ``scale_by_adam`` of an optimizer.
 
     Args:
-      opt_state: from ``init``; parameters that an Adam inside does not train are masked there.
+      opt_state: of :func:`tvae.engine.optim.make_optimizer`, each group's moments as one vector.
       moments: of :class:`tvae.convert.importer.Imported`.
+      labels: group of each parameter, from :func:`tvae.engine.optim.label_groups`.
       updates: number of updates behind the moments, for the bias correction.
     """
-
-    def masked(node: Any) -> bool:
-        return isinstance(node, optax.MaskedNode)
-
-    def pick(old: Any, new: Any) -> Any:
-        return old if masked(old) else jnp.array(new, old.dtype)
 
     def is_adam(node: Any) -> bool:
         return isinstance(node, optax.ScaleByAdamState)
 
-    def adopt(node: Any) -> Any:
+    def adopt(node: Any, group: str) -> Any:
         if not is_adam(node):
             return node
-        count = jnp.asarray(updates, node.count.dtype)
-        mu = jax.tree.map(pick, node.mu, moments["exp_avg"], is_leaf=masked)
-        nu = jax.tree.map(pick, node.nu, moments["exp_avg_sq"], is_leaf=masked)
-        return optax.ScaleByAdamState(count, mu, nu)
+        mu, nu = (_join(moments[name], labels, group) for name in ("exp_avg", "exp_avg_sq"))
+        return optax.ScaleByAdamState(jnp.asarray(updates, node.count.dtype), mu, nu)
 
-    return jax.tree.map(adopt, opt_state, is_leaf=is_adam)
+    inner = {
+        group: jax.tree.map(functools.partial(adopt, group=group), state, is_leaf=is_adam)
+        for group, state in opt_state.inner_states.items()
+    }
+    return opt_state._replace(inner_states=inner)
+
+
+def _join(tree: Any, labels: Any, group: str) -> jax.Array:
+    """The entries of a group's arrays as one vector, as ``optax.flatten`` orders them."""
+    pairs = zip(jax.tree.leaves(tree), jax.tree.leaves(labels), strict=True)
+    parts = [jnp.asarray(leaf, jnp.float32).ravel() for leaf, label in pairs if label == group]
+    return jnp.concatenate(parts)
 
 
 def read_start(
@@ -77,7 +82,7 @@ def read_start(
     fresh = jax.eval_shape(engine.init, jax.random.key(0), hparams)
     if jax.tree.map(jnp.shape, fresh.params) != jax.tree.map(jnp.shape, imported.params):
         raise UserError(f"checkpoint {source}: its shapes are not those of config.model")
-    return continue_dual_vae(imported, fresh, steps_per_epoch=task.steps_per_epoch)
+    return continue_dual_vae(imported, fresh, task)
 
 
 def write_start(state: TrainState, *, steps_per_epoch: int, workdir: pathlib.Path) -> None:
@@ -107,13 +112,13 @@ def _is_plausible(value: Any) -> bool:
     return isinstance(value, (int, float)) and abs(value) <= _LARGEST
 
 
-def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch: int) -> TrainState:
+def continue_dual_vae(imported: Imported, fresh: TrainState, task: Task) -> TrainState:
     """The state in which v5.5 stopped, for its task's engine to go on with the next epoch.
 
     Args:
       imported: a v5.5 checkpoint, converted with its optimizer.
       fresh: what the engine's ``init`` returns; gives the state's structure and types.
-      steps_per_epoch: of the task.
+      task: of the run that goes on.
 
     Returns:
       Parameters, moments, dynamics (rho, lambdas, phase, gradient averages, coverages) and step.
@@ -130,7 +135,7 @@ def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch:
     buffers = imported.metadata["buffers"]
     stopped: dict[str, Any] = {
         **{name: state[name] for name in own},
-        "step": steps_per_epoch,
+        "step": task.steps_per_epoch,
         "balanced": state["grad_balance_achieved"],
         "momentum": state["grad_ema_momentum"],
         "ratio": 1.0,  # like rate_factor: the next epoch begins by computing it
@@ -140,13 +145,14 @@ def continue_dual_vae(imported: Imported, fresh: TrainState, *, steps_per_epoch:
         "coverage_b": _last_coverage(state, "B"),
         "rate_factor": 1.0,
     }
+    labels = optim.label_groups(fresh.params, task.group_of)
     updates = max(imported.metadata["optimizer"]["steps"].values(), default=0)
     if not _is_plausible(updates):
         raise UserError(f"the checkpoint's optimizer counts {updates} updates")
     return TrainState(
-        step=jnp.int32((state["epoch"] + 1) * steps_per_epoch),
+        step=jnp.int32((state["epoch"] + 1) * task.steps_per_epoch),
         # Copies: the engine donates its state, and the caller keeps the arrays.
         params=jax.tree.map(jnp.array, imported.params),
-        opt_state=adopt_moments(fresh.opt_state, imported.moments, updates=updates),
+        opt_state=adopt_moments(fresh.opt_state, imported.moments, labels, updates=updates),
         aux=jax.tree.map(lambda x, new: jnp.array(new, x.dtype), fresh.aux, Dynamics(**stopped)),
     )

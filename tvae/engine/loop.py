@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from tvae.engine import optim, step, stopping
+from tvae.engine import compilation, optim, step, stopping
 from tvae.engine.task import Hparams, Task
 from tvae.errors import DivergedError, StoppedError, UserError
 from tvae.runs import checkpoint, files, log
@@ -115,7 +115,7 @@ def _start(
     engine: step.Engine, hparams: Hparams, run_key: jax.Array, store: checkpoint.RunCheckpoints
 ) -> tuple[step.TrainState, stopping.Progress]:
     """The initial state, or that of the newest intact checkpoint."""
-    state = engine.init(run_key, hparams)
+    state = compilation.jit_once(engine.init)(run_key, hparams)
     found = store.restore_newest(state)
     if found is None:
         return state, stopping.Progress()

@@ -137,7 +137,8 @@ def _descend(
     adam = optax.scale_by_adam(b1=settings.b1, b2=settings.b2, eps=settings.eps)
     decay = optax.add_decayed_weights(weight_decay)
     stages = (adam, decay) if settings.kind == "adamw" else (decay, adam)
-    return optax.chain(*stages, optax.scale(factor), scale_by_traced_learning_rate())
+    # As one vector: an update of each small array would be a kernel for each.
+    return optax.flatten(optax.chain(*stages, optax.scale(factor), scale_by_traced_learning_rate()))
 
 
 def _descend_in_ball(
@@ -209,6 +210,7 @@ def make_optimizer(
             "model is a point of the ball; expected 'adam_l2' or 'adamw'"
         )
     decay = hparams["optimizer.weight_decay"]
+    names = jax.tree.map(_in_ball, labels, balls)
     transforms: dict[str, Any] = {FROZEN: optax.set_to_zero()}
     for group, factor in groups.items():
         inner = {group: _descend(settings, factor, decay)}
@@ -218,7 +220,8 @@ def make_optimizer(
         }
         gate = group in gated
         transforms |= {k: _gated(tx, group) if gate else tx for k, tx in inner.items()}
-    return optax.multi_transform(transforms, jax.tree.map(_in_ball, labels, balls))
+    used = set(jax.tree.leaves(names))
+    return optax.multi_transform({k: tx for k, tx in transforms.items() if k in used}, names)
 
 
 def _in_ball(group: str, field: str) -> str:

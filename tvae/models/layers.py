@@ -63,10 +63,8 @@ class Dropout(nn.Module):
         """Drop entries of ``x`` where ``active``; draws from the stream ``dropout``."""
         if self.rate == 0.0 or active is False:
             return x
-        # A word of random bits serves two entries: drawing is most of what dropout costs.
-        words = jax.random.bits(self.make_rng("dropout"), (-(-x.size // 2),), jnp.uint32)
-        halves = jax.lax.bitcast_convert_type(words, jnp.uint16).ravel()[: x.size]
-        keep = halves.reshape(x.shape) < round((1.0 - self.rate) * 2**16)
+        bits = jax.random.bits(self.make_rng("dropout"), x.shape, jnp.uint32)
+        keep = bits < jnp.uint32(min(round((1.0 - self.rate) * 2**32), 2**32 - 1))
         return jnp.where(active, jnp.where(keep, x / (1.0 - self.rate), 0.0), x)
 
 

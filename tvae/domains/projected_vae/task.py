@@ -23,6 +23,7 @@ from tvae.engine.optim import FROZEN
 from tvae.engine.schedules import LearningRate, make_learning_rate
 from tvae.engine.task import Hparams, Metrics, Observation, Params, Task
 from tvae.geometry import padic
+from tvae.models import prng
 from tvae.models.layers import Flag
 
 ENCODERS = ("encoder_a", "encoder_b")
@@ -143,7 +144,8 @@ class ProjectedVAETask(Task):
         hparams: Hparams,
     ) -> Outputs:
         """Forward pass with given noise and pairs."""
-        vae = self.bound(hparams).bind({"params": params}, rngs={"dropout": dropout_key})
+        streams = {"dropout": prng.mixing_key(dropout_key)}
+        vae = self.bound(hparams).bind({"params": params}, rngs=streams)
         train = self._training_parts(aux, hparams)
         latents = self._latents(vae, aux, batch, train)
         scale = hparams["model.posterior_noise"]

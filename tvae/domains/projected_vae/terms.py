@@ -5,6 +5,7 @@ import dataclasses
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.domains.operations.tree import TREE
@@ -92,18 +93,16 @@ class Objective:
 
     def draw(self, key: jax.Array) -> Draws:
         """All draws of a step."""
-        noise_key, *pair_keys = jax.random.split(key, 7)
+        noise_key, pair_key = jax.random.split(key)
         noise = jax.random.normal(noise_key, (2, self.batch_size, self.latent_dim))
-
-        def draw_pairs(keys: list[jax.Array]) -> PairDraws:
-            return PairDraws(
-                *(
-                    sample_pairs(key, batch_size=self.batch_size, n_pairs=n) if n else None
-                    for key, n in zip(keys, self.pairs, strict=True)
-                )
-            )
-
-        return Draws(noise[0], noise[1], draw_pairs(pair_keys[:3]), draw_pairs(pair_keys[3:]))
+        # One draw for all: each costs the CPU a loop of small kernels, and time to compile it.
+        pairs = sample_pairs(pair_key, batch_size=self.batch_size, n_pairs=2 * sum(self.pairs))
+        ends = [int(end) for end in np.cumsum(2 * self.pairs)]
+        parts = [
+            Pairs(*(x[end - n : end] for x in pairs)) if n else None
+            for n, end in zip(2 * self.pairs, ends, strict=True)
+        ]
+        return Draws(noise[0], noise[1], PairDraws(*parts[:3]), PairDraws(*parts[3:]))
 
     def bounds(self, c: jax.Array, hparams: Hparams) -> dict[str, jax.Array]:
         """Target radii of valuations 9 and 0 as hyperbolic lengths: ``inner`` and ``outer``."""
