@@ -19,7 +19,8 @@ import numpy as np
 from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
-from tvae.domains.views import BALL, Items, Points, Posterior, Views, as_numbers
+from tvae.domains.inputs import as_numbers, read_items, read_key, require_count
+from tvae.domains.views import BALL, Items, Points, Posterior, Views
 from tvae.engine import step
 from tvae.engine.task import Params
 from tvae.errors import UserError
@@ -202,24 +203,7 @@ class Model:
         Raises:
           UserError: if none or several are given, or if they are not items.
         """
-        given = {"x": x, "index": index, "inputs": inputs}
-        names = [name for name, value in given.items() if value is not None]
-        if len(names) != 1:
-            raise UserError(
-                f"items: expected one of x, index and inputs, got {', '.join(names) or 'none'}"
-            )
-        if index is not None:
-            return self.items.inputs(self.items.as_index(index))
-        known = as_numbers(given[names[0]], "items")
-        indices = jnp.issubdtype(known.dtype, jnp.integer) and known.ndim <= 1
-        if inputs is not None or self.views.items is None or not indices:
-            return self.views.as_input(known)
-        if known.shape == self.input_shape:
-            raise UserError(
-                f"items: integers of shape {known.shape} could be indices or one item; give "
-                "index=... or inputs=..."
-            )
-        return self.items.inputs(self.items.as_index(known))
+        return read_items(self.views, x=x, index=index, inputs=inputs)
 
     def encode(
         self,
@@ -333,15 +317,8 @@ class Model:
           UserError: if the model has no such decoder, or ``key`` or ``n`` is something else.
         """
         _choose(self.views.decode[self.space], which, f"decoder of the {self.space}", self)
-        _require_count("sample", "n", n, 1)
-        seed = isinstance(key, int | np.integer) and not isinstance(key, bool)
-        if seed and 0 <= key < 2**32:
-            key = jax.random.key(int(key))
-        if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-            raise UserError(f"sample: expected a key of jax.random.key or a seed, got {key!r:.60}")
-        if key.shape:
-            raise UserError(f"sample: expected one key, got keys {key.shape}")
-        return _sample(self, key, n, which)
+        require_count("sample", "n", n, 1)
+        return _sample(self, read_key(key, "sample"), n, which)
 
     def nearest(self, index: ArrayLike, k: int, which: str = "a") -> Nearest:
         """The items nearest to some, by hyperbolic distance over the whole set.
@@ -357,7 +334,7 @@ class Model:
         """
         known = self.items.as_index(index)
         _choose(self.views.embed, which, "embedding", self)
-        _require_count("nearest", "k", k, 1, self.n_items - 1)
+        require_count("nearest", "k", k, 1, self.n_items - 1)
         return _nearest(self, known, k, which)
 
     def save(self, folder: str | os.PathLike[str]) -> pathlib.Path:
@@ -404,14 +381,6 @@ def _choose(choices: Mapping[str, Any], name: str, kind: str, model: Model) -> A
         known = ", ".join(map(repr, choices))
         raise UserError(f"{kind}: expected one of {known} for task {model.task}, got {name!r}")
     return choices[name]
-
-
-def _require_count(what: str, name: str, value: Any, low: int, high: int | None = None) -> None:
-    """Refuse what is not an integer in a range."""
-    integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if not integer or value < low or (high is not None and value > high):
-        bounds = f">= {low}" if high is None else f"in [{low}, {high}]"
-        raise UserError(f"{what}: expected {name} {bounds}, an integer; got {value!r:.60}")
 
 
 @jax.jit

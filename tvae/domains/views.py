@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
+from tvae.domains.inputs import as_numbers
 from tvae.engine.task import Metrics, Params
 from tvae.errors import UserError
 from tvae.geometry.tree import Tree
@@ -186,30 +187,6 @@ class Views:
     def space(self) -> str:
         """Space that the model's own forward pass decodes from: ``"ball"`` or ``"latent"``."""
         return next(iter(self.decode))
-
-
-def as_numbers(x: Any, what: str) -> jax.Array | np.ndarray:
-    """A caller's real numbers: JAX arrays, traced ones included, as they are, others in NumPy.
-
-    NumPy keeps integers of 64 bits, which JAX would wrap around to 32 before they can be checked.
-
-    Raises:
-      UserError: naming ``what``, if ``x`` is not an array of numbers.
-
-    >>> as_numbers([2**40], "index").dtype
-    dtype('int64')
-    """
-    if isinstance(x, jax.Array):
-        found: Any = x
-    else:
-        try:
-            found = np.asarray(x)
-        except (TypeError, ValueError) as error:  # lists of various lengths, arrays of others
-            raise UserError(f"{what}: expected an array of numbers; {error}") from error
-    real = (jnp.integer, jnp.floating, jnp.bool_)
-    if not any(jnp.issubdtype(found.dtype, kind) for kind in real):
-        raise UserError(f"{what}: expected an array of numbers, got {x!r:.60}")
-    return found
 
 
 def method_of(module: nn.Module, method: str) -> Call:

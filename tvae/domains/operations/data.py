@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from tvae.domains.views import as_numbers
+from tvae.domains.inputs import as_numbers
 from tvae.errors import UserError
 from tvae.geometry import padic
 
