@@ -6,6 +6,7 @@
 '.[test]' and a Chromium; takes about a minute.
 """
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -40,10 +41,11 @@ def main():
     """Draw what ships, train, and photograph the report that comes with it."""
     tvae.plot.disk(tvae.load("v6")).save(HERE / "disk.png")
     with tempfile.TemporaryDirectory() as folder:
-        workdir = pathlib.Path(folder, "v6-seed0")
-        command = [sys.executable, "-m", "tvae.main", "--config=v6", f"--workdir={workdir}"]
-        subprocess.run(command, cwd=REPOSITORY, check=True)
-        photograph(workdir / "report.html", HERE / "report.png")
+        # The page shows the path from the working directory.
+        command = [sys.executable, "-m", "tvae.main", "--config=v6", "--workdir=v6-seed0"]
+        environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+        subprocess.run(command, cwd=folder, env=environment, check=True)
+        photograph(pathlib.Path(folder, "v6-seed0", "report.html"), HERE / "report.png")
 
 
 if __name__ == "__main__":

@@ -155,16 +155,23 @@ def _row(quantity: str, values: list[dict[str, float]], runs: Sequence[Compared]
     known = (each.domain.define(key, each.config) for key in keys for each in runs)
     definition = next((found for found in known if found is not None), None)
     every = [value for found in values for value in found.values() if value == value]
-    best = None
-    if definition is not None and definition.better != "neither" and every:
-        best = max(every) if definition.better == "higher" else min(every)
-    if best is not None and (min(every) == max(every) or sum(map(bool, values)) < 2):
-        best = None
+    best = ""
+    several = sum(map(bool, values)) > 1
+    if definition is not None and definition.better != "neither" and every and several:
+        best = _shown(max(every) if definition.better == "higher" else min(every))
+    # Nothing is the best where all look alike.
+    if all(_shown(value) == best for value in every):
+        best = ""
     cells = [
-        [Cell(value, encoder, value == best) for encoder, value in sorted(found.items())]
+        [Cell(value, encoder, _shown(value) == best) for encoder, value in sorted(found.items())]
         for found in values
     ]
     return Row(quantity, definition, cells)
+
+
+def _shown(value: float) -> str:
+    """The digits that the page shows."""
+    return f"{value:.5g}"
 
 
 def make_panels(runs: Sequence[Compared]) -> list[Panel]:
