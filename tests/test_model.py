@@ -202,9 +202,15 @@ def test_other_arguments_are_refused_in_one_line(shipped):
         r"expected k in \[1, 19682\], an integer; got 'x'": lambda: v6.nearest([0], "x"),
         "each index in": lambda: v6.nearest([2**32], 1),
     }
+    array = np.zeros((3, 16))  # of which repr has several lines
+    refused["expected one of 'a' for"] = lambda: v6.embed([0], array)
+    refused["a seed, got array"] = lambda: v6.sample(array, 1)
+    refused["numbers, got array"] = lambda: v6.decode(array[:1, :3] + 0j)
+    refused["checkpoint: expected a path or a name, got list"] = lambda: tvae.load([v6.path])
     for message, call in refused.items():
-        with pytest.raises(UserError, match=message):
+        with pytest.raises(UserError, match=message) as caught:
             call()
+        assert "\n" not in str(caught.value)
     # Traced points cannot be looked at.
     assert jax.eval_shape(v6.decode, 2 * radius * z).shape == (2, 9, 3)
 

@@ -25,7 +25,7 @@ from tvae.engine import step
 from tvae.engine.task import Params
 from tvae.errors import UserError
 from tvae.metrics import neighbourhood
-from tvae.runs import files
+from tvae.runs import files, text
 
 _QUERIES_AT_ONCE = 64  # of nearest(): 64 x 19,683 distances are 5 MB
 
@@ -379,7 +379,9 @@ def _choose(choices: Mapping[str, Any], name: str, kind: str, model: Model) -> A
         raise UserError(f"{kind}: a model of task {model.task} has none")
     if not isinstance(name, str) or name not in choices:
         known = ", ".join(map(repr, choices))
-        raise UserError(f"{kind}: expected one of {known} for task {model.task}, got {name!r}")
+        raise UserError(
+            f"{kind}: expected one of {known} for task {model.task}, got {text.short(name)}"
+        )
     return choices[name]
 
 

@@ -43,6 +43,13 @@ def checkpoints() -> dict[str, pathlib.Path]:
     return {path.name: path for path in sorted((folder() / _CHECKPOINTS).glob("[!_.]*"))}
 
 
+def _as_path(path: object, what: str) -> pathlib.Path:
+    """A caller's path; anything else is refused."""
+    if not isinstance(path, str | os.PathLike) or "\0" in str(path):
+        raise UserError(f"{what}: expected a path or a name, got {type(path).__name__}")
+    return pathlib.Path(path)
+
+
 def find_config(path: str | os.PathLike[str]) -> pathlib.Path:
     """The file of a configuration.
 
@@ -56,7 +63,7 @@ def find_config(path: str | os.PathLike[str]) -> pathlib.Path:
     >>> find_config("v6").name
     'v6.py'
     """
-    given = pathlib.Path(path).expanduser()
+    given = _as_path(path, "config").expanduser()
     if given.is_file():
         return given
     known = configs()
@@ -77,7 +84,7 @@ def find_checkpoint(path: str | os.PathLike[str]) -> pathlib.Path:
     Raises:
       UserError: if it is neither.
     """
-    given = pathlib.Path(path).expanduser().absolute()
+    given = _as_path(path, "checkpoint").expanduser().absolute()
     if given.is_dir():
         return given
     known = checkpoints()

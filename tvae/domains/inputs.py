@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tvae.errors import UserError
+from tvae.runs import text
 
 if TYPE_CHECKING:
     from tvae.domains.views import Views
@@ -29,10 +30,12 @@ def as_numbers(x: Any, what: str) -> jax.Array | np.ndarray:
         try:
             found = np.asarray(x)
         except (TypeError, ValueError) as error:  # lists of various lengths, arrays of others
-            raise UserError(f"{what}: expected an array of numbers; {error}") from error
+            raise UserError(
+                f"{what}: expected an array of numbers; {text.printable(str(error))}"
+            ) from error
     real = (jnp.integer, jnp.floating, jnp.bool_)
     if not any(jnp.issubdtype(found.dtype, kind) for kind in real):
-        raise UserError(f"{what}: expected an array of numbers, got {x!r:.60}")
+        raise UserError(f"{what}: expected an array of numbers, got {text.short(x)}")
     return found
 
 
@@ -78,7 +81,9 @@ def read_key(key: Any, what: str) -> jax.Array:
     if seed and 0 <= key < 2**32:
         return jax.random.key(int(key))
     if not isinstance(key, jax.Array) or not jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
-        raise UserError(f"{what}: expected a key of jax.random.key or a seed, got {key!r:.60}")
+        raise UserError(
+            f"{what}: expected a key of jax.random.key or a seed, got {text.short(key)}"
+        )
     if key.shape:
         raise UserError(f"{what}: expected one key, got keys {key.shape}")
     return key
@@ -93,4 +98,4 @@ def require_count(what: str, name: str, value: Any, low: int, high: int | None =
     integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not integer or value < low or (high is not None and value > high):
         bounds = f">= {low}" if high is None else f"in [{low}, {high}]"
-        raise UserError(f"{what}: expected {name} {bounds}, an integer; got {value!r:.60}")
+        raise UserError(f"{what}: expected {name} {bounds}, an integer; got {text.short(value)}")

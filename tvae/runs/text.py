@@ -67,3 +67,12 @@ def printable(text: str) -> str:
     'a?[2J'
     """
     return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def short(value: Any) -> str:
+    """A value in one short line, for messages.
+
+    >>> short([[1] * 100] * 2)[:12], len(short([1] * 100))
+    ('[[1, 1, 1, 1', 60)
+    """
+    return printable(" ".join(repr(value).split()))[:60]
