@@ -3,13 +3,15 @@
 from tests.support.mutations.entry import of
 
 _GRADIENTS = "tests/geometry/test_poincare_gradients.py"
+_RATIOS = f"{_GRADIENTS}::test_ratios_join_their_series_and_closed_forms"
+_DISK = "tests/geometry/test_complex_disk.py"
 _LAWS = "tests/geometry/test_poincare_laws.py"
 _TREE = "tests/geometry/test_tree.py"
 _PADIC = "tests/geometry/test_padic.py"
 
-_numerics = of("tvae/geometry/numerics.py", _GRADIENTS, _LAWS)
-_gyro = of("tvae/geometry/gyrovectors.py", _LAWS, _GRADIENTS)
-_ball = of("tvae/geometry/poincare.py", _LAWS, _GRADIENTS)
+_numerics = of("tvae/geometry/numerics.py", _GRADIENTS)
+_gyro = of("tvae/geometry/gyrovectors.py", _DISK, _GRADIENTS)
+_ball = of("tvae/geometry/poincare.py", _DISK, _GRADIENTS)
 _padic = of("tvae/geometry/padic.py", _PADIC, _TREE)
 _tree = of("tvae/geometry/tree.py", _TREE)
 _wrapped = of("tvae/geometry/wrapped_normal.py", "tests/geometry/test_wrapped_normal.py")
@@ -23,18 +25,20 @@ GEOMETRY = (
         "jnp.sqrt(jnp.where(positive, square, 1.0))",
         "jnp.sqrt(square)",
     ),
-    _numerics("first coefficient of artanh", "1.0 / 3 + q * (1.0 / 5", "1.0 / 2 + q * (1.0 / 5"),
-    _numerics("last coefficient of tanh", "2.0 / 15 - q", "2.0 / 15 + q"),
+    _numerics(
+        "first coefficient of artanh", "1.0 / 3 + q * (1.0 / 5", "1.0 / 2 + q * (1.0 / 5", _RATIOS
+    ),
+    _numerics("last coefficient of tanh", "2.0 / 15 - q", "2.0 / 15 + q", _RATIOS),
     _numerics(
         "root of artanh's ratio at 0",
         "jnp.where(small, 1.0 / 4, q))\n    series = 1.0 + q",
         "q)\n    series = 1.0 + q",
     ),
-    _numerics("series used too far", "_SERIES_BELOW = 1e-4", "_SERIES_BELOW = 1e-2"),
+    _numerics("series used too far", "_SERIES_BELOW = 1e-4", "_SERIES_BELOW = 1e-2", _RATIOS),
     _numerics(
-        "margin of the ball in float32", "Guards(ball_margin=4e-3", "Guards(ball_margin=4e-2"
+        "margin of the ball in float32", "Guards(ball_margin=4e-3", "Guards(ball_margin=4e-2", _DISK
     ),
-    _numerics("margin of artanh in float64", "artanh_margin=1e-15", "artanh_margin=1e-7"),
+    _numerics("margin of artanh in float64", "artanh_margin=1e-15", "artanh_margin=1e-7", _LAWS),
     _gyro(
         "gap without its minimum",
         "return jnp.maximum(gap, numerics.guards(x.dtype).min_gap)",
@@ -106,7 +110,7 @@ GEOMETRY = (
         "half of a gradient of pairs",
         "2.0 * (own - x @ v.T - u @ y.T)",
         "2.0 * (own - x @ v.T)",
-        _GRADIENTS,
+        _DISK,
     ),
     _ball(
         "sum for a difference",
@@ -117,7 +121,7 @@ GEOMETRY = (
         "gradient of coincident pairs",
         "jnp.sqrt(jnp.where(apart, square, 1.0))",
         "jnp.sqrt(square)",
-        _GRADIENTS,
+        _DISK,
     ),
     _ball(
         "exponential map without projection",
