@@ -40,6 +40,14 @@ function geodesic([ax, ay], [bx, by], steps) {
   });
 }
 
+// The circle through three points: Möbius maps take circles to circles.
+function circleThrough([ax, ay], [bx, by], [cx, cy]) {
+  const ux = bx - ax, uy = by - ay, vx = cx - ax, vy = cy - ay;
+  const u = ux * ux + uy * uy, v = vx * vx + vy * vy, twice = 2 * (ux * vy - uy * vx) || 1e-30;
+  const x = (vy * u - uy * v) / twice, y = (ux * v - vx * u) / twice;
+  return { x: ax + x, y: ay + y, r: Math.hypot(x, y) };
+}
+
 function makeDisk(place, { items: given, disks }) {
   const labels = given.labels.split("\n");
   const items = { ...given, labels, index: decode(given.index), tree: given.tree && { ...given.tree, node_of: decode(given.tree.node_of) } };
@@ -133,13 +141,16 @@ function makeDisk(place, { items: given, disks }) {
     let last = 2;
     current().rings.forEach((rho, at) => {
       const r = inDisk(rho);
-      const circle = Array.from({ length: 97 }, (_, k) => moved(r * Math.cos(k * Math.PI / 48), r * Math.sin(k * Math.PI / 48)));
+      const on = (turn) => moved(r * Math.cos(turn), r * Math.sin(turn));
+      const { x: cx, y: cy, r: size } = circleThrough(on(0), on(2.1), on(4.2));
       pen.strokeStyle = chosen.colour === "level" ? items.colours[at] + "88" : css("--rule");
       pen.lineWidth = 1;
-      trace(pen, circle);
+      pen.beginPath();
+      pen.arc(...toScreen([cx, cy]), screen.scale * size, 0, 7);
+      pen.stroke();
       if (!tree || Math.abs(last - r) * screen.scale < 11) return;
       last = r;
-      const [x, y] = toScreen(circle[30]);
+      const [x, y] = toScreen(on(1.95));
       pen.fillStyle = css("--card"); pen.fillRect(x - 5, y - 6, 10, 12);
       pen.fillStyle = css("--soft"); pen.fillText(String(at), x, y);
     });
