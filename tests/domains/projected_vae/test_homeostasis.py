@@ -218,6 +218,26 @@ def test_disabled_means_no_change():
     np.testing.assert_array_equal(states.frozen[-1], [True, False, False])
 
 
+@pytest.mark.parametrize(("coverage", "learns"), [(0.5, True), (0.4999, False)])
+def test_coverage_at_the_threshold_does_not_freeze(coverage, learns):
+    config = thresholds(coverage_freeze=0.5, coverage_unfreeze=0.75, annealing=False)
+    steps = _steps(30, coverage=jnp.ones(30).at[25].set(coverage))
+    _, gates = _run(steps, config, corrections=CORRECTED)
+    assert gates.encoder_a[24]
+    assert bool(gates.encoder_a[25]) is learns
+
+
+@pytest.mark.parametrize(("threshold", "learns"), [(0.25, True), (0.2501, False)])
+def test_movement_of_the_threshold_is_no_plateau(threshold, learns):
+    """A hierarchy that gains 1/16 an evaluation moves by 1/4 within the window of five."""
+    steps = _steps(20, hierarchy_b=-jnp.arange(20) / 16)
+    config = thresholds(
+        plateau_threshold=threshold, plateau_patience=1, warmup=10, hysteresis=0, degradation=9.0
+    )
+    _, gates = _run(steps, config, corrections=CORRECTED)
+    assert bool(gates.encoder_b.all()) is learns
+
+
 CHANGES = {
     "enabled": False,
     "coverage_freeze": 0.9,
