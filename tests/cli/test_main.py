@@ -44,7 +44,7 @@ def test_a_run_leaves_metrics_config_and_checkpoints(finished_run):
     assert rows[-1]["train/loss"] < rows[0]["train/loss"]
     final = json.loads((workdir / "metrics.json").read_text())
     assert final["eval/coverage_mu_train_b"] > 0.9
-    assert "eval/coverage_mu_train_b" in out
+    assert "eval/coverage_mu_a" in out
     assert json.loads((workdir / "config.json").read_text())["data"]["n_digits"] == 5
     assert set(json.loads((workdir / "run.json").read_text())) >= {"command", "git_commit"}
     assert list((workdir / "tensorboard").iterdir())
