@@ -88,9 +88,9 @@ def load_run(run: Run) -> Model:
     baseless = config.copy_and_resolve_references()
     if "base_checkpoint" in baseless:
         baseless.base_checkpoint = ""
-    params = loop.restore_latest(
+    params = loop.restore_params(
         baseless, registry.make_task(baseless), config_lib.hparams(baseless), run.folder
-    ).params
+    )
     about = dict(run.provenance)
     # A card repeats the command without the folder of one machine.
     arguments = [a for a in about.pop("command")[1:] if not a.startswith("--workdir")]

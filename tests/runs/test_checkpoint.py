@@ -46,6 +46,17 @@ def test_the_best_survives_a_restart(store):
     assert sorted(int(p.name) for p in store.folder.iterdir()) == [1, 3]
 
 
+def test_a_part_is_read_whatever_the_rest_is(store):
+    store.save(1, STATE, {"epoch": 1}, score=0.0)
+    with pytest.raises(UserError, match="n is int32"):
+        store.restore_newest({"w": STATE["w"]})
+    part, progress = store.restore_newest({"w": STATE["w"]}, part=True)
+    assert (list(part), progress) == (["w"], {"epoch": 1})
+    np.testing.assert_array_equal(part["w"], STATE["w"])
+    with pytest.raises(UserError, match="v is absent"):
+        store.restore_newest({"v": STATE["w"]}, part=True)
+
+
 def test_a_saved_step_is_not_written_twice(store):
     store.save(1, STATE, {"epoch": 1}, score=0.0)
     store.save(1, STATE, {"epoch": 2}, score=0.0)

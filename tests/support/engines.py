@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from tests.support import toy_task
 from tvae import config as config_lib
 from tvae.domains import registry
 from tvae.engine import loop, step
@@ -53,5 +54,5 @@ def train(config, workdir, task=None, hparams=None):
 
 def last_state(config, workdir):
     """State of the newest intact checkpoint of a run."""
-    task = registry.make_task(config)
-    return loop.restore_latest(config, task, config_lib.hparams(config), workdir)
+    engine = bound_engine(config)
+    return toy_task.read_state(engine.engine, engine.hparams, workdir)

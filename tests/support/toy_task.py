@@ -10,6 +10,7 @@ from tvae.engine import loop, step
 from tvae.engine.task import Task
 from tvae.fields import make_config as defaults
 from tvae.fields import traced_values
+from tvae.runs import checkpoint, files
 
 STEPS = 3
 TARGET = (1.0, -2.0, 0.5, 3.0)
@@ -76,6 +77,12 @@ def train(config, task, workdir, **options):
 
 def last_state(workdir, task=None):
     """State of the newest intact checkpoint of a run of :class:`LineTask`."""
-    config = make_config()
-    hparams = traced_values(config, engine_config.FIELDS)
-    return loop.restore_latest(config, task or LineTask(), hparams, workdir)
+    engine, hparams = make_engine(task or LineTask(), make_config())
+    return read_state(engine, hparams, workdir)
+
+
+def read_state(engine, hparams, workdir):
+    """State of the newest intact checkpoint of a run of an engine's task."""
+    shapes = jax.eval_shape(engine.init, jax.random.key(0), hparams)
+    with checkpoint.RunCheckpoints(workdir / files.CHECKPOINTS, read_only=True) as store:
+        return store.restore_newest(shapes)[0]

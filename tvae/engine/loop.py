@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.engine import compilation, optim, step, stopping
-from tvae.engine.task import Hparams, Task
+from tvae.engine.task import Hparams, Params, Task
 from tvae.errors import DivergedError, StoppedError, UserError
 from tvae.runs import checkpoint, files, log
 
@@ -123,10 +123,10 @@ def _start(
     return jax.device_put(restored), stopping.Progress(**saved)
 
 
-def restore_latest(
+def restore_params(
     config: ConfigDict, task: Task, hparams: Hparams, workdir: pathlib.Path
-) -> step.TrainState:
-    """The state of the newest intact checkpoint of a run, arrays in host memory.
+) -> Params:
+    """The parameters of the newest intact checkpoint of a run, arrays in host memory.
 
     Reads only: the run may still be going on. Damaged checkpoints are named on standard error.
 
@@ -136,19 +136,17 @@ def restore_latest(
       hparams: of the run.
       workdir: its working directory.
 
-    Returns:
-      The training state.
-
     Raises:
-      UserError: if there is no intact checkpoint, or it is of another version or layout.
+      UserError: if there is no intact checkpoint, or its parameters are of another version or
+        layout; the optimizer's state may be.
     """
     engine = step.make_engine(task, optimizer_settings(config))
     shapes = jax.eval_shape(engine.init, jax.random.key(0), hparams)
     with checkpoint.RunCheckpoints(workdir / files.CHECKPOINTS, read_only=True) as store:
-        found = store.restore_newest(shapes)
+        found = store.restore_newest({"params": shapes.params}, part=True)
     if found is None:
         raise UserError(f"workdir {workdir}: holds no checkpoint")
-    return found[0]
+    return found[0]["params"]
 
 
 def _block_end(config: ConfigDict, epoch: int) -> tuple[int, bool]:

@@ -139,8 +139,10 @@ class RunCheckpoints:
                 self._manager.wait_until_finished()
             shutil.rmtree(self.folder / _REMOVED, ignore_errors=True)
 
-    def restore(self, step: int, target: Any) -> tuple[Any, dict[str, Any]]:
+    def restore(self, step: int, target: Any, *, part: bool = False) -> tuple[Any, dict[str, Any]]:
         """State, of NumPy arrays in the structure of ``target``, and progress of a checkpoint.
+
+        With ``part`` the checkpoint may hold more than the target.
 
         Raises:
           DamagedError: if its content does not match its digest.
@@ -155,12 +157,16 @@ class RunCheckpoints:
             raise
         archive.check_version(record, where)
         wanted = archive.flatten(target)
+        if part:
+            arrays = {name: array for name, array in arrays.items() if name in wanted}
         archive.check_arrays(arrays, wanted, where)
         leaves = [arrays[name] for name in wanted]
         return jax.tree.unflatten(jax.tree.structure(target), leaves), record["progress"]
 
-    def restore_newest(self, target: Any) -> tuple[Any, dict[str, Any]] | None:
-        """Read the newest intact checkpoint and name the damaged ones before it.
+    def restore_newest(
+        self, target: Any, *, part: bool = False
+    ) -> tuple[Any, dict[str, Any]] | None:
+        """Read the newest intact checkpoint, as :meth:`restore`, and name damaged ones before it.
 
         Those are set aside under another name, so that the run can save their steps again. None
         where there is no checkpoint at all.
@@ -172,7 +178,7 @@ class RunCheckpoints:
         damaged: dict[int, str] = {}
         for step in reversed(checkpoint_steps(self.folder)):
             try:
-                restored = self.restore(step, target)
+                restored = self.restore(step, target, part=part)
             except DamagedError as error:
                 damaged[step] = str(error)
                 continue
