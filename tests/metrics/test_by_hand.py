@@ -1,5 +1,7 @@
 """Measures against arithmetic by hand, and what no value shows: the precision of a product."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from tvae.geometry import poincare
 from tvae.geometry.padic import PadicTree
-from tvae.metrics import hierarchy, neighbourhood, tree
+from tvae.metrics import embedding, hierarchy, neighbourhood, tree
 from tvae.metrics.neighbourhood import Neighbours
 from tvae.metrics.sample import PairSample, Triplets, all_pairs, sample_triplets
 
@@ -89,6 +91,14 @@ def test_fidelity_is_highest_where_near_in_the_tree_is_near():
     assert float(tree.tree_fidelity(further, sample, tree=TREE)) == pytest.approx(-1.0)
 
 
+def test_ceilings_of_four_items():
+    # Of six pairs 4 and 2 have the pair levels 0 and 1; 1, 3 and 2 are 0, 1 and 2 levels apart.
+    assert tree.tree_fidelity_ceiling(TREE) == pytest.approx(np.sqrt(1 - (60 + 6) / 210))
+    quick = np.sqrt(1 - (24 + 6) / 210)
+    assert tree.dist_corr_quick_ceiling(TREE) == pytest.approx(quick)
+    assert tree.q_ceiling(TREE) == pytest.approx(quick + 1.5 * np.sqrt(1 - 6 / 60))
+
+
 def test_equal_distances_have_no_correlation():
     sample = all_pairs(jnp.arange(4))
     assert float(tree.dist_corr_quick(jnp.ones(4), sample, tree=TREE)) == 0.0
@@ -118,3 +128,24 @@ def test_triangles_are_ultrametric_if_their_longest_sides_agree():
     assert share(1.0, 5.0, 4.6) == 1.0
     assert share(4.0, 5.0, 4.0) == 0.0  # the two shortest agree
     assert share(5.0, 4.501, 1.0) == 1.0  # a tenth of the longest, not of the second
+
+
+def test_scores_of_an_embedding_and_one_coordinate_that_is_not_finite():
+    items = PadicTree(2, 3)
+    measure = functools.partial(
+        embedding.embedding_metrics,
+        c=1.0,
+        items=items,
+        draw_pairs=lambda _: all_pairs(jnp.arange(8)),
+        pair_measures={},
+    )
+    z = 0.3 * jax.random.normal(jax.random.key(1), (2, 8, 2)).clip(-1, 1)
+    found = jax.jit(jax.vmap(measure, in_axes=(0, None)))(
+        z.at[1, 5, 0].set(jnp.nan), jax.random.key(0)
+    )
+    strength = 1.5 * abs(float(found["hierarchy"][0]))
+    assert abs(found["dist_corr_quick"][0] - found["dist_corr_comprehensive"][0]) > 0.01
+    for name in ("quick", "comprehensive"):
+        wanted = float(found[f"dist_corr_{name}"][0]) + strength
+        assert float(found[f"q_{name}"][0]) == pytest.approx(wanted, rel=1e-5)
+    assert all(jnp.isfinite(value[0]) and jnp.isnan(value[1]) for value in found.values())
