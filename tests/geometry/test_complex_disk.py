@@ -116,3 +116,11 @@ def test_gradients_of_all_pairs_are_those_of_single_ones():
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
     itself = jax.jit(jax.grad(lambda x: poincare.pairwise_distance(x, x, c=1.0).sum()))(x)
     assert jnp.isfinite(itself).all()
+
+
+def test_double_precision_tells_points_near_the_boundary_apart():
+    """The reference's clamp of artanh at 1 - 1e-7 would end all radii at 16.8."""
+    norm = 1 - 1e-10
+    with jax.enable_x64(True):
+        radius = poincare.radius_of_norm(jnp.float64(norm), c=1.0)
+    np.testing.assert_allclose(radius, 2 * np.arctanh(norm), rtol=1e-6)

@@ -136,6 +136,7 @@ def test_arrays_tuples_and_a_root_above_itself_are_the_same_tree():
         ([0.0, 0.0], "integers, got float64"),
         ([-1, 2, 7], r"parents\[2\]: expected -1 or a node in \[0, 3\), got 7"),
         ([-1, -3], r"parents\[1\]"),
+        ([-1, 2], r"parents\[1\]: expected -1 or a node in \[0, 2\), got 2"),
         ([-1, 0, 2], r"parents\[2\]: node 2 is a second root beside node 0"),
         ([-1, 0, 3, 2], r"parents\[2\]: the ancestors of node 2 run in a cycle"),
         ([1, 0], r"parents\[0\].*cycle"),

@@ -85,6 +85,15 @@ def test_categorical_draws_follow_the_probabilities():
     assert covered == pytest.approx(expected, abs=0.03)
 
 
+def test_each_digit_is_drawn_as_often_as_its_softmax():
+    """Which digit it is: the coverage is the same for any relabelling of the digits."""
+    share = np.asarray([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
+    logits = jnp.broadcast_to(jnp.log(share), (4000, 2, 3))
+    digit = coverage.sample_digits(jax.random.key(0), logits)
+    found = jax.nn.one_hot(digit, 3).mean(0)
+    np.testing.assert_allclose(found, share, atol=0.03)  # four standard errors
+
+
 def test_exact_match_needs_every_digit():
     digit = jnp.asarray([[0, 1, 2], [0, 1, 2]])
     logits = jax.nn.one_hot(jnp.asarray([[0, 1, 2], [0, 1, 1]]), 3)

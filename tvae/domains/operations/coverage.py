@@ -68,6 +68,18 @@ def _prior_coverage(
     return share(seen)
 
 
+def sample_digits(key: jax.Array, logits: jax.Array) -> jax.Array:
+    """Draw digits ``(..., n_digits)`` from the softmax of logits ``(..., n_digits, 3)``.
+
+    >>> sample_digits(jax.random.key(0), jnp.asarray([[0.0, 90.0, 0.0], [0.0, 0.0, 90.0]])).tolist()
+    [1, 2]
+    """
+    # Inverse transform sampling: one uniform number a digit instead of three Gumbels.
+    cumulative = jnp.cumsum(jax.nn.softmax(logits), -1)[..., :-1]
+    uniform = jax.random.uniform(key, (*logits.shape[:-1], 1))
+    return (uniform > cumulative).sum(-1)
+
+
 def prior_coverage_categorical(
     decode: Decode, key: jax.Array, *, draws: int, latent_dim: int, n_digits: int, chunk: int = 5000
 ) -> jax.Array:
@@ -85,10 +97,7 @@ def prior_coverage_categorical(
     def draw(chunk_key: jax.Array) -> jax.Array:
         latent_key, digit_key = jax.random.split(chunk_key)
         logits = decode(jax.random.normal(latent_key, (chunk, latent_dim)))
-        # Inverse transform sampling: one uniform number a digit instead of three Gumbels.
-        cumulative = jnp.cumsum(jax.nn.softmax(logits), -1)[..., :2]
-        uniform = jax.random.uniform(digit_key, (chunk, n_digits, 1))
-        return padic.index_of((uniform > cumulative).sum(-1))
+        return padic.index_of(sample_digits(digit_key, logits))
 
     return _prior_coverage(draw, key, draws=draws, n_digits=n_digits, chunk=chunk)
 
