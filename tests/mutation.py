@@ -1,6 +1,6 @@
 """Tests that can fail: apply single mutations of the code one by one, and run their tests.
 
-    python -m tests.mutation                 # all of tests.support.mutations, about ten minutes
+    python -m tests.mutation                 # all of tests.support.mutations, three minutes
     python -m tests.mutation schedules b2    # those whose file or name holds one of the words
 
 A process that has imported the libraries forks one for each mutation. It sees the changed module
