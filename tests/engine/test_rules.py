@@ -2,12 +2,13 @@
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.support import toy_task
 from tvae.engine import config as engine_config
-from tvae.engine import diagnostics, loop, stopping
+from tvae.engine import diagnostics, loop, step, stopping
 from tvae.errors import DivergedError, UserError
 
 FIVE = np.arange(5)
@@ -111,14 +112,16 @@ def test_a_save_comes_with_an_evaluation():
 
 def test_a_row_of_as_many_bad_steps_as_allowed_does_not_stop_the_run():
     row = {"train/loss": np.float32(1.0), "train/skipped_updates": np.int32(2)}
+    row["train/weight_norm"] = np.float32(1.0)
+    state = step.TrainState(jnp.int32(15), {"w": jnp.ones(4)}, (), (), jnp.int32(2))
     fetch = {"steps": 3, "limit": 2, "last_good": "none"}
-    assert loop._fetch([(4, dict(row))], np.int32(2), **fetch) == [(4, row)]
+    assert loop._fetch([(4, dict(row))], state, **fetch) == [(4, row)]
     broken = row | {"train/loss": np.float32(np.nan)}
     # Of the two bad steps at the end of epoch 4 nothing is known but that they were allowed.
     with pytest.raises(DivergedError, match=r"in epoch 4 \(steps 12 to 14\): (?!.*in a row)"):
-        loop._fetch([(4, dict(broken))], np.int32(2), **fetch)
+        loop._fetch([(4, dict(broken))], state, **fetch)
     with pytest.raises(DivergedError, match=r"steps 12 to 14\).*more than 2 steps in a row"):
-        loop._fetch([(4, dict(broken))], np.int32(3), **fetch)
+        loop._fetch([(4, dict(broken))], state.replace(nonfinite=jnp.int32(3)), **fetch)
 
 
 def test_a_warm_up_ends_before_the_run_and_each_boundary_has_its_rate():

@@ -88,7 +88,7 @@ def test_a_small_gradient_is_not_scaled_and_a_large_one_is_clipped(pulled):
 def test_adam_sees_the_clipped_gradients(pulled):
     # b1 = 0.9: 0.1; 0.9 * 0.1 + 0.1 * 2; 0.9 * 0.29 - 0.1 * 2.
     first = [
-        float(leaf)
+        leaf.item()
         for state, _ in pulled
         for path, leaf in jax.tree_util.tree_leaves_with_path(state.opt_state)
         if ".mu" in jax.tree_util.keystr(path)
