@@ -6,12 +6,12 @@ Seeds 0..4, from scratch, deterministic embeddings of all operations:
 
     eval/coverage_ball      1.0                  (19,683 of 19,683 from the ball alone)
     eval/hierarchy          -0.83205             (ceiling -0.83205)
-    eval/richness           0.0233 to 0.0237     (0.0433 fills bands that do not overlap)
+    eval/richness           0.0233 to 0.0236     (0.0433 fills bands that do not overlap)
     eval/tree_fidelity      0.8300 to 0.8302     (ceiling 0.8320)
     eval/q_comprehensive    2.149 to 2.150       (ceiling 2.163)
     eval/q_quick            2.029                (ceiling 2.163)
 
-3,240 steps; 14 to 17 s from process start on two CPU cores, most of it compilation. experiments/v6
+3,240 steps; 22 to 24 s from process start on two CPU cores, most of it compilation. experiments/v6
 explains the config, experiments/frontier its trade-offs.
 """
 
