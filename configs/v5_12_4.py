@@ -9,7 +9,7 @@ Target radii are the documented 0.08 and 0.90, taken as the Euclidean norms that
 the zero-structure term, which contradicts the hierarchy, is off; the richness term compares with a
 spread that the levels can have.
 
-Seeds 0..4, from the means (experiments/v5_12_4); 50 to 51 s on two CPU cores, compilation included:
+Seeds 0..4, from the means (experiments/v5_12_4); 50 to 52 s on two CPU cores, compilation included:
 
     eval/coverage_ball       0.99995 to 1.0       (decoded from A's point of the ball alone)
     eval/coverage_mu_a       0.08 to 0.35         (the decoder was tuned to the ball, not to mu)

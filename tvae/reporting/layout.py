@@ -23,6 +23,7 @@ _EVENNESS = 0.4  # landmarks of a level in proportion to this power of its numbe
 _STEPS = 200
 _ORDERED = 150  # steps in which each level keeps its order; those after them are short
 _NEAREST = 6
+_BLOCK = 2048  # items that are placed at once
 _RATE, _MOMENTUM, _SCALING = 0.1, 0.9, 0.99  # of Adam, in radians
 _LEAST_COSH = 1e-5  # above 1, where the derivative of arcosh is infinite
 
@@ -147,6 +148,9 @@ def _fit(apart: np.ndarray, radius: np.ndarray, order: np.ndarray, level: np.nda
 
 def _place(points: np.ndarray, landmarks: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """Mean direction of the nearest landmarks, which weigh less the further away they are."""
+    if len(points) > _BLOCK:  # all distances at once took 200 MB
+        parts = np.array_split(points, -(-len(points) // _BLOCK))
+        return np.concatenate([_place(part, landmarks, angle) for part in parts])
     apart = distances(points, landmarks)
     k = min(_NEAREST, angle.size) - 1
     near = np.argpartition(apart, k, axis=1)[:, : k + 1]
