@@ -115,10 +115,10 @@ def _start(
     engine: step.Engine, hparams: Hparams, run_key: jax.Array, store: checkpoint.RunCheckpoints
 ) -> tuple[step.TrainState, stopping.Progress]:
     """The initial state, or that of the newest intact checkpoint."""
-    state = compilation.jit_once(engine.init)(run_key, hparams)
-    found = store.restore_newest(state)
+    # A run that goes on needs only the shapes: compiling the initial state takes seconds.
+    found = store.restore_newest(jax.eval_shape(engine.init, run_key, hparams))
     if found is None:
-        return state, stopping.Progress()
+        return compilation.jit_once(engine.init)(run_key, hparams), stopping.Progress()
     restored, saved = found
     return jax.device_put(restored), stopping.Progress(**saved)
 
