@@ -16,13 +16,13 @@ from tests.artifacts.conftest import FIRST, SECOND, THIRD
 from tvae.artifacts import checks, manifest, promote, register, validate
 from tvae.artifacts.repository import Repository
 from tvae.errors import UserError
-from tvae.runs import files, table
+from tvae.runs import directories, table
 from tvae.runs import find as runs
 from tvae.runs.run import Run
 
 
 def files_of(folder):
-    return {path for path, status in files.walk(folder) if stat.S_ISREG(status.st_mode)}
+    return {path for path, status in directories.walk(folder) if stat.S_ISREG(status.st_mode)}
 
 
 def test_every_stage_holds_what_the_layout_says(first, run):

@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 from tvae.artifacts import ledger, manifest, names
 from tvae.artifacts.repository import Repository
 from tvae.errors import UserError
-from tvae.runs import files
+from tvae.runs import directories, files
 
 
 def name(text):
@@ -55,7 +55,7 @@ def test_an_artifact_is_sealed_recorded_and_read_only(repository):
     assert (stated["name"], stated["stage"]) == ("v6/1.0.0", "production")
     assert stated["source"] == "a test"
     assert set(stated["files"]) == {"model.safetensors", "deployment/Dockerfile", "empty"}
-    modes = {stat.S_IMODE(s.st_mode) for _, s in files.walk(folder)}
+    modes = {stat.S_IMODE(s.st_mode) for _, s in directories.walk(folder)}
     assert modes == {0o444, 0o555}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o555
     assert not (repository.root / ".staging").exists()
@@ -189,7 +189,7 @@ def test_strange_things_in_the_staging_folder_are_cleared(repository):
             (staging / "many" / str(sub)).chmod(0o555)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "MAX_FILES", 50)
+        patch.setattr(directories, "MAX_FILES", 50)
         for version, make in enumerate(
             (file, a_file_of_an_artifacts_name, a_copy_of_an_artifact, very_many_files), start=2
         ):
@@ -438,7 +438,7 @@ def test_links_are_not_followed(repository, tmp_path):
     source.mkdir()
     (source / "config.json").symlink_to("/etc/hostname")
     with pytest.raises(UserError, match="is a symbolic link"):
-        files.copy_tree(source, tmp_path / "copy")
+        directories.copy_tree(source, tmp_path / "copy")
     (tmp_path / "link").symlink_to(source)
     with pytest.raises(UserError, match="cannot be read"):
         files.read_json(source / "config.json")
@@ -469,7 +469,7 @@ def test_a_pipe_cannot_stop_a_reader(tmp_path):
     with pytest.raises(UserError, match="not a regular file"):
         files.read_json(tmp_path / "metrics.json")
     with pytest.raises(UserError, match="not a regular file"):
-        files.copy_tree(tmp_path, tmp_path.parent / "copy_of_pipe")
+        directories.copy_tree(tmp_path, tmp_path.parent / "copy_of_pipe")
 
 
 @pytest.mark.parametrize(
@@ -493,12 +493,12 @@ def test_limits(tmp_path, monkeypatch):
         files.read_bytes(tmp_path / "big", limit=3)
     monkeypatch.setattr(files, "MAX_FILE_BYTES", 3)
     with pytest.raises(UserError, match="larger than 3 bytes"):
-        files.copy_tree(tmp_path, tmp_path.parent / "copy_of_big")
+        directories.copy_tree(tmp_path, tmp_path.parent / "copy_of_big")
     with pytest.raises(UserError, match="larger than 3 bytes"):
         manifest.write_manifest(tmp_path, {})
-    monkeypatch.setattr(files, "MAX_FILES", 0)
+    monkeypatch.setattr(directories, "MAX_FILES", 0)
     with pytest.raises(UserError, match="more than 0 files"):
-        list(files.walk(tmp_path))
+        list(directories.walk(tmp_path))
 
 
 def test_a_root_that_cannot_be_written_is_one_line(tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tvae.errors import UserError
-from tvae.runs import files
+from tvae.runs import directories, files
 
 
 def test_a_reader_sees_the_old_file_or_the_new(tmp_path):
@@ -91,4 +91,4 @@ def test_digests(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "empty").write_text("")
     empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-    assert files.folder_digests(tmp_path) == {"sub/empty": {"bytes": 0, "sha256": empty}}
+    assert directories.folder_digests(tmp_path) == {"sub/empty": {"bytes": 0, "sha256": empty}}

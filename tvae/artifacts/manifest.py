@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tvae.errors import UserError
-from tvae.runs import files
+from tvae.runs import directories, files
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = 1
@@ -23,7 +23,7 @@ def write_manifest(folder: pathlib.Path, header: Mapping[str, Any]) -> str:
     Raises:
       UserError: if the folder holds anything but regular files and folders, or a file is too large.
     """
-    content = {"format": FORMAT, **header, "files": files.folder_digests(folder)}
+    content = {"format": FORMAT, **header, "files": directories.folder_digests(folder)}
     text = json.dumps(content, indent=1) + "\n"
     (folder / MANIFEST_FILE).write_text(text)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -34,7 +34,7 @@ def make_content_read_only(folder: pathlib.Path) -> None:
 
     The folder itself stays writable until it is in its place: it could not be renamed otherwise.
     """
-    for path, status in list(files.walk(folder)):
+    for path, status in list(directories.walk(folder)):
         is_folder = stat.S_ISDIR(status.st_mode)
         (folder / path).chmod(_READ_ONLY_FOLDER if is_folder else _READ_ONLY_FILE)
         files.flush(folder / path)
@@ -70,7 +70,7 @@ def find_problems(folder: pathlib.Path, recorded: str) -> list[str]:
         return [f"changed: {MANIFEST_FILE} does not match the digest in the ledger"]
     listed = json.loads(content)["files"]
     folders = {str(parent) for path in listed for parent in pathlib.PurePosixPath(path).parents}
-    found = dict(files.walk(folder))
+    found = dict(directories.walk(folder))
     del found[MANIFEST_FILE]
     lines = [f"missing: {path}" for path in sorted(listed.keys() - found.keys())]
     for path, status in sorted(found.items()):

@@ -22,7 +22,7 @@ from tvae.artifacts.repository import Repository
 from tvae.errors import UserError
 from tvae.exports.folder import export_model
 from tvae.model import Model
-from tvae.runs import files, parameters
+from tvae.runs import directories, files, parameters
 
 CHANGELOG = "CHANGELOG.md"
 
@@ -40,7 +40,7 @@ def promote(repository: Repository, name: Name, *, note: str = "") -> pathlib.Pa
         metrics = _measure(model, name)
 
         def build(folder: pathlib.Path) -> Mapping[str, Any]:
-            files.copy_tree(validated, folder)
+            directories.copy_tree(validated, folder)
             (folder / manifest.MANIFEST_FILE).unlink()
             source = repository.origin("validated", name)
             profile = _write_export(folder, model, name, metrics)

@@ -15,7 +15,7 @@ from tvae.artifacts.names import Name
 from tvae.artifacts.repository import Repository
 from tvae.domains import registry
 from tvae.errors import UserError
-from tvae.runs import files, text
+from tvae.runs import directories, files, text
 from tvae.runs.run import Run
 
 
@@ -34,7 +34,7 @@ def register(repository: Repository, name: Name, run: Run, *, note: str = "") ->
     headline = registry.get(config.task).headline
 
     def build(folder: pathlib.Path) -> Mapping[str, Any]:
-        files.copy_tree(run.folder, folder)
+        directories.copy_tree(run.folder, folder)
         try:
             for path, content in _derive(Run.open(folder), name, note, headline).items():
                 (folder / path).parent.mkdir(exist_ok=True)

@@ -21,7 +21,7 @@ from tvae.artifacts import ledger, manifest, names
 from tvae.artifacts.ledger import Event
 from tvae.artifacts.names import Name
 from tvae.errors import UserError
-from tvae.runs import files
+from tvae.runs import directories, files
 
 STAGES = ("raw", "validated", "production")
 ADDED_BY = {"register": "raw", "validate": "validated", "promote": "production"}
@@ -46,7 +46,7 @@ class Repository:
           UserError: if part of the path is a symbolic link.
         """
         folder = self.root / stage / name.model / name.version
-        files.refuse_links(self.root, folder)
+        directories.refuse_links(self.root, folder)
         return folder
 
     @contextlib.contextmanager
@@ -199,7 +199,7 @@ class Repository:
         for model, version in current.items():
             path = self.root / CURRENT / f"{model}.json"
             try:
-                files.refuse_links(self.root, path)
+                directories.refuse_links(self.root, path)
                 if files.read_bytes(path).decode(errors="replace") == _pointer(model, version):
                     continue
                 line = f"changed: {CURRENT}/{path.name} is not the record of version {version}"
@@ -238,7 +238,7 @@ class Repository:
     def _settle(self) -> None:
         """Move recorded artifacts to their places, drop other staging, point to what is current."""
         staging = self.root / _STAGING
-        files.refuse_links(self.root, staging)
+        directories.refuse_links(self.root, staging)
         if not staging.exists():
             return
         if not staging.is_dir():
@@ -263,7 +263,7 @@ class Repository:
     def _point(self, model: str, version: str) -> None:
         """Write which version is current, for programs that do not read the ledger."""
         path = self.root / CURRENT / f"{model}.json"
-        files.refuse_links(self.root, path)
+        directories.refuse_links(self.root, path)
         path.parent.mkdir(exist_ok=True)
         text = _pointer(model, version)
         if not path.exists() or path.read_text(errors="replace") != text:

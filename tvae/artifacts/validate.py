@@ -16,7 +16,7 @@ from tvae.artifacts import cards, checks, ledger
 from tvae.artifacts.checks import Check, Examination
 from tvae.artifacts.names import Name
 from tvae.artifacts.repository import Repository
-from tvae.runs import files, parameters
+from tvae.runs import directories, files, parameters
 from tvae.runs.run import Run
 
 REPORTS = {
@@ -44,7 +44,7 @@ def validate(repository: Repository, name: Name, *, note: str = "") -> Examinati
         examined = checks.examine(raw, copy)
 
         def build(folder: pathlib.Path) -> Mapping[str, Any]:
-            files.copy_tree(copy, folder)
+            directories.copy_tree(copy, folder)
             source = repository.origin("raw", name)
             card = files.read_json(folder / files.METADATA_FILE)
             card = make_metadata(card, name, source, examined.checks)

@@ -13,7 +13,7 @@ import tvae
 from tvae.domains.views import BALL
 from tvae.exports import programs, run_exported, tables
 from tvae.model import Model
-from tvae.runs import files, text
+from tvae.runs import directories, files, text
 
 MANIFEST_FILE = "manifest.json"
 WEIGHTS_FILE = "params.safetensors"
@@ -97,7 +97,7 @@ def export_model(model: Model, target: pathlib.Path) -> dict[str, Any]:
         shutil.copyfile(run_exported.__file__, draft / "run_exported.py")
         (draft / "README.md").write_text(_readme(model))
         manifest = _manifest(model, described, arrays)
-        digests = files.folder_digests(draft)
+        digests = directories.folder_digests(draft)
         manifest["files"] = {path: entry["sha256"] for path, entry in digests.items()}
         files.write_json(draft / MANIFEST_FILE, manifest)
     return manifest
