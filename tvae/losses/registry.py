@@ -1,0 +1,195 @@
+"""The registry of loss terms: a pure function with ``@term`` can be named in ``config.objective``.
+
+A term's parameters are of two kinds. Those in ``options`` are set in the configuration: numbers
+with a float default reach the program as traced scalars, all others are static. The rest are
+inputs, which the domain offers under the names of :data:`INPUTS` or names of its own; an input
+whose default is None is handed over where the domain has it.
+"""
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from tvae.errors import UserError
+from tvae.fields import Check, Field
+
+INPUTS: dict[str, str] = {
+    "logits": "float (batch, positions, classes), unnormalised log-probabilities of a decoder",
+    "target": "int (batch, positions), the class at each position",
+    "mu": "float (batch, dim), mean of a diagonal Gaussian posterior",
+    "logvar": "float (batch, dim), log-variance of it",
+    "z": "float (batch, dim), a sample of the latent",
+    "point": "float (batch, dim), points of the Poincaré ball of curvature -c",
+    "radius": "float (batch,), hyperbolic distances from the origin",
+    "c": "float scalar, magnitude of the curvature",
+    "index": "int (batch,), items of the domain",
+    "level": "int (batch,), levels of the items in their tree, 0 outermost",
+    "tree": "the Tree of the items, static",
+    "label": "int (batch,), classes of the items",
+    "prediction": "float (batch,) or (batch, tasks)",
+    "measured": "float, shaped like the prediction",
+    "x": "float (batch, dim), features of one view or modality",
+    "y": "float (batch, dim), features of the other, row i of which belongs to row i of x",
+    "pairs": "Pairs of rows drawn from the batch; None = all",
+    "where": "bool (batch,), rows that count; None = all",
+    "key": "a random key of the step",
+}
+"""Common inputs of terms, and their shapes."""
+
+STATUSES = ("same", "corrected", "subsumed", "toy")
+"""What a term is beside a class of the reference system: the same value; corrected where the class
+was wrong; a case of something more general; a toy there and here."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Term:
+    """A registered loss term.
+
+    Attributes:
+      name: as in ``config.objective``.
+      function: pure; takes inputs and options by keyword, returns what ``per`` says.
+      inputs: names of arrays that it needs.
+      optional: names of arrays that it takes where there are any.
+      options: what the configuration may set, by name.
+      unit: of the value.
+      per: "item": one value a row of the batch, ``(batch,)``; "batch": a scalar.
+      bounds: least and largest value.
+      invariances: names of transformations of the inputs that leave the value as it is:
+        "permutation" (of rows), "rotation", "translation", "scale" (of points or features),
+        "isometry" (of the ball).
+      source: paper and equation, or the reference system.
+      was: classes of the reference system, name -> one of :data:`STATUSES`.
+    """
+
+    name: str
+    function: Callable[..., Any] = dataclasses.field(repr=False)
+    inputs: tuple[str, ...]
+    optional: tuple[str, ...]
+    options: Mapping[str, Field]
+    unit: str
+    per: str
+    bounds: tuple[float, float]
+    invariances: tuple[str, ...]
+    source: str
+    was: Mapping[str, str]
+
+
+_TERMS: dict[str, Term] = {}
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def term(
+    name: str,
+    *,
+    unit: str,
+    source: str,
+    per: str = "batch",
+    options: Mapping[str, tuple[Check, str]] | None = None,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+    invariances: tuple[str, ...] = (),
+    was: Mapping[str, str] | None = None,
+) -> Callable[[Function], Function]:
+    """Register a loss term; the function itself stays as it is.
+
+    Args:
+      name: as in ``config.objective``.
+      unit: of the value, such as "nats".
+      source: paper and equation, or the reference system.
+      per: see :class:`Term`.
+      options: check and meaning of each parameter that the configuration sets; the defaults are
+        those of the function.
+      bounds: see :class:`Term`.
+      invariances: see :class:`Term`.
+      was: see :class:`Term`.
+
+    Raises:
+      ValueError: if the name is taken by another function, or a parameter with a default is not
+        among the options.
+    """
+
+    def register(function: Function) -> Function:
+        made = _make_term(function, name, dict(options or {}), unit, per, source)
+        made = dataclasses.replace(
+            made, bounds=bounds, invariances=invariances, was=dict(was or {})
+        )
+        known = _TERMS.get(name)
+        where = f"{function.__module__}.{function.__qualname__}"
+        if known and where != f"{known.function.__module__}.{known.function.__qualname__}":
+            raise ValueError(f"term {name!r}: registered already, as {known.function.__module__}")
+        _TERMS[name] = made
+        return function
+
+    return register
+
+
+def _make_term(
+    function: Callable[..., Any],
+    name: str,
+    options: dict[str, tuple[Check, str]],
+    unit: str,
+    per: str,
+    source: str,
+) -> Term:
+    """A term whose inputs and options are read from the function's signature."""
+    if per not in ("item", "batch"):
+        raise ValueError(f"term {name!r}: expected per 'item' or 'batch', got {per!r}")
+    parameters = inspect.signature(function).parameters
+    missing = sorted(options.keys() - parameters.keys())
+    if missing:
+        raise ValueError(f"term {name!r}: the function has no parameter {missing[0]!r}")
+    fields, inputs, optional = {}, [], []
+    for parameter in parameters.values():
+        default = parameter.default
+        if parameter.name in options:
+            check, meaning = options[parameter.name]
+            fields[parameter.name] = Field(default, check, meaning, traced=check.kind is float)
+        elif default is inspect.Parameter.empty:
+            inputs.append(parameter.name)
+        elif default is None:
+            optional.append(parameter.name)
+        else:
+            raise ValueError(
+                f"term {name!r}: parameter {parameter.name!r} has a default; expected its check "
+                "and meaning in options"
+            )
+    return Term(
+        name=name,
+        function=function,
+        inputs=tuple(inputs),
+        optional=tuple(optional),
+        options=fields,
+        unit=unit,
+        per=per,
+        bounds=(-math.inf, math.inf),
+        invariances=(),
+        source=source,
+        was={},
+    )
+
+
+def all_terms() -> dict[str, Term]:
+    """All registered terms by name, those of the library first."""
+    package = importlib.import_module("tvae.losses")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"tvae.losses.{module.name}")
+    return dict(_TERMS)
+
+
+def get(name: str, *, where: str = "term") -> Term:
+    """A term by name; ``where`` names what asks for it in the message.
+
+    Raises:
+      UserError: if there is none, with those that exist.
+    """
+    known = all_terms()
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    raise UserError(f"{where}: no term {name!r}; {hint}known are {', '.join(sorted(known))}")
