@@ -1,0 +1,190 @@
+"""Inputs of loss terms by name: a regular batch, degenerate ones, and transformed copies of it.
+
+An input of a new name needs one line in :data:`GENERATORS`. Where one term takes a common input in
+another shape or range, the line is named for both: "cross_entropy.logits".
+"""
+
+import dataclasses
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from tvae.geometry import gyrovectors
+from tvae.geometry.padic import PadicTree
+from tvae.losses.pairs import Pairs
+
+Batch = dict[str, Any]
+Rng = np.random.Generator
+
+TREE = PadicTree(3, 3)
+DIM, POSITIONS, CLASSES = 3, 4, 3
+CURVATURE = 1.5
+STATIC = ("tree",)
+"""Inputs that are no arrays."""
+
+
+def _normal(*shape: int, scale: float = 1.0) -> Callable[[Rng, int], np.ndarray]:
+    return lambda rng, n: rng.normal(0.0, scale, (n, *shape))
+
+
+def _integers(high: int, *shape: int) -> Callable[[Rng, int], np.ndarray]:
+    return lambda rng, n: rng.integers(0, high, (n, *shape))
+
+
+def _points(rng: Rng, n: int) -> np.ndarray:
+    return rng.uniform(-0.3, 0.3, (n, DIM))
+
+
+@dataclasses.dataclass(frozen=True)
+class Generator:
+    """How an input is drawn and transformed.
+
+    Attributes:
+      draw: ``(rng, n_rows) -> array``.
+      rows: its first axis is the rows of the batch.
+      kind: "flat": points or features, which rotate, move and scale; "value": numbers, which move
+        and scale; "ball": points of the ball; "": stays as it is.
+      extreme: largest finite values it may take, from regular ones.
+    """
+
+    draw: Callable[[Rng, int], Any]
+    rows: bool = True
+    kind: str = ""
+    extreme: Callable[[np.ndarray], np.ndarray] = lambda regular: 30.0 * regular
+
+
+def _to_boundary(points: np.ndarray) -> np.ndarray:
+    norm = np.linalg.norm(points, axis=-1, keepdims=True)
+    return 0.999 / np.sqrt(CURVATURE) * points / norm
+
+
+GENERATORS: dict[str, Generator] = {
+    "logits": Generator(_normal(POSITIONS, CLASSES)),
+    "target": Generator(_integers(CLASSES, POSITIONS)),
+    "mu": Generator(_normal(DIM), kind="flat"),
+    "logvar": Generator(_normal(DIM), extreme=lambda x: 10.0 * np.sign(x)),
+    "z": Generator(_normal(DIM), kind="flat", extreme=_to_boundary),
+    "point": Generator(_points, kind="ball", extreme=_to_boundary),
+    "radius": Generator(_normal(), kind="value"),  # replaced by that of the points
+    "c": Generator(lambda rng, n: np.asarray(CURVATURE), rows=False, extreme=lambda c: c),
+    "index": Generator(_integers(TREE.n_leaves)),
+    "level": Generator(_integers(TREE.n_levels)),  # replaced by that of the index
+    "tree": Generator(lambda rng, n: TREE, rows=False),
+    "label": Generator(_integers(3)),
+    "prediction": Generator(_normal(), kind="value"),
+    "measured": Generator(_normal(), kind="value"),
+    "x": Generator(_normal(DIM), kind="flat"),
+    "y": Generator(_normal(DIM), kind="flat"),
+    "pairs": Generator(lambda rng, n: rng.integers(0, n, (2, 8)), rows=False),
+    "where": Generator(lambda rng, n: np.ones(n, bool)),
+    "key": Generator(lambda rng, n: rng.integers(0, 100), rows=False),
+}
+
+
+def draw(n_rows: int, seed: int = 0) -> Batch:
+    """A regular batch of all inputs; each comes from a stream of its own."""
+    batch = {
+        name: generator.draw(np.random.default_rng([seed, zlib.crc32(name.encode())]), n_rows)
+        for name, generator in GENERATORS.items()
+    }
+    batch["index"].flat[0] = 0  # the only item of the deepest level
+    return _consistent(batch)
+
+
+def _consistent(batch: Batch) -> Batch:
+    """Levels of the items, radii of the points."""
+    norm = np.sqrt(CURVATURE) * np.linalg.norm(batch["point"], axis=-1)
+    radius = 2.0 / np.sqrt(CURVATURE) * np.arctanh(norm)
+    return batch | {"level": np.asarray(TREE.level(batch["index"])), "radius": radius}
+
+
+def _map_rows(batch: Batch, change: Callable[[str, np.ndarray], np.ndarray]) -> Batch:
+    """Change every input that has rows."""
+    rows = {name: change(name, x) for name, x in batch.items() if GENERATORS[name].rows}
+    return batch | rows
+
+
+def _map_floats(batch: Batch, change: Callable[[str, np.ndarray], np.ndarray]) -> Batch:
+    """Change every input that has rows of floats, and the radii with their points."""
+    return _consistent(
+        _map_rows(batch, lambda name, x: change(name, x) if x.dtype.kind == "f" else x)
+    )
+
+
+def degenerate(n_rows: int) -> dict[str, Batch]:
+    """Batches on which every term has a finite value and gradient; all have the same shapes."""
+    regular = draw(n_rows)
+    first = np.arange(n_rows) == 0
+    shallow = np.where(first, 0, np.arange(n_rows) % 2 + 1)  # level of 1 and 2 is 0
+    empty = np.zeros(n_rows, bool)
+    return {
+        "regular": regular,
+        "all rows equal": _map_rows(regular, lambda _, x: np.repeat(x[:1], n_rows, 0)),
+        "zero vectors": _map_floats(regular, lambda _, x: np.zeros_like(x)),
+        "boundary": _map_floats(regular, lambda name, x: GENERATORS[name].extreme(x)),
+        "missing levels": _consistent(regular | {"index": shallow}),
+        "one level": _consistent(regular | {"index": shallow % 2 + 1}),
+        "one class each": regular | {"label": np.arange(n_rows)},
+        "one class": regular | {"label": np.zeros(n_rows, int)},
+        "nowhere": regular | {"where": empty},
+        "one row counts": regular | {"where": first},
+        "nowhere, zero vectors": _map_floats(regular, lambda _, x: 0 * x) | {"where": empty},
+    }
+
+
+def masked(n_rows: int) -> dict[str, Batch]:
+    """Two batches that differ only in rows that do not count."""
+    half = np.arange(n_rows) % 2 == 0
+    regular, other = draw(n_rows), draw(n_rows, seed=1)
+
+    def refill(name: str, x: np.ndarray) -> np.ndarray:
+        return np.where(half.reshape(-1, *[1] * (x.ndim - 1)), x, other[name])
+
+    refilled = _map_rows(regular, refill)
+    return {"masked": regular | {"where": half}, "refilled": refilled | {"where": half}}
+
+
+def permutation(n_rows: int) -> np.ndarray:
+    """The order of the rows in the permuted batch."""
+    return np.random.default_rng(1).permutation(n_rows)
+
+
+def transformed(n_rows: int) -> dict[str, Batch]:
+    """Copies of the regular batch, by the name of the invariance that maps it to them."""
+    batch = draw(n_rows)
+    order = permutation(n_rows)
+    rotation = np.linalg.qr(np.random.default_rng(2).normal(size=(DIM, DIM)))[0]
+
+    def change(kinds: set[str], of: Callable[[np.ndarray], np.ndarray]) -> Batch:
+        return _map_rows(batch, lambda name, x: of(x) if GENERATORS[name].kind in kinds else x)
+
+    def move(points: np.ndarray) -> np.ndarray:
+        by = jnp.broadcast_to(jnp.asarray([0.2, -0.1, 0.3]), points.shape)
+        turned = jnp.asarray(points @ rotation, by.dtype)
+        return np.asarray(gyrovectors.mobius_add(by, turned, c=CURVATURE))
+
+    permuted = _map_rows(batch, lambda _, x: x[order])
+    return {
+        "permutation": permuted | {"pairs": np.argsort(order)[batch["pairs"]]},
+        "rotation": change({"flat", "ball"}, lambda x: x @ rotation),
+        "translation": change({"flat", "value"}, lambda x: x + 0.75),
+        "scale": change({"flat", "value"}, lambda x: 2.5 * x),
+        "isometry": change({"ball"}, move),
+    }
+
+
+def to_array(x: Any) -> np.ndarray:
+    """An input in the dtype of a program."""
+    x = np.asarray(x)
+    return x.astype({"f": np.float32, "i": np.int32, "b": bool}[x.dtype.kind])
+
+
+def as_input(name: str, x: jax.Array) -> Any:
+    """An input as a term takes it, from its array."""
+    if name == "pairs":
+        return Pairs(x[0], x[1])
+    return jax.random.key(x) if name == "key" else x
