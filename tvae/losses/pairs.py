@@ -8,6 +8,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from chex import Numeric
+
+from tvae.geometry import poincare
+from tvae.geometry.numerics import safe_norm
 
 
 class Pairs(NamedTuple):
@@ -45,11 +49,60 @@ def ends(x: jax.Array, pairs: Pairs | None) -> tuple[jax.Array, jax.Array]:
     return x[pairs.i], x[pairs.j]
 
 
-def distinct(n_rows: int, pairs: Pairs | None) -> jax.Array:
+def distinct(n_rows: int, pairs: Pairs | None, where: jax.Array | None = None) -> jax.Array:
     """True where a pair joins two different rows: ``(n_pairs,)``, or ``(n, n)`` for all pairs.
 
-    >>> distinct(3, None).sum().item()
-    6
+    Args:
+      n_rows: rows of the batch.
+      pairs: sampled pairs, or None for all.
+      where: bool ``(n_rows,)``, rows that count; a pair counts if both of its ends do.
+
+    >>> two = jnp.asarray([True, True, False])
+    >>> distinct(3, None).sum().item(), distinct(3, None, two).sum().item()
+    (6, 2)
     """
     i, j = ends(jnp.arange(n_rows), pairs)
-    return i != j
+    if where is None:
+        return i != j
+    where_i, where_j = ends(where, pairs)
+    return (i != j) & where_i & where_j
+
+
+def pair_lengths(x: jax.Array, pairs: Pairs | None, *, c: Numeric | None) -> jax.Array:
+    """Distance between the ends of the pairs; its gradient is 0 where they coincide.
+
+    Args:
+      x: ``(n, d)``; with a curvature, points of the Poincaré ball.
+      pairs: sampled pairs, or None for all.
+      c: curvature magnitude of the geodesic distance, or None for the Euclidean one.
+
+    Returns:
+      ``(n_pairs,)``, or ``(n, n)`` for all pairs.
+
+    >>> x = jnp.asarray([[0.0, 0.0], [0.3, 0.4]])
+    >>> pair_lengths(x, None, c=None).tolist(), pair_lengths(x, None, c=1.0)[0, 1].round(4).item()
+    ([[0.0, 0.5], [0.5, 0.0]], 1.0986...)
+    """
+    if pairs is None:
+        return lengths_between(x, x, c=c)
+    return row_lengths(x[pairs.i], x[pairs.j], c=c)
+
+
+def row_lengths(x: jax.Array, y: jax.Array, *, c: Numeric | None) -> jax.Array:
+    """Distance ``(n,)`` of each row of ``x`` ``(n, d)`` to that row of ``y``: :func:`pair_lengths`.
+
+    >>> row_lengths(jnp.zeros((1, 2)), jnp.asarray([[3.0, 4.0]]), c=None).tolist()
+    [5.0]
+    """
+    return safe_norm(x - y) if c is None else poincare.distance(x, y, c=c)
+
+
+def lengths_between(x: jax.Array, y: jax.Array, *, c: Numeric | None) -> jax.Array:
+    """Distance ``(n, m)`` of every row of ``x`` to every one of ``y``: see :func:`pair_lengths`.
+
+    >>> lengths_between(jnp.zeros((1, 2)), jnp.asarray([[3.0, 4.0], [0.0, 1.0]]), c=None).tolist()
+    [[5.0, 1.0]]
+    """
+    if c is None:
+        return poincare.pairwise_lengths(x, y, c=1.0)[0]
+    return poincare.pairwise_distance(x, y, c=c)

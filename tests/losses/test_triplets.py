@@ -1,0 +1,207 @@
+"""Triplets: the reference system's recorded values, and what the miner draws."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.support.production_cases import VECTORISED, Case, referenced
+from tvae.domains.operations.tree import TREE
+from tvae.geometry import poincare
+from tvae.geometry.padic import PadicTree
+from tvae.losses import radial
+from tvae.losses.levels import masked_mean
+from tvae.losses.pairs import lengths_between
+from tvae.losses.triplets import (
+    LevelMargin,
+    Triplets,
+    mine_triplets,
+    tree_triplets,
+    triplet_hinge,
+    violates,
+)
+
+N_ROWS, N_TRIPLETS, DIM = 36, 64, 16
+"""All recorded cases are padded to these, so that one program serves them."""
+
+
+def _padded(x, size):
+    x = np.asarray(x)
+    return np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)])
+
+
+def _loss(z, index, triplets, hyper, *, hyperbolic):
+    """Triplets, plus the radial targets where they have a weight, on ``n_rows`` rows."""
+    c = hyper["c"]
+    point = poincare.project(poincare.project(z, c=c), c=c, max_norm=hyper["max_norm"])
+    point = jnp.where(hyper["radial_weight"] > 0, point, z)
+    margin = LevelMargin(hyper["margin"], hyper["margin_per_level"])
+    terms = triplet_hinge(
+        point, index, triplets, tree=TREE, c=c if hyperbolic else None, margin=margin
+    )
+    radius, level = poincare.hyperbolic_radius(point, c=c), TREE.level(index)
+    outer = 0.9 * hyper["max_norm"]
+    rows = radial.radial_hierarchy(radius, level, tree=TREE, inner=0.0, outer=outer)
+    target = masked_mean(rows, jnp.arange(N_ROWS) < hyper["n_rows"])
+    ranking = masked_mean(terms.hinge, triplets.mask)
+    metrics = {
+        "violations": ((terms.hinge > 0) & triplets.mask).sum(),
+        "mean_margin": masked_mean(terms.margin, triplets.mask),
+        "radial_loss": target,
+        "ranking_loss": ranking,
+    }
+    return ranking + hyper["radial_weight"] * target, metrics
+
+
+@pytest.fixture(scope="module")
+def losses():
+    return {
+        hyperbolic: jax.jit(
+            jax.value_and_grad(
+                lambda *x, hyperbolic=hyperbolic: _loss(*x, hyperbolic=hyperbolic), has_aux=True
+            ),
+            compiler_options=VECTORISED,
+        )
+        for hyperbolic in (True, False)
+    }
+
+
+def _triplets(case, index, names):
+    if not case.has(f"in.{names[0]}"):  # too few rows for a triplet
+        empty = np.zeros(N_TRIPLETS, int)
+        return Triplets(empty, empty, empty, empty > 0)
+    rows = [np.asarray(case[f"in.{name}"], np.int32) for name in names]
+    level = [np.asarray(TREE.pair_level(index[rows[0]], index[other])) for other in rows[1:]]
+    return Triplets(*(_padded(x, N_TRIPLETS) for x in (*rows, level[0] > level[1])))
+
+
+def _hyper(params, *, plain, hyperbolic):
+    return {
+        "c": params.get("curvature", 2.0 if hyperbolic else 1.0),
+        "margin": params.get("margin", 0.1) if plain else params.get("base_margin", 0.05),
+        "margin_per_level": 0.0 if plain else params.get("margin_scale", 0.15),
+        "max_norm": params.get("max_norm", 0.95),
+        "radial_weight": params.get("radial_weight", 0.1) if hyperbolic else 0.0,
+    }
+
+
+@pytest.mark.parametrize("case", referenced("loss_padic/ranking"), ids=lambda case: case.name)
+def test_ranking_equals_the_reference_system(case: Case, losses):
+    plain = case.has("in.anchor_idx") or case.name.split("/")[1] in (
+        "ranking_batch2",
+        "ranking_batch3",
+    )
+    with_radius = "ranking_hyperbolic" in case.name
+    names = [f"{n}_idx" for n in ("anchor", "pos", "neg")] if plain else []
+    names = names or [f"triplet_{n}" for n in ("anchor", "pos", "neg")]
+    z, index = np.asarray(case["in.z"]), np.asarray(case["in.indices"])
+    triplets = _triplets(case, index, names)
+    hyper = _hyper(case.params, plain=plain, hyperbolic=with_radius) | {"n_rows": len(z)}
+    if with_radius and len(z) < 3:
+        hyper["radial_weight"] = 0.0  # the reference system leaves out the radii as well
+    loss = losses[case.params.get("use_hyperbolic", True)]
+    (value, metrics), gradient = loss(_padded(z, N_ROWS), _padded(index, N_ROWS), triplets, hyper)
+    case.assert_close(value, "f32.loss")
+    if case.has("f32.grad.loss.z"):
+        case.assert_close(gradient[: len(z)], "f32.grad.loss.z")
+    else:
+        np.testing.assert_array_equal(gradient, 0.0)
+    for name in metrics.keys() & {k.removeprefix("f32.metric.") for k in case.arrays}:
+        if name == "violations":
+            assert int(metrics[name]) == int(case["f32.metric.violations"])
+        elif case.params or len(z) > 2:
+            case.assert_close(metrics[name], f"f32.metric.{name}")
+
+
+@pytest.mark.parametrize("case", referenced("loss_components/padic"), ids=lambda case: case.name)
+def test_components_add_both_encoders(case: Case, losses):
+    total = 0.0
+    for encoder, call in (("A", "triplet"), ("B", "triplet_call1")):
+        z, index = np.asarray(case[f"in.z_{encoder}"]), np.asarray(case["in.indices"])
+        triplets = _triplets(case, index, [f"{call}_{n}" for n in ("anchor", "pos", "neg")])
+        hyper = _hyper(case.params, plain=False, hyperbolic="radial_weight" in case.params)
+        hyper |= {"c": 1.0, "n_rows": len(z)}
+        (value, _), gradient = losses[True](
+            _padded(z, N_ROWS), _padded(index, N_ROWS), triplets, hyper
+        )
+        case.assert_close(gradient[: len(z)], f"f32.grad.loss.z_{encoder}")
+        total += value
+    case.assert_close(total, "f32.loss")
+
+
+def test_distances_and_margins_equal_the_reference_system():
+    cases = referenced("loss_padic/mining_pieces")
+    if not cases:
+        pytest.skip("needs ../shared/reference (outputs of the original system), which is absent")
+    (case,) = cases
+    levels = case["in.v_pos"] - case["in.v_neg"]
+    case.assert_close(LevelMargin()(levels), "f32.margin_default")
+    case.assert_close(LevelMargin(0.2, 0.03)(levels), "f32.margin_custom")
+
+
+@pytest.mark.parametrize("case", referenced("loss_padic/mining_d"), ids=lambda case: case.name)
+def test_hard_triplets_are_those_of_the_reference_system(case: Case):
+    """All candidates of its walk: positives of the anchor's deeper half, then their negatives."""
+    z, index = case["in.z"], case["in.indices"]
+    anchor = int(case["in.anchor_candidates"][0])
+    level = np.asarray(TREE.pair_level(index[anchor], index))
+    c = 1.0 if "hyperbolic" in case.name else None
+    length = np.asarray(lengths_between(z[anchor, None], z, c=c))[0]
+    order = [row for row in np.argsort(-level) if row != anchor]
+    near, far = order[: len(order) // 2 + 1], order[len(order) // 2 :]
+    margin = LevelMargin()
+    wanted = [
+        (p, n)
+        for p in near[:3]
+        for n in far
+        if level[p] > level[n]
+        and violates(
+            length[p],
+            length[n],
+            margin(level[p] - level[n]),
+            semi_hard=case.params["semi_hard"],
+        )
+    ]
+    found = list(zip(case["f32.pos"].tolist(), case["f32.neg"].tolist(), strict=True))
+    assert found == (wanted * 9)[: len(found)]
+
+
+def test_mined_triplets():
+    """Levels 2, 2, 1, 0, 0 with the anchor 0, whose own level is 4."""
+    tree = PadicTree(2, 4)
+    index = jnp.asarray([0, 4, 12, 2, 1, 3])
+    level = jnp.broadcast_to(tree.pair_level(index[0], index), (400, 6))
+    length = jnp.broadcast_to(jnp.asarray([0.0, 1.0, 1.0, 1.2, 3.0, 0.5]), (400, 6))
+    anchor = jnp.zeros(400, jnp.int32)
+    margin = LevelMargin(0.1, 0.15)
+
+    def drawn(**options):
+        mined = mine_triplets(jax.random.key(0), anchor, level, length, margin=margin, **options)
+        assert bool(mined.mask.all())
+        return {(int(p), int(n)) for _, p, n, _ in zip(*mined, strict=True)}
+
+    # A random triplet has any positive above the least level and any negative below its level.
+    everything = {(1, 3), (1, 4), (1, 5), (2, 3), (2, 4), (2, 5), (3, 4), (3, 5)}
+    assert drawn(hard_share=0.0) == everything
+    # A hard one has a deepest positive, at 1.0; 1.2 < 1.0 + 0.25 and 0.5 < 1.0 + 0.4, not 3.0.
+    assert drawn(hard_share=1.0) == {(1, 3), (1, 5), (2, 3), (2, 5)}
+    assert drawn(hard_share=1.0, semi_hard=False) == {(1, 5), (2, 5)}
+    assert drawn(hard_share=0.5) == everything
+    some = jnp.asarray([True, False, True, True, True, False])
+    assert drawn(hard_share=0.0, where=some) == {(2, 3), (2, 4), (3, 4)}
+
+
+def test_triplets_that_do_not_count():
+    @jax.jit
+    def value(index, point, hard_share):
+        key = jax.random.key(0)
+        return tree_triplets(point[:, None], index, TREE, key, hard_share=hard_share)
+
+    # All pairs at level 0: nothing to compare.
+    assert float(value(jnp.asarray([0, 1, 2]), jnp.asarray([0.0, 1.0, 2.0]), 0.5)) == 0.0
+    # Relatives 0 and 3 are 0.1 apart and their negative is 9: no triplet violates its margin.
+    index = jnp.asarray([0, 3, 1])
+    assert float(value(index, jnp.asarray([0.0, 0.1, 9.0]), 1.0)) == 0.0
+    # Relatives are 9.0 apart, with the negative in the middle; the margin of one level is 0.2.
+    misplaced = float(value(index, jnp.asarray([0.0, 9.0, 4.5]), 1.0))
+    assert misplaced == pytest.approx(9.0 - 4.5 + 0.2, rel=1e-5)
