@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from tvae.geometry import gyrovectors, numerics
-from tvae.geometry.gyrovectors import Curvature, dot, gap, gyration, mobius_add, mobius_scale
+from tvae.geometry.gyrovectors import Curvature, gap, gyration, mobius_add, mobius_scale
 
 
 def project(x: jax.Array, *, c: Curvature, max_norm: Curvature | None = None) -> jax.Array:
@@ -108,7 +108,7 @@ def pairwise_lengths(x: jax.Array, y: jax.Array, *, c: Curvature) -> tuple[jax.A
     Returns:
       Two ``(n, m)`` arrays; the gradient of coincident pairs is 0.
     """
-    square = _squared_differences(x, y)
+    square = numerics.squared_differences(x, y)
     apart = square > jnp.finfo(square.dtype).tiny
     chord = jnp.where(apart, jnp.sqrt(jnp.where(apart, square, 1.0)), 0.0)
     return chord, _distance_of(chord, gap(x, c) * gap(y, c).T, c)
@@ -122,31 +122,6 @@ def pairwise_distance(x: jax.Array, y: jax.Array, *, c: Curvature) -> jax.Array:
     [[0.0, 1.098...], [1.098..., 0.0]]
     """
     return pairwise_lengths(x, y, c=c)[1]
-
-
-def _add_coordinate(
-    total: jax.Array, coordinate: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, None]:
-    difference = coordinate[0][:, None] - coordinate[1][None, :]
-    return total + difference * difference, None
-
-
-@jax.custom_jvp
-def _squared_differences(x: jax.Array, y: jax.Array) -> jax.Array:
-    """Squared Euclidean distances ``(n, m)`` of all pairs, without cancellation."""
-    zeros = jnp.zeros((x.shape[0], y.shape[0]), jnp.result_type(x, y))
-    return jax.lax.scan(_add_coordinate, zeros, (x.T, y.T))[0]
-
-
-@_squared_differences.defjvp
-def _squared_differences_jvp(
-    primals: tuple[jax.Array, jax.Array], tangents: tuple[jax.Array, jax.Array]
-) -> tuple[jax.Array, jax.Array]:
-    """2 ⟨x - y, ẋ - ẏ⟩ multiplied out: its transpose needs no (n, m, d) array either."""
-    x, y = primals
-    u, v = tangents
-    own = dot(x, u) + dot(y, v).T
-    return _squared_differences(x, y), 2.0 * (own - x @ v.T - u @ y.T)
 
 
 def exp_map_origin(v: jax.Array, *, c: Curvature) -> jax.Array:

@@ -34,9 +34,7 @@ GEOMETRY = (
         "q)\n    series = 1.0 + q",
     ),
     _numerics("series used too far", "_SERIES_BELOW = 1e-4", "_SERIES_BELOW = 1e-2", _RATIOS),
-    _numerics(
-        "margin of the ball in float32", "Guards(ball_margin=4e-3", "Guards(ball_margin=4e-2", _DISK
-    ),
+    _numerics("margin of the ball in float32", "ball_margin=4e-3", "ball_margin=4e-2", _DISK),
     _numerics("margin of artanh in float64", "artanh_margin=1e-15", "artanh_margin=1e-7", _DISK),
     _gyro(
         "gap without its minimum",
