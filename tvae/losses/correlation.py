@@ -1,0 +1,106 @@
+"""Losses on the correlation of two columns of numbers."""
+
+import chex
+import jax
+import jax.numpy as jnp
+from chex import Numeric
+
+from tvae.fields import within
+from tvae.losses.registry import term
+
+# A column whose standard deviation is below this many roundings of its size counts as constant.
+_ROUNDINGS = 8.0
+
+
+def pearson(x: jax.Array, y: jax.Array, where: jax.Array | None = None) -> jax.Array:
+    r"""Pearson's correlation :math:`r` of the columns of two arrays; 0 where one is constant.
+
+    Args:
+      x: ``(n, ...)``.
+      y: of the same shape.
+      where: bool ``(n,)``, rows that count.
+
+    Returns:
+      ``(...)`` in [-1, 1]; the gradient of a constant column is 0.
+
+    >>> x, y = jnp.asarray([1.0, 2.0, 3.0]), jnp.asarray([1.0, 3.0, 2.0])
+    >>> round(float(pearson(x, y)), 6), float(pearson(x, jnp.ones(3)))
+    (0.5, 0.0)
+    """
+    chex.assert_equal_shape([x, y])
+    rows = jnp.ones(x.shape[0], bool) if where is None else where
+    rows = rows.reshape(-1, *[1] * (x.ndim - 1))
+    u, v = _standardised(x, rows), _standardised(y, rows)
+    return jnp.clip((u * v).sum(0), -1.0, 1.0)
+
+
+def _standardised(x: jax.Array, rows: jax.Array) -> jax.Array:
+    """Deviations from the mean, scaled to unit norm; 0 in constant columns and in other rows."""
+    n = jnp.maximum(rows.sum(), 1).astype(x.dtype)
+    mean = jnp.where(rows, x, 0).sum(0) / n
+    deviation = jnp.where(rows, x - mean[None], 0)
+    square = jnp.square(deviation).sum(0)
+    rounding = _ROUNDINGS * jnp.finfo(x.dtype).eps
+    least = rounding**2 * jnp.where(rows, jnp.square(x), 0).sum(0) + jnp.finfo(x.dtype).tiny
+    varies = square > least
+    return jnp.where(varies[None], deviation / jnp.sqrt(jnp.where(varies, square, 1))[None], 0)
+
+
+@term(
+    "correlation_gap",
+    unit="1",
+    source="Pearson's r; the reference system's ranking losses of its predictors",
+    bounds=(0.0, 2.0),
+    invariances=("permutation", "translation", "scale"),
+    was={"PearsonRanking": "same"},
+)
+def correlation_gap(
+    prediction: jax.Array, measured: jax.Array, where: jax.Array | None = None
+) -> jax.Array:
+    r"""One minus the correlation of prediction and measurement, :math:`1 - r`.
+
+    Args:
+      prediction: ``(n,)`` or ``(n, tasks)``.
+      measured: of the same shape.
+      where: bool ``(n,)``, rows that count.
+
+    Returns:
+      A scalar in [0, 2], mean over tasks; 1 where a column is constant.
+
+    >>> float(correlation_gap(jnp.asarray([1.0, 2.0]), jnp.asarray([5.0, 3.0])))
+    2.0
+    """
+    return 1.0 - pearson(prediction, measured, where).mean()
+
+
+@term(
+    "target_correlation",
+    unit="1",
+    source="the reference system's ZeroSparsityLoss, for any two columns",
+    options={"target": (within(-1.0, 1.0), "wanted correlation")},
+    bounds=(0.0, 4.0),
+    invariances=("permutation", "translation", "scale"),
+)
+def target_correlation(
+    prediction: jax.Array,
+    measured: jax.Array,
+    where: jax.Array | None = None,
+    *,
+    target: Numeric = -0.3,
+) -> jax.Array:
+    r"""Squared distance of a correlation from a wanted one, :math:`(r - r^*)^2`.
+
+    Args:
+      prediction: ``(n,)`` or ``(n, tasks)``.
+      measured: of the same shape.
+      where: bool ``(n,)``, rows that count.
+      target: r*.
+
+    Returns:
+      A scalar, mean over tasks.
+
+    >>> x = jnp.asarray([1.0, 2.0])
+    >>> round(float(target_correlation(x, x, target=0.5)), 4)
+    0.25
+    """
+    return jnp.square(pearson(prediction, measured, where) - target).mean()
