@@ -52,7 +52,7 @@ class Reads(dict):
     def items(self):
         """Sections are read as a whole."""
         for path, value in super().items():
-            if path.split(".")[0] in ("chord", "coupling", "radius", "tree"):
+            if path.split(".")[0] in ("balancing", "chord", "coupling", "radius", "tree"):
                 self.seen.add(path)
             yield path, value
 

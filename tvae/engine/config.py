@@ -2,6 +2,7 @@
 
 from ml_collections import ConfigDict
 
+from tvae.engine import balancing
 from tvae.errors import UserError
 from tvae.fields import BOOLEAN, SEED, Check, Field, above, at_least, one_of, text, within
 
@@ -50,6 +51,20 @@ FIELDS: dict[str, Field] = {
         "warm_restarts: length of the first cycle, epochs"),
     "learning_rate.cycle_growth": Field(2, at_least(1),
         "warm_restarts: factor on the length of each next cycle"),
+    "balancing.kind": Field("static", one_of(*balancing.KINDS),
+        "how the weighted loss terms share the gradient: static: their sum; uncertainty: learned "
+        "variances (Kendall et al. 2018); gradnorm: equal gradient norms (Chen et al. 2018); dwa: "
+        "by the fall from epoch to epoch (Liu et al. 2019); pcgrad: conflicting parts of gradients "
+        "removed (Yu et al. 2020)"),
+    "balancing.learning_rate": Field(0.025, at_least(0.0),
+        "uncertainty, gradnorm: Adam's rate for what the method learns, per step", traced=True),
+    "balancing.asymmetry": Field(1.5, at_least(0.0),
+        "gradnorm: alpha, how strongly terms that lag behind are preferred; 0 = equal norms",
+        traced=True),
+    "balancing.temperature": Field(2.0, above(0.0),
+        "dwa: T, above which ratio of losses the weights become even", traced=True),
+    "balancing.log_gradients": Field(False, BOOLEAN,
+        "log the gradient norm of each weighted term, for a backward pass a term"),
     "evaluation.every_epochs": Field(1, at_least(1), "epochs between evaluations"),
     "early_stop.metric": Field("val/loss", METRIC,
         "evaluation metric that selects the best checkpoint and may stop the run"),

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from tvae.engine import compilation, optim, step, stopping
+from tvae.engine import balancing, compilation, optim, step, stopping
 from tvae.engine.task import Hparams, Params, Task
 from tvae.errors import DivergedError, StoppedError, UserError
 from tvae.runs import checkpoint, files, log
@@ -106,9 +106,16 @@ def _fetch(rows: Rows, state: step.TrainState, *, steps: int, limit: int, last_g
 
 
 def optimizer_settings(config: ConfigDict) -> optim.OptimizerSettings:
-    """The static fields of ``config.optimizer``."""
-    static = (field.name for field in dataclasses.fields(optim.OptimizerSettings))
-    return optim.OptimizerSettings(**{name: config.optimizer[name] for name in static})
+    """The static fields of ``config.optimizer`` and ``config.balancing``."""
+    chosen = config.balancing
+    return optim.OptimizerSettings(
+        kind=config.optimizer.kind,
+        b1=config.optimizer.b1,
+        b2=config.optimizer.b2,
+        eps=config.optimizer.eps,
+        max_nonfinite_steps=config.optimizer.max_nonfinite_steps,
+        balancing=balancing.Balancing(chosen.kind, chosen.log_gradients),
+    )
 
 
 def _start(

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from tvae.engine import riemannian
+from tvae.engine.balancing import STATIC, Balancing
 from tvae.engine.task import Hparams
 from tvae.errors import UserError
 
@@ -111,7 +112,7 @@ def global_norms(tree: Any, labels: Any) -> dict[str, jax.Array]:
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSettings:
-    """Static settings of the optimizer and its guard; fields as in ``config.optimizer``.
+    """Static settings of a step; fields as in ``config.optimizer`` and ``config.balancing``.
 
     Attributes:
       kind: "adamw" (decoupled decay), "adam_l2" (decay added to the gradient: torch's Adam), or
@@ -121,6 +122,7 @@ class OptimizerSettings:
       eps: added to the root of the second moment.
       max_nonfinite_steps: steps in a row that may be skipped because their loss or gradient is not
         finite, before the run stops.
+      balancing: how the gradients of the loss terms are combined.
     """
 
     kind: str
@@ -128,6 +130,7 @@ class OptimizerSettings:
     b2: float
     eps: float
     max_nonfinite_steps: int
+    balancing: Balancing = STATIC
 
 
 def _descend(

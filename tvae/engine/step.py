@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from tvae.engine import optim
+from tvae.engine import balancing, optim
 from tvae.engine import task as task_lib
 from tvae.engine.task import Aux, Batch, Hparams, Metrics, Outputs, Params, Task
+from tvae.errors import UserError
 
 
 class Purpose(enum.IntEnum):
@@ -24,6 +25,7 @@ class Purpose(enum.IntEnum):
     FORWARD = 2
     EVALUATE = 3
     FINAL_EVALUATE = 4
+    BALANCE = 5
 
 
 def purpose_key(run_key: jax.Array, purpose: Purpose) -> jax.Array:
@@ -41,6 +43,7 @@ class TrainState:
       opt_state: optimizer state.
       aux: the task's untrained state.
       nonfinite: steps in a row, up to the last, whose loss or gradient was not finite, int32.
+      balance: state of the method that balances the terms; without leaves where it has none.
     """
 
     step: jax.Array
@@ -48,6 +51,7 @@ class TrainState:
     opt_state: Any
     aux: Aux
     nonfinite: jax.Array = flax.struct.field(default_factory=lambda: jnp.int32(0))
+    balance: Any = ()
 
 
 class Engine(NamedTuple):
@@ -94,8 +98,8 @@ def make_train_step(
     """The step ``(state, batch, run_key, hparams) -> (state, metrics)`` of a task.
 
     The objective is the sum of the task's terms, each times its weight, which is traced: changing
-    a weight or a schedule value recompiles nothing. ``task.combine`` makes the gradient. The noise
-    key is folded from the step.
+    a weight or a schedule value recompiles nothing. ``task.combine`` makes the gradient, or the
+    method of ``settings.balancing``. The noise key is folded from the step.
 
     A step whose loss or gradient is not finite changes nothing but the count of steps: parameters,
     moments and aux stay as they were. After more than ``max_nonfinite_steps`` such steps in a row
@@ -105,13 +109,23 @@ def make_train_step(
 
     Args:
       task: the domain's.
-      settings: of the optimizer and the guard.
+      settings: of the optimizer, the guard and the balancing of terms.
 
     Returns:
       A traceable function; metrics hold ``loss``, each term, ``grad_norm`` (all groups, before
-      clipping at ``optimizer.grad_clip``), ``grad_norm/<group>`` (after clipping) and
-      ``skipped_updates`` (bool).
+      clipping at ``optimizer.grad_clip``), ``grad_norm/<group>`` (after clipping),
+      ``skipped_updates`` (bool), and those of :class:`tvae.engine.balancing.Balanced`.
+
+    Raises:
+      UserError: for balancing where the task combines gradients itself.
     """
+    chosen = settings.balancing
+    if chosen != balancing.STATIC and type(task).combine is not Task.combine:
+        raise UserError(
+            f"config.balancing: {chosen.kind!r} with log_gradients = {chosen.log_gradients} "
+            f"replaces the combination of gradients of {type(task).__name__}; expected 'static' "
+            "and False"
+        )
 
     def step(
         state: TrainState, batch: Batch, run_key: jax.Array, hparams: Hparams
@@ -122,21 +136,30 @@ def make_train_step(
             outputs = task.forward(params, state.aux, batch, key, hparams)
             return task.terms(outputs, batch, hparams), outputs
 
-        found = task.combine(objective, state.params, task.weights(state.aux, hparams))
         labels = optim.label_groups(state.params, task.group_of)
         gates = task.gates(state.aux, hparams)
-        grads = optim.close_gates(found.grads, labels, gates)
+        learning = functools.partial(optim.close_gates, labels=labels, gates=gates)
+        weights = task.weights(state.aux, hparams)
+        moment = balancing.Moment(
+            key=jax.random.fold_in(purpose_key(run_key, Purpose.BALANCE), state.step),
+            epoch=state.step // task.steps_per_epoch,
+            options=task_lib.section(hparams, "balancing"),
+        )
+        found, balance, logged = balancing.combine(
+            chosen, task.combine, objective, state.params, weights, state.balance, moment, learning
+        )
+        grads = learning(found.grads)
         norms = optim.global_norms(grads, labels)
         total = norms.pop("total")
         clip = optim.clip_factor(total, hparams["optimizer.grad_clip"])
         grads = jax.tree.map(lambda grad: clip * grad, grads)
-        metrics = {"loss": found.loss, "grad_norm": total} | found.terms
+        metrics = {"loss": found.loss, "grad_norm": total} | found.terms | logged
         metrics |= {f"grad_norm/{group}": norm * clip for group, norm in norms.items()}
         halted = state.nonfinite > settings.max_nonfinite_steps
         # The norm sums all squares, so it is finite only if every entry of the gradient is.
         learns = jnp.isfinite(found.loss) & jnp.isfinite(total) & ~halted
 
-        def update() -> tuple[Params, Any, Aux]:
+        def update() -> tuple[Params, Any, Aux, Any]:
             old, outputs = state.params, found.outputs
             aux = task.before_update(state.aux, old, outputs, metrics, hparams)
             tx = _make_optimizer(task, settings, old, aux, hparams)
@@ -145,17 +168,18 @@ def make_train_step(
                 grads, state.opt_state, old, learning_rate=rate, gates=gates
             )
             new = optax.apply_updates(old, updates)
-            return new, opt_state, task.after_step(aux, old, new, outputs, metrics, hparams)
+            aux = task.after_step(aux, old, new, outputs, metrics, hparams)
+            return new, opt_state, aux, balance
 
-        def keep() -> tuple[Params, Any, Aux]:
-            return state.params, state.opt_state, state.aux
+        def keep() -> tuple[Params, Any, Aux, Any]:
+            return state.params, state.opt_state, state.aux, state.balance
 
         # A branch, not a select of each array, which would be a kernel for each; under vmap it is
         # a select.
-        params, opt_state, aux = jax.lax.cond(learns, update, keep)
+        params, opt_state, aux, kept = jax.lax.cond(learns, update, keep)
         nonfinite = jnp.where(learns, 0, state.nonfinite + 1)
         metrics["skipped_updates"] = ~learns
-        return TrainState(state.step + 1, params, opt_state, aux, nonfinite), metrics
+        return TrainState(state.step + 1, params, opt_state, aux, nonfinite, kept), metrics
 
     return step
 
@@ -185,7 +209,15 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
     def init(run_key: jax.Array, hparams: Hparams) -> TrainState:
         params, aux = task.init(purpose_key(run_key, Purpose.INIT), hparams)
         tx = _make_optimizer(task, settings, params, aux, hparams)
-        return TrainState(jnp.int32(0), params, tx.init(params), aux)
+
+        def terms() -> Metrics:
+            batches = task.batches(jnp.int32(0), purpose_key(run_key, Purpose.BATCHES))
+            batch = jax.tree.map(lambda leaf: leaf[0], batches)
+            outputs = task.forward(params, aux, batch, run_key, hparams)
+            return task.terms(outputs, batch, hparams)
+
+        balance = balancing.init(settings.balancing, terms)
+        return TrainState(jnp.int32(0), params, tx.init(params), aux, balance=balance)
 
     def train_epoch(
         state: TrainState, run_key: jax.Array, hparams: Hparams
@@ -214,7 +246,7 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
         if reset is not None:
             fresh = _make_optimizer(task, settings, params, aux, hparams).init(params)
             opt_state = jax.tree.map(lambda new, old: jnp.where(reset, new, old), fresh, opt_state)
-        return TrainState(state.step, params, opt_state, aux, state.nonfinite)
+        return dataclasses.replace(state, params=params, opt_state=opt_state, aux=aux)
 
     def evaluate(
         state: TrainState, run_key: jax.Array, hparams: Hparams

@@ -106,7 +106,7 @@ class Task:
     def combine(self, objective: Objective, params: Params, weights: Metrics) -> Gradients:
         """Make one gradient of the terms: that of their weighted sum, by one backward pass.
 
-        Methods that balance gradients (GradNorm, PCGrad) take the terms' gradients one by one here.
+        ``config.balancing`` (:mod:`tvae.engine.balancing`) takes its place where it is not static.
         """
 
         def total(params: Params) -> tuple[jax.Array, tuple[Metrics, Outputs]]:

@@ -14,11 +14,12 @@ from tvae.runs.run import Run
 
 _BEFORE = (
     Curves("Objective", r"(train|val)/loss", logarithmic=True),
-    Curves("Training terms", r"train/(?!grad_norm|weight_norm)", logarithmic=True),
+    Curves("Training terms", r"train/(?!grad_norm|weight_norm|balance/)", logarithmic=True),
     Curves("Validation terms", r"val/", logarithmic=True),
 )
 _AFTER = (
     Curves("Further measures", r"eval/"),
+    Curves("Coefficients of balanced terms", r"train/balance/", logarithmic=True),
     Curves("Gradient norms", r"train/grad_norm", logarithmic=True),
     Curves("Weight norms", r"train/weight_norm", logarithmic=True),
 )
