@@ -79,6 +79,20 @@ GENERATORS: dict[str, Generator] = {
     "measured": Generator(_normal(), kind="value"),
     "x": Generator(_normal(DIM), kind="flat"),
     "y": Generator(_normal(DIM), kind="flat"),
+    "prior_mu": Generator(_normal(DIM), kind="flat"),
+    "prior_logvar": Generator(_normal(DIM), extreme=lambda x: 10.0 * np.sign(x)),
+    "class_weight": Generator(lambda rng, n: rng.uniform(0.0, 2.0, CLASSES), rows=False),
+    "class_logits": Generator(_normal(8)),  # as many as rows, each of which may be a class
+    "outcome": Generator(lambda rng, n: rng.integers(0, 2, n).astype(float), extreme=lambda x: x),
+    "observed": Generator(lambda rng, n: rng.random(n) < 0.7),
+    "predicted_logvar": Generator(_normal(), extreme=lambda x: 10.0 * np.sign(x)),
+    "evidence": Generator(_normal(3)),
+    "member": Generator(lambda rng, n: rng.random((n, 5)) < 0.4),
+    "boundary": Generator(lambda rng, n: rng.random(n) < 0.6),
+    "task_logits": Generator(_normal(CLASSES)),
+    "task_correlation": Generator(
+        lambda rng, n: rng.uniform(0.0, 1.0, (CLASSES, CLASSES)), rows=False
+    ),
     "pairs": Generator(lambda rng, n: rng.integers(0, n, (2, 8)), rows=False),
     "where": Generator(lambda rng, n: np.ones(n, bool)),
     "key": Generator(lambda rng, n: rng.integers(0, 100), rows=False),

@@ -52,7 +52,6 @@ def _standardised(x: jax.Array, rows: jax.Array) -> jax.Array:
     source="Pearson's r; the reference system's ranking losses of its predictors",
     bounds=(0.0, 2.0),
     invariances=("permutation", "translation", "scale"),
-    was={"PearsonRanking": "same"},
 )
 def correlation_gap(
     prediction: jax.Array, measured: jax.Array, where: jax.Array | None = None

@@ -1,0 +1,117 @@
+"""Likelihoods and divergences against scipy, optax and arithmetic by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.integrate
+import scipy.special
+import scipy.stats
+
+from tvae.losses import classification, divergence, likelihood, regression
+
+RNG = np.random.default_rng(0)
+Y, MU, LOGVAR = RNG.normal(size=(3, 5)).astype(np.float32)
+
+
+def test_gaussian_nll_is_a_normal_density():
+    expected = -scipy.stats.norm.logpdf(Y, MU, np.exp(LOGVAR / 2))
+    value = regression.gaussian_nll(MU, LOGVAR, Y, full=True)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    short = regression.gaussian_nll(MU, LOGVAR, Y)
+    np.testing.assert_allclose(value - short, 0.5 * np.log(2 * np.pi), rtol=1e-5)
+
+
+def test_evidential_nll_is_a_student_density_plus_error_times_evidence():
+    evidence = RNG.normal(size=(5, 3)).astype(np.float32)
+    nu, alpha, beta = (np.asarray(x) for x in regression.evidential_parameters(evidence))
+    scale = np.sqrt(beta * (1 + nu) / (nu * alpha))
+    density = scipy.stats.t.logpdf(Y, 2 * alpha, MU, scale)
+    expected = -density + 0.3 * np.abs(Y - MU) * (2 * nu + alpha)
+    value = regression.evidential_nll(MU, evidence, Y, regularization=0.3)
+    np.testing.assert_allclose(value, expected, rtol=2e-5)
+    plain = regression.evidential_nll(MU, evidence, Y, regularization=0.0)
+    np.testing.assert_allclose(plain, -density, rtol=2e-5)
+
+
+def test_squares_and_corners():
+    prediction, measured = jnp.asarray([[0.0, 5.0], [1.0, 0.0]]), jnp.zeros((2, 2))
+    np.testing.assert_allclose(regression.squared_error(prediction, measured), [12.5, 0.5])
+    observed = jnp.asarray([[True, False], [False, False]])
+    np.testing.assert_allclose(regression.squared_error(prediction, measured, observed), [0, 0])
+    # 2 (5 - 1) beyond the corner, 1/2 before it.
+    np.testing.assert_allclose(regression.huber(prediction, measured, corner=2.0), [4.0, 0.25])
+
+
+LOGITS = RNG.normal(size=(4, 3, 5)).astype(np.float32)
+TARGET = RNG.integers(0, 5, (4, 3))
+
+
+def test_smoothing_equals_optax():
+    labels = optax.smooth_labels(jax.nn.one_hot(TARGET, 5), 0.2)
+    expected = optax.softmax_cross_entropy(LOGITS, labels).mean(-1)
+    value = classification.categorical_nll(LOGITS, TARGET, smoothing=0.2)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    plain = classification.categorical_nll(LOGITS, TARGET)
+    np.testing.assert_allclose(plain, likelihood.cross_entropy(LOGITS, TARGET) / 3, rtol=1e-5)
+
+
+def test_focus_equals_the_binary_focal_loss_of_optax():
+    logit = np.asarray([-3.0, 0.2, 4.0, 40.0], np.float32)
+    label = np.asarray([1, 0, 1, 1])
+    expected = optax.sigmoid_focal_loss(logit, label, gamma=2.0)
+    two = np.stack([np.zeros_like(logit), logit], -1)
+    value = classification.categorical_nll(two, label, focus=2.0)
+    np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-12)
+
+
+def test_weights_and_classes_that_do_not_count():
+    weight = np.asarray([1.0, 2.0, 0.0, 0.5, 3.0], np.float32)
+    target = TARGET.copy()
+    target[0, 1], target[2] = -1, -1
+    log_p = scipy.special.log_softmax(LOGITS, -1)
+    expected = np.zeros(4)
+    for row in range(4):
+        kept = [(k, p) for k, p in zip(target[row], log_p[row], strict=True) if k >= 0]
+        total = sum(weight[k] for k, _ in kept)
+        expected[row] = -sum(weight[k] * p[k] for k, p in kept) / total if total else 0.0
+    value = classification.categorical_nll(LOGITS, target, weight)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    with pytest.raises(AssertionError, match="prefix"):
+        classification.categorical_nll(LOGITS, target[:2])
+
+
+def test_binary_nll_of_certain_predictions():
+    rows = classification.binary_nll(jnp.asarray([2.0, -80.0]), jnp.asarray([1.0, 1.0]))
+    np.testing.assert_allclose(rows, [np.log1p(np.exp(-2.0)), 80.0], rtol=1e-5)
+
+
+def test_divergence_of_two_normals_by_quadrature():
+    def integrand(x):
+        p, q = scipy.stats.norm(0.3, 0.7), scipy.stats.norm(-0.5, 1.4)
+        return p.pdf(x) * (p.logpdf(x) - q.logpdf(x))
+
+    expected, _ = scipy.integrate.quad(integrand, -8, 8)
+    variances = np.log([0.7**2, 1.4**2])
+    value = divergence.gaussian_kl_between(0.3, variances[0], -0.5, variances[1])
+    assert float(value) == pytest.approx(expected, rel=1e-5)
+    mu, logvar = jnp.asarray([[0.3, 0.1]]), jnp.full((1, 2), -0.4)
+    zeros = jnp.zeros((1, 2))
+    of_prior = divergence.prior_kl(mu, logvar, zeros, zeros, free_bits=0.01)
+    elementwise = divergence.free_bits_kl(mu, logvar, free_bits=0.01)
+    np.testing.assert_allclose(of_prior, elementwise, rtol=1e-5)
+
+
+def test_floors_of_the_mean_of_a_batch():
+    # KLs 2, 0 and 0.125, 0.125: the means are 1 and 0.125, of which one is lifted to 0.5.
+    mu = jnp.asarray([[2.0, 0.5], [0.0, 0.5]])
+    logvar = jnp.zeros((2, 2))
+
+    def loss(mu, where=None):
+        return divergence.batch_free_bits_kl(mu, logvar, where, free_bits=0.5)
+
+    assert float(loss(mu)) == pytest.approx(1.5)
+    # The row without use of the first dimension has a gradient as well: the floor is of the mean.
+    np.testing.assert_allclose(jax.grad(loss)(mu + 0.1)[:, 0], [1.05, 0.05], rtol=1e-5)
+    assert float(loss(mu, jnp.asarray([False, True]))) == pytest.approx(1.0)
