@@ -43,6 +43,18 @@ def wrap(z: jax.Array, v: jax.Array, *, c: jax.Array) -> jax.Array:
     return poincare.project(point, c=c, max_norm=_MAX_SAMPLE_NORM / jnp.sqrt(c))
 
 
+def unwrap(z: jax.Array, x: jax.Array, *, c: jax.Array | float) -> jax.Array:
+    r"""The vectors ``(..., d)`` that :func:`wrap` at ``z`` takes to points ``x``.
+
+    :math:`P_{z \to 0} \log_z x`, hyperbolic length, in an orthonormal frame.
+
+    >>> z, v = jnp.asarray([0.3, -0.2]), jnp.asarray([0.5, 0.25])
+    >>> unwrap(z, wrap(z, v, c=1.0), c=1.0).round(4).tolist()
+    [0.5, 0.25]
+    """
+    return 2.0 * poincare.log_map_origin(gyrovectors.mobius_add(-z, x, c=c), c=c)
+
+
 def log_sinh_ratio(r: jax.Array) -> jax.Array:
     r""":math:`\log(\sinh r / r)` for ``r >= 0``, without overflow; below 1e-4 the gradient is 0.
 
@@ -55,7 +67,12 @@ def log_sinh_ratio(r: jax.Array) -> jax.Array:
 
 
 def log_density(
-    square: jax.Array, length: jax.Array, log_scale: jax.Array, *, dimension: int, c: jax.Array
+    square: jax.Array,
+    length: jax.Array,
+    log_scale: jax.Array,
+    *,
+    dimension: int,
+    c: jax.Array | float,
 ) -> jax.Array:
     r"""Log-density of a wrapped normal without its constant :math:`-\tfrac d2 \log 2\pi`.
 
