@@ -26,7 +26,7 @@ def get_config() -> ConfigDict:
     config.model.decoder_b_blocks = 1
     config.learning_rate.kind = "cosine"
     config.learning_rate.peak = 1e-2
-    config.loss.free_bits = 0.0
+    config.objective.kl_a.free_bits = config.objective.kl_b.free_bits = 0.0
     config.vae_a.beta_start = config.vae_a.beta_end = 0.1
     config.vae_a.beta_warmup_epochs = 10
     config.vae_b.beta_warmup_epochs = 10

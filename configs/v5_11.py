@@ -45,14 +45,16 @@ def get_config() -> ConfigDict:
     loss = config.loss
     loss.inner_radius = 0.10
     loss.outer_radius = 0.85
-    loss.coverage_weight = 0.0  # with decoder and encoder frozen nothing could learn from it
-    loss.hierarchy_weight = loss.richness_weight = loss.separation_weight = 0.0
-    loss.radial_weight = 2.0
     loss.radial_phase2_factor = 1.0
-    loss.margin_weight = 1.0
-    loss.rank_weight = 1.0
-    loss.geodesic_weight = 1.0
     loss.geodesic_start = 0
     loss.geodesic_ramp_epochs = 70
     loss.geodesic_hold_hierarchy = -0.70
+
+    rows = config.objective
+    # With decoder and encoder frozen nothing could learn from the coverage.
+    del rows.coverage, rows.hierarchy_b, rows.richness_b, rows.separation_b
+    for side in "ab":
+        rows[f"radial_{side}"].weight = 2.0
+        rows[f"radial_{side}"].margin_weight = 1.0
+        rows[f"rank_{side}"].weight = rows[f"geodesic_{side}"].weight = 1.0
     return config

@@ -41,18 +41,17 @@ def get_config() -> ConfigDict:
     loss = config.loss
     loss.inner_radius = 0.10
     loss.outer_radius = 0.85
-    loss.coverage_weight = 0.0
-    loss.hierarchy_weight = loss.richness_weight = loss.separation_weight = 0.0
-    loss.radial_weight = 2.0
     loss.radial_phase2_factor = 1.0
-    loss.margin_weight = 1.0
-    loss.rank_weight = 1.0
-    loss.geodesic_weight = 1.0
     loss.geodesic_start = 0
     loss.geodesic_ramp_epochs = 105
     loss.geodesic_hold_hierarchy = -0.70
-    loss.zero_weight = 1.0
-    loss.zero_valuation_weight = 1.0
-    loss.zero_sparsity_weight = 0.5
-    config.legacy.zero_factor = 1.5
+
+    rows = config.objective
+    del rows.coverage, rows.hierarchy_b, rows.richness_b, rows.separation_b
+    for side in "ab":
+        rows[f"radial_{side}"].weight = 2.0
+        rows[f"radial_{side}"].margin_weight = 1.0
+        rows[f"rank_{side}"].weight = rows[f"geodesic_{side}"].weight = 1.0
+        zero = {"term": "zero_structure", "on": side, "weight": 1.5}
+        rows[f"zero_{side}"] = zero | {"valuation_weight": 1.0, "sparsity_weight": 0.5}
     return config

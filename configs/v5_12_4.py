@@ -47,9 +47,11 @@ def get_config() -> ConfigDict:
 
     loss = config.loss
     loss.radius_unit = "euclidean"
-    loss.richness_weight = 5.0
     loss.richness_spread = 0.45
-    loss.geodesic_weight = 1.0
+
+    rows = config.objective
+    rows.richness_b.weight = 5.0
+    rows.geodesic_a.weight = rows.geodesic_b.weight = 1.0
 
     bounds = config.targets
     bounds.at_least["eval/coverage_ball"] = 0.9998

@@ -33,8 +33,9 @@ def get_config() -> ConfigDict:
     config.seed = 0
     config.base_checkpoint = "checkpoints/v5_5_faithful"
     config.evaluation.sampled = True
-    config.loss.zero_weight = 1.0
-    config.legacy.zero_factor = 0.5
+    for side in "ab":
+        row = {"term": "zero_structure", "on": side, "weight": 0.5}
+        config.objective[f"zero_{side}"] = row
     config.legacy.euclidean_reference = True
     config.homeostasis.corrected = False
     config.homeostasis.reset_moments = True

@@ -29,10 +29,9 @@ def get_config() -> ConfigDict:
     rate.peak = 3e-3
     rate.warmup_epochs = 1.0
 
-    loss = config.loss
-    loss.free_bits = 0.0
-    loss.entropy_weight = 0.0
-    loss.repulsion_weight = 0.0
+    rows = config.objective
+    rows.kl_a.free_bits = rows.kl_b.free_bits = 0.0
+    del rows.output_entropy_b, rows.repulsion_b, rows.entropy_alignment
 
     for vae in (config.vae_a, config.vae_b):
         vae.beta_warmup_epochs = 24
@@ -49,7 +48,6 @@ def get_config() -> ConfigDict:
     dynamics = config.dynamics
     dynamics.lambda_start = 1.0
     dynamics.gradient_balance = dynamics.adaptive = dynamics.statenet = False
-    dynamics.lambda3_base = dynamics.lambda3_amplitude = 0.0
 
     config.evaluation.every_epochs = 5
     config.evaluation.prior_draws = 0

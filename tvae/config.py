@@ -17,21 +17,38 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from tvae import shipped
-from tvae.domains import registry
+from tvae.domains import objective, registry
+from tvae.domains.domain import Domain
 from tvae.engine import config as engine
 from tvae.errors import UserError
 from tvae.fields import Field, make_config, one_of, traced_values
 
 
-def fields(task: str) -> dict[str, Field]:
+def fields(task: str, rows: objective.Rows | None = None) -> dict[str, Field]:
     """All fields of a domain by dotted path, the shared ones with its own defaults.
+
+    Args:
+      task: name of the domain.
+      rows: its ``config.objective``, whose weights and options are fields too; None for the
+        default one.
 
     Raises:
       UserError: if there is no such domain.
     """
     domain = registry.get(task)
-    name = {"task": Field(task, one_of(*registry.names()), "name of the domain that is trained")}
+    table = objective.complete(domain.objective) if rows is None else rows
+    return _fixed_fields(domain) | objective.fields(table)
+
+
+def _fixed_fields(domain: Domain) -> dict[str, Field]:
+    """The fields that every configuration of a domain has."""
+    name = {
+        "task": Field(domain.name, one_of(*registry.names()), "name of the domain that is trained")
+    }
     known = engine.FIELDS | name | dict(domain.fields)
+    if domain.objective:
+        meaning = "terms of the loss by name; see docs/fields.md"
+        known["objective"] = Field(objective.complete(domain.objective), objective.TABLE, meaning)
     changed = {
         path: dataclasses.replace(known[path], default=default)
         for path, default in domain.defaults.items()
@@ -45,7 +62,7 @@ def default(task: str = "dual_vae") -> ConfigDict:
     Raises:
       UserError: if there is no such domain.
     """
-    return make_config(fields(task))
+    return make_config(_fixed_fields(registry.get(task)))
 
 
 def read_file(path: str | os.PathLike[str]) -> ConfigDict:
@@ -97,13 +114,23 @@ def require_path(config: ConfigDict, path: str) -> None:
 
 
 def validate(config: ConfigDict) -> None:
-    """Check every field, then what involves several.
+    """Check every field, then what involves several, then the terms of the objective.
 
     Raises:
       UserError: naming the first field that is missing, unknown or out of range, with its value
         and what was expected.
     """
-    known, given = fields(config.get("task")), dict(leaves(config))
+    domain = registry.get(config.get("task"))
+    _check_fields(config, domain)
+    if domain.objective:
+        rows = config.objective.to_dict()
+        objective.validate(rows, domain.inputs(config), domain=domain.name)
+    domain.validate(config)
+
+
+def _check_fields(config: ConfigDict, domain: Domain) -> None:
+    """Check every field but the rows of the objective, then what involves several shared ones."""
+    known, given = _fixed_fields(domain), dict(leaves(config))
     # The entries of a section whose keys are free, such as metric names, are not fields.
     free = tuple(f"{path}." for path, field in known.items() if field.check.kind is dict)
     expected = {path: field for path, field in known.items() if field.check.kind is not dict}
@@ -116,18 +143,31 @@ def validate(config: ConfigDict) -> None:
                 f"config.{path}: expected {field.check.expectation}, got {given[path]!r}"
             )
     engine.validate(config)
-    registry.get(config.task).validate(config)
+    if domain.objective:
+        objective.check_rows(config.objective.to_dict())
 
 
 def complete(stored: Mapping[str, Any]) -> ConfigDict:
-    """A stored configuration, validated, with the defaults of fields that came after it.
+    """A stored configuration, checked, with the defaults of fields that came after it.
+
+    Its terms need not be registered in this process: a trained model does without them.
 
     Raises:
       UserError: if the domain or a field is unknown, or a value is out of range.
     """
-    config = ConfigDict(_merged(default(str(stored.get("task"))).to_dict(), stored))
-    validate(config)
+    task = str(stored.get("task"))
+    stored = registry.get(task).migrate(stored)
+    config = ConfigDict(_merged(default(task).to_dict(), stored) | _free_sections(task, stored))
+    _check_fields(config, registry.get(task))
+    registry.get(task).validate(config)
     return config
+
+
+def _free_sections(task: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored sections whose keys are free: they replace the defaults instead of adding to them."""
+    rows = stored.get("objective")
+    known = _fixed_fields(registry.get(task))
+    return {"objective": _merged({}, rows)} if "objective" in known and rows is not None else {}
 
 
 def _merged(defaults: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,7 +188,8 @@ def hparams(config: ConfigDict) -> dict[str, jax.Array]:
     Runs that differ in nothing else share one program, and a population stacks them. Path ->
     float32 scalar, or vector for a tuple of numbers.
     """
-    return traced_values(config, fields(config.task))
+    values = traced_values(config, _fixed_fields(registry.get(config.task)))
+    return values | objective.hparams(config.get("objective", ConfigDict()).to_dict())
 
 
 def leaves(config: ConfigDict, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from tvae.domains import latent_use
 from tvae.domains.aspects import Aspect
+from tvae.domains.objective import Inputs, Rows
 from tvae.domains.views import Views
 from tvae.engine.task import Task
 from tvae.fields import Field
@@ -54,6 +55,11 @@ def _accept(config: ConfigDict) -> None:
     del config
 
 
+def _no_inputs(config: ConfigDict) -> Inputs:
+    del config
+    return {}
+
+
 def _no_aspects(config: ConfigDict) -> list[Aspect]:
     del config
     return []
@@ -78,6 +84,10 @@ class Domain:
     Attributes:
       name: as in ``config.task``.
       fields: the domain's own fields, by dotted path.
+      objective: rows of ``config.objective`` by default; see :mod:`tvae.domains.objective`.
+      inputs: validated configuration -> what the domain offers to terms; a domain without any has
+        no ``config.objective``.
+      migrate: stored configuration, perhaps of an earlier version -> one with today's fields.
       defaults: defaults of shared fields that differ from those of :mod:`tvae.engine.config`.
       validate: checks what involves several fields; raises ``UserError``.
       tiny: path -> value of the sizes that compile in seconds, for tests.
@@ -101,6 +111,9 @@ class Domain:
     headline: tuple[str, ...] = ()
     curves: tuple[Curves, ...] = ()
     held_out: tuple[HeldOut, ...] = ()
+    objective: Rows = dataclasses.field(default_factory=dict)
+    inputs: Callable[[ConfigDict], Inputs] = _no_inputs
+    migrate: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     validate: Callable[[ConfigDict], None] = _accept
     tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -5,10 +5,12 @@ import jax.numpy as jnp
 import optax
 from chex import Numeric
 
+from tvae.fields import BOOLEAN, above
 from tvae.geometry import poincare
 from tvae.geometry.tree import Tree
 from tvae.losses.levels import masked_mean
 from tvae.losses.pairs import Pairs, distinct, ends
+from tvae.losses.registry import term
 
 
 def target_distance(
@@ -28,8 +30,24 @@ def target_distance(
     return max_distance * jnp.exp(-pair_level.astype(jnp.result_type(float)) / level_scale)
 
 
+@term(
+    "tree_geodesic",
+    unit="hyperbolic length; squared where not smooth",
+    options={
+        "max_distance": (
+            above(0.0),
+            "target distance between items that share no level, hyperbolic length",
+        ),
+        "level_scale": (above(0.0), "levels per factor e of the target distance"),
+        "smooth": (BOOLEAN, "smooth L1 with its corner at 1; False = the square"),
+    },
+    bounds=(0.0, jnp.inf),
+    invariances=("permutation", "isometry"),
+    source="the reference system's PAdicGeodesicLoss",
+    was={"PAdicGeodesicLoss": "same"},
+)
 def tree_geodesic(
-    z: jax.Array,
+    point: jax.Array,
     index: jax.Array,
     *,
     tree: Tree,
@@ -44,7 +62,7 @@ def tree_geodesic(
     Two rows that hold the same item are wanted at the distance of that item's level, not at 0.
 
     Args:
-      z: ``(n, d)`` points of the Poincaré ball of curvature -c.
+      point: ``(n, d)``, in the Poincaré ball of curvature -c.
       index: int ``(n,)`` items.
       tree: of the items.
       c: curvature magnitude.
@@ -64,12 +82,12 @@ def tree_geodesic(
         tree.pair_level(*ends(index, pairs)), max_distance=max_distance, level_scale=level_scale
     )
     if pairs is None:
-        actual = poincare.pairwise_distance(z, z, c=c)
+        actual = poincare.pairwise_distance(point, point, c=c)
     else:
-        actual = poincare.distance(z[pairs.i], z[pairs.j], c=c)
+        actual = poincare.distance(point[pairs.i], point[pairs.j], c=c)
     error = actual - wanted.astype(actual.dtype)
     penalty = optax.huber_loss(error) if smooth else jnp.square(error)
-    return masked_mean(penalty, distinct(z.shape[0], pairs))
+    return masked_mean(penalty, distinct(point.shape[0], pairs))
 
 
 def interval_penalty(length: jax.Array, interval: jax.Array) -> jax.Array:

@@ -10,6 +10,9 @@ from chex import Numeric
 from tvae.fields import at_least
 from tvae.losses.registry import term
 
+from tvae.fields import at_least
+from tvae.losses.registry import term
+
 
 def gaussian_kl(mu: jax.Array, logvar: jax.Array) -> jax.Array:
     r"""KL divergence of N(mu, exp logvar) from N(0, 1) per dimension, nats, of any shape.
@@ -22,7 +25,18 @@ def gaussian_kl(mu: jax.Array, logvar: jax.Array) -> jax.Array:
     return -0.5 * (1.0 + logvar - mu**2 - jnp.exp(logvar))
 
 
-def free_bits_kl(mu: jax.Array, logvar: jax.Array, *, free_bits: jax.Array | float) -> jax.Array:
+@term(
+    "gaussian_kl",
+    unit="nats",
+    per="item",
+    options={"free_bits": (at_least(0.0), "floor per sample and dimension, nats; 0 = no floor")},
+    bounds=(0.0, jnp.inf),
+    source="Kingma and Welling (2014), appendix B; floor: Kingma et al. (2016)",
+    was={"KLDivergenceLoss": "same", "KLDivergenceLossComponent": "same"},
+)
+def free_bits_kl(
+    mu: jax.Array, logvar: jax.Array, *, free_bits: jax.Array | float = 0.0
+) -> jax.Array:
     """KL divergence with a floor per sample and dimension, summed over dimensions.
 
     The floor holds for each element, not for the batch mean as in Kingma et al. 2016, eq. 15: an

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import optax
 from chex import Numeric
 
+from tvae.fields import BOOLEAN, at_least
 from tvae.geometry.tree import Tree
 from tvae.losses.levels import masked_mean, target_radius
 from tvae.losses.pairs import Pairs, ends
+from tvae.losses.registry import term
 
 
 def exponential_weight(level: jax.Array, *, growth: Numeric = 0.4) -> jax.Array:
@@ -83,6 +85,67 @@ def radial_margin(
     return masked_mean(jax.nn.relu(wanted - (radius_j - radius_i)), levels > 0)
 
 
+@term(
+    "radial_hierarchy",
+    unit="squared hyperbolic length",
+    options={
+        "margin_weight": (at_least(0.0), "weight of the margin of pairs beside the targets"),
+        "growth": (at_least(0.0), "g of the rows' weights 1 + exp(g level); per level"),
+    },
+    bounds=(0.0, jnp.inf),
+    invariances=("permutation",),
+    source="the reference system's RadialHierarchyLoss",
+    was={"RadialHierarchyLoss": "same"},
+)
+def weighted_radial_hierarchy(
+    radius: jax.Array,
+    level: jax.Array,
+    *,
+    tree: Tree,
+    inner: Numeric,
+    outer: Numeric,
+    pairs: Pairs | None = None,
+    margin_weight: Numeric = 1.0,
+    growth: Numeric = 0.4,
+) -> jax.Array:
+    """Weighted mean of :func:`radial_hierarchy`, and a multiple of :func:`radial_margin`.
+
+    Args:
+      radius: ``(n,)`` hyperbolic.
+      level: int ``(n,)``.
+      tree: of the levels.
+      inner: target radius of the deepest level.
+      outer: target radius of level 0.
+      pairs: of the margin; None for all.
+      margin_weight: of the margin.
+      growth: see :func:`exponential_weight`.
+
+    Source: the reference system's RadialHierarchyLoss.
+
+    >>> from tvae.geometry.padic import PadicTree
+    >>> r, level, tree = jnp.asarray([0.9, 0.9]), jnp.asarray([0, 9]), PadicTree(3, 9)
+    >>> loss = weighted_radial_hierarchy(r, level, tree=tree, inner=0.0, outer=0.9)
+    >>> round(float(loss), 2)  # (1 + e^3.6) 0.9^2 / 2 + 0.45
+    15.68
+    """
+    rows = radial_hierarchy(radius, level, tree=tree, inner=inner, outer=outer)
+    value = (exponential_weight(level, growth=growth) * rows).mean()
+    margin = radial_margin(radius, level, tree=tree, pairs=pairs, inner=inner, outer=outer)
+    return value + margin_weight * margin
+
+
+@term(
+    "radial_stratification",
+    unit="hyperbolic length; squared where not smooth",
+    per="item",
+    options={
+        "weighted": (BOOLEAN, "factor 1 + l / L on the rows of level l"),
+        "smooth": (BOOLEAN, "smooth L1 with its corner at 1; False = the square"),
+    },
+    bounds=(0.0, jnp.inf),
+    source="the reference system's RadialStratificationLoss",
+    was={"RadialStratificationLoss": "same", "RadialStratificationLossComponent": "same"},
+)
 def radial_stratification(
     radius: jax.Array,
     level: jax.Array,

@@ -4,12 +4,23 @@ import jax
 import jax.numpy as jnp
 from chex import Numeric
 
+from tvae.fields import at_least
 from tvae.losses.levels import masked_mean
 from tvae.losses.pairs import Pairs, ends
+from tvae.losses.registry import term
 
 
+@term(
+    "rank",
+    unit="levels",
+    options={"temperature": (at_least(0.001), "width of the logistic curve, hyperbolic length")},
+    bounds=(0.0, jnp.inf),
+    invariances=("permutation",),
+    source="the reference system's GlobalRankLoss",
+    was={"GlobalRankLoss": "same"},
+)
 def global_rank(
-    radius: jax.Array, level: jax.Array, *, temperature: Numeric, pairs: Pairs | None = None
+    radius: jax.Array, level: jax.Array, *, temperature: Numeric = 0.1, pairs: Pairs | None = None
 ) -> jax.Array:
     r"""Logistic penalty on pairs whose deeper point is not nearer the origin.
 

@@ -30,6 +30,9 @@ INPUTS: dict[str, str] = {
     "index": "int (batch,), items of the domain",
     "level": "int (batch,), levels of the items in their tree, 0 outermost",
     "tree": "the Tree of the items, static",
+    "inner": "float scalar, target radius of the deepest level",
+    "outer": "float scalar, target radius of level 0",
+    "reference_radius": "float (batch,), radii of the same rows whose spread is to be kept",
     "label": "int (batch,), classes of the items",
     "prediction": "float (batch,) or (batch, tasks)",
     "measured": "float, shaped like the prediction",
@@ -58,7 +61,7 @@ STATUSES = ("same", "corrected", "subsumed", "toy")
 was wrong; a case of something more general; a toy there and here."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Term:
     """A registered loss term.
 

@@ -1,10 +1,12 @@
 """Fields of the dual VAE (v5.5)."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from tvae.domains.dual_vae.terms import OBJECTIVE
 from tvae.engine.config import refuse_riemannian
 from tvae.errors import UserError
 from tvae.fields import BOOLEAN, SEED, SHARE, WIDTHS, Field, above, at_least, one_of, within
@@ -27,14 +29,6 @@ FIELDS: dict[str, Field] = {
     "model.decoder_a_widths": Field((32, 64), WIDTHS, "hidden widths of decoder A"),
     "model.decoder_b_width": Field(128, at_least(1), "width of decoder B's residual stream"),
     "model.decoder_b_blocks": Field(2, at_least(1), "residual blocks of decoder B"),
-    "loss.free_bits": Field(0.5, at_least(0.0),
-        "floor of the KL per sample and dimension, nats; 0 = no floor", traced=True),
-    "loss.entropy_weight": Field(0.05, at_least(0.0),
-        "weight of B's output entropy, which is maximised", traced=True),
-    "loss.repulsion_weight": Field(0.01, at_least(0.0),
-        "weight of B's latent repulsion", traced=True),
-    "loss.repulsion_sigma": Field(0.5, above(0.0),
-        "length scale of the repulsion, latent units", traced=True),
     "vae_a.beta_start": Field(0.3, at_least(0.0),
         "KL weight at the end of the warm-up", traced=True),
     "vae_a.beta_end": Field(0.8, at_least(0.0), "KL weight at the last epoch", traced=True),
@@ -116,6 +110,12 @@ TINY: dict[str, Any] = {
 def validate(config: ConfigDict) -> None:
     """Check what involves several fields."""
     refuse_riemannian(config)
+    missing = [name for name in ("kl_a", "kl_b") if name not in config.objective]
+    if config.dynamics.statenet and missing:
+        raise UserError(
+            f"config.dynamics.statenet: reads the KLs of both VAEs; expected the row "
+            f"{missing[0]!r} in config.objective, got {', '.join(config.objective)}"
+        )
     data = config.data
     total = data.train_fraction + data.val_fraction + data.test_fraction
     if abs(total - 1.0) > 1e-6:
@@ -129,3 +129,23 @@ def validate(config: ConfigDict) -> None:
             f"config.data.batch_size: expected at most the {n_operations} operations of the space, "
             f"got {data.batch_size}"
         )
+
+
+def migrate(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration of before ``config.objective``, with its terms in that table."""
+    if "objective" in stored:
+        return dict(stored)
+    loss, dynamics = dict(stored.get("loss", {})), stored.get("dynamics", {})
+    rows = {name: dict(row) for name, row in OBJECTIVE.items()}
+    for name in ("kl_a", "kl_b"):
+        rows[name]["free_bits"] = loss.get("free_bits", rows[name]["free_bits"])
+    rows["output_entropy_b"]["weight"] = -loss.get("entropy_weight", 0.0)
+    rows["repulsion_b"] |= {
+        "weight": loss.get("repulsion_weight", 0.0),
+        "sigma": loss.get("repulsion_sigma", 0.5),
+    }
+    rows["entropy_alignment"]["weight"] = float(
+        dynamics.get("lambda3_base", 1.0) > 0.0 or dynamics.get("lambda3_amplitude", 1.0) > 0.0
+    )
+    kept = {name: row for name, row in rows.items() if row["weight"] != 0.0}
+    return {k: v for k, v in stored.items() if k != "loss"} | {"objective": kept}

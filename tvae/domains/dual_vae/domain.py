@@ -5,8 +5,9 @@ from ml_collections import ConfigDict
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
 from tvae.domains.dual_vae import evaluation
-from tvae.domains.dual_vae.config import FIELDS, TINY, validate
+from tvae.domains.dual_vae.config import FIELDS, TINY, migrate, validate
 from tvae.domains.dual_vae.task import make_task
+from tvae.domains.dual_vae.terms import INPUTS, OBJECTIVE
 from tvae.domains.dual_vae.views import make_views
 from tvae.domains.operations.reporting import CURVES, PUBLISHED, define_with
 
@@ -27,6 +28,9 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 DOMAIN = Domain(
     name="dual_vae",
     fields=FIELDS,
+    objective=OBJECTIVE,
+    inputs=lambda _: INPUTS,
+    migrate=migrate,
     validate=validate,
     tiny=TINY,
     make_task=make_task,

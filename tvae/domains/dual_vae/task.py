@@ -11,10 +11,11 @@ from tvae.domains.dual_vae import dynamics, evaluation
 from tvae.domains.dual_vae.dynamics import Dynamics
 from tvae.domains.dual_vae.module import DualVAE, DualVAEOutputs, make_model
 from tvae.domains.dual_vae.schedules import Schedules, make_schedules
+from tvae.domains.objective import Objective, Sources, make_objective
 from tvae.domains.operations import data
 from tvae.engine.task import Hparams, Metrics, Observation, Params, Task, section, weighted_sum
 from tvae.geometry import padic
-from tvae.losses import divergence, levels, likelihood, regularizers
+from tvae.losses import levels
 from tvae.metrics import latent
 
 LOGGED = ("lambda1", "lambda2", "lambda3", "rho", "phase", "balanced")
@@ -22,11 +23,9 @@ LOGGED = ("lambda1", "lambda2", "lambda3", "rho", "phase", "balanced")
 
 @flax.struct.dataclass
 class Outputs:
-    """Forward outputs, free-bits KLs ``(batch,)``, histogram entropies of the latents."""
+    """Forward outputs, and histogram entropies of the latents."""
 
     vae: DualVAEOutputs
-    kl_a: jax.Array
-    kl_b: jax.Array
     entropy_a: jax.Array
     entropy_b: jax.Array
 
@@ -41,7 +40,7 @@ class DualVAETask(Task):
       split: operations that train, select and test.
       batch_size: operations per step.
       schedules: values per epoch.
-      optional_terms: terms that are on beside cross-entropies and KLs.
+      objective: terms and weights.
       gradient_balance: scale each VAE's loss by the ratio of gradient-norm averages.
       adaptive: let the gradient ratio move loss weights and momentum.
       statenet: let the (untrained) StateNet correct rate and loss weights once per epoch.
@@ -55,7 +54,7 @@ class DualVAETask(Task):
     split: data.Split = dataclasses.field(compare=False, repr=False)
     batch_size: int
     schedules: Schedules
-    optional_terms: frozenset[str]
+    objective: Objective
     gradient_balance: bool
     adaptive: bool
     statenet: bool
@@ -101,7 +100,7 @@ class DualVAETask(Task):
         noise = jax.random.normal(key, (2, *batch.index.shape, self.module.latent_dim))
         noise_a = self.schedules.temperature_a(aux.epoch, hparams) * noise[0]
         noise_b = self.schedules.temperature_b(aux.epoch, hparams) * noise[1]
-        return self.forward_with_noise(params, aux, batch, (noise_a, noise_b), hparams)
+        return self.forward_with_noise(params, aux, batch, (noise_a, noise_b))
 
     def forward_with_noise(
         self,
@@ -109,41 +108,39 @@ class DualVAETask(Task):
         aux: Dynamics,
         batch: data.Batch,
         noise: tuple[jax.Array, jax.Array],
-        hparams: Hparams,
     ) -> Outputs:
         """Forward pass with given noise of A and B ``(batch, latent_dim)``; zeros decode means."""
         x = padic.values(batch.index, n_digits=self.module.n_digits)
         vae = self.module.bind({"params": params})(x, *noise, rho=aux.rho)
-        free_bits = hparams["loss.free_bits"]
-        posterior = vae.latents
         return Outputs(
             vae=vae,
-            kl_a=divergence.free_bits_kl(posterior.mu_a, posterior.logvar_a, free_bits=free_bits),
-            kl_b=divergence.free_bits_kl(posterior.mu_b, posterior.logvar_b, free_bits=free_bits),
             entropy_a=latent.histogram_entropy(vae.z_a, batch.mask),
             entropy_b=latent.histogram_entropy(vae.z_b, batch.mask),
         )
 
     def terms(self, outputs: Outputs, batch: data.Batch, hparams: Hparams) -> Metrics:
-        """Unweighted loss terms."""
-        vae, mask = outputs.vae, batch.mask
-        digit = padic.digits(batch.index, n_digits=self.module.n_digits)
-        mean, cross_entropy = levels.masked_mean, likelihood.cross_entropy
-        terms = {
-            "cross_entropy_a": mean(cross_entropy(vae.logits_a, digit), mask),
-            "cross_entropy_b": mean(cross_entropy(vae.logits_b, digit), mask),
-            "kl_a": mean(outputs.kl_a, mask),
-            "kl_b": mean(outputs.kl_b, mask),
+        """Unweighted loss terms; those of single operations are means over real rows."""
+        return self.objective.terms(
+            lambda side: self.sources(outputs, batch, side),
+            hparams,
+            reduce=lambda rows: levels.masked_mean(rows, batch.mask),
+        )
+
+    def sources(self, outputs: Outputs, batch: data.Batch, side: str) -> Sources:
+        """What the terms may ask for on a side: :data:`tvae.domains.dual_vae.terms.INPUTS`."""
+        shared = {
+            "entropy_a": outputs.entropy_a,
+            "entropy_b": outputs.entropy_b,
+            "index": batch.index,
+            "target": padic.digits(batch.index, n_digits=self.module.n_digits),
+            "where": batch.mask,
         }
-        if "output_entropy_b" in self.optional_terms:
-            terms["output_entropy_b"] = regularizers.output_entropy(vae.logits_b, mask)
-        if "repulsion_b" in self.optional_terms:
-            sigma = hparams["loss.repulsion_sigma"]
-            terms["repulsion_b"] = regularizers.repulsion(vae.z_b, mask, sigma=sigma)
-        if "entropy_alignment" in self.optional_terms:
-            # Histogram entropies carry no gradient: this term only shifts the loss (v5.5).
-            terms["entropy_alignment"] = jnp.abs(outputs.entropy_a - outputs.entropy_b)
-        return terms
+        if not side:
+            return shared
+        vae = outputs.vae
+        mu, logvar = vae.latents.by_encoder()[side]
+        logits, z = (vae.logits_b, vae.z_b) if side == "b" else (vae.logits_a, vae.z_a)
+        return shared | {"logits": logits, "mu": mu, "logvar": logvar, "z": z}
 
     def weights(self, aux: Dynamics, hparams: Hparams) -> Metrics:
         """Weights of the terms in training, gradient balance included."""
@@ -157,16 +154,22 @@ class DualVAETask(Task):
         scale_a: jax.Array | float,
         scale_b: jax.Array | float,
     ) -> Metrics:
-        weight_a, weight_b = aux.lambda1 * scale_a, aux.lambda2 * scale_b
-        return {
-            "cross_entropy_a": weight_a,
-            "cross_entropy_b": weight_b,
-            "kl_a": weight_a * self.schedules.beta_a(aux.epoch, hparams),
-            "kl_b": weight_b * self.schedules.beta_b(aux.epoch, hparams),
-            "output_entropy_b": -weight_b * hparams["loss.entropy_weight"],
-            "repulsion_b": weight_b * hparams["loss.repulsion_weight"],
-            "entropy_alignment": aux.lambda3,
+        """Weights of the table, times lambda of the side and beta of its KL."""
+        weights = self.objective.weights(aux.epoch, hparams)
+        by_side = {"a": aux.lambda1 * scale_a, "b": aux.lambda2 * scale_b}
+        beta = {
+            "a": self.schedules.beta_a(aux.epoch, hparams),
+            "b": self.schedules.beta_b(aux.epoch, hparams),
         }
+        for entry in self.objective.entries:
+            name, side = entry.name, entry.side
+            if entry.term.name == "entropy_alignment":
+                weights[name] = weights[name] * aux.lambda3
+            if side:
+                weights[name] = weights[name] * by_side[side]
+            if side and entry.term.name == "gaussian_kl":
+                weights[name] = weights[name] * beta[side]
+        return weights
 
     def before_update(
         self, aux: Dynamics, params: Params, outputs: Outputs, metrics: Metrics, hparams: Hparams
@@ -242,7 +245,7 @@ class DualVAETask(Task):
 
         def measure(batch: data.Batch) -> Metrics:
             zeros = jnp.zeros((*batch.index.shape, self.module.latent_dim))
-            outputs = self.forward_with_noise(params, aux, batch, (zeros, zeros), hparams)
+            outputs = self.forward_with_noise(params, aux, batch, (zeros, zeros))
             terms = self.terms(outputs, batch, hparams)
             return {"loss": weighted_sum(terms, weights)} | terms
 
@@ -282,19 +285,14 @@ def make_split(config: ConfigDict) -> data.Split:
 
 def make_task(config: ConfigDict) -> DualVAETask:
     """The task of a validated configuration."""
-    data_, dynamics_, loss = config.data, config.dynamics, config.loss
-    on = {
-        "output_entropy_b": loss.entropy_weight > 0,
-        "repulsion_b": loss.repulsion_weight > 0,
-        "entropy_alignment": dynamics_.lambda3_base > 0 or dynamics_.lambda3_amplitude > 0,
-    }
+    data_, dynamics_ = config.data, config.dynamics
     return DualVAETask(
         module=make_model(config),
         split_settings=(data_.train_fraction, data_.val_fraction, data_.split_seed),
         split=make_split(config),
         batch_size=data_.batch_size,
         schedules=make_schedules(config),
-        optional_terms=frozenset(name for name, is_on in on.items() if is_on),
+        objective=make_objective(config.objective.to_dict()),
         gradient_balance=dynamics_.gradient_balance,
         adaptive=dynamics_.adaptive,
         statenet=dynamics_.statenet,

@@ -1,10 +1,13 @@
 """Fields of the hyperbolic VAE (v6): one embedding in the Poincaré ball that decodes by itself."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from tvae.domains.hyperbolic_vae.terms import OBJECTIVE
+from tvae.domains.objective import complete
 from tvae.engine.config import refuse_riemannian
 from tvae.errors import UserError
 from tvae.fields import SEED, SHARE, WIDTHS, Field, above, at_least, one_of, within
@@ -48,36 +51,6 @@ FIELDS: dict[str, Field] = {
         "upper clamp of it; -2 is a deviation of 0.37 hyperbolic length", traced=True),
     "model.prior_scale": Field(0.8, above(0.0),
         "standard deviation of the prior per direction, hyperbolic length", traced=True),
-    "radius.outer": Field(3.56, above(0.0),
-        "upper end of level 0's band, hyperbolic length", traced=True),
-    "radius.inner": Field(0.05, above(0.0),
-        "upper end of level 9's band (index 0 alone), hyperbolic length", traced=True),
-    "radius.gap": Field(0.7, at_least(0.0),
-        "share of a half band left empty around its middle: spread inside a level", traced=True),
-    "radius.margin": Field(0.05, within(-1.0, 1.0),
-        "share of a half band left empty at its ends; negative: levels overlap", traced=True),
-    "tree.outer": Field(3.7, above(0.0),
-        "pairs that differ in the first digit lie further apart, hyperbolic length", traced=True),
-    "tree.ratio": Field(0.7, within(0.01, 0.99),
-        "factor on the edge for each further digit that a pair shares", traced=True),
-    "tree.margin": Field(0.05, at_least(0.0),
-        "length left empty on both sides of an edge, hyperbolic length", traced=True),
-    "chord.same": Field(0.8, above(0.0),
-        "pairs of one level lie nearer than this, others further, Euclidean length", traced=True),
-    "chord.far": Field(1.4, within(0.0, 2.0),
-        "pairs two or more levels apart lie further, Euclidean length", traced=True),
-    "chord.margin": Field(0.05, at_least(0.0),
-        "length left empty on both sides of an edge, Euclidean length", traced=True),
-    "weights.reconstruction": Field(1.0, at_least(0.0),
-        "weight of the cross-entropy of an operation, per nat", traced=True),
-    "weights.kl": Field(0.003, at_least(0.0),
-        "weight of the KL to the wrapped normal prior, per nat", traced=True),
-    "weights.radius": Field(100.0, at_least(0.0),
-        "weight of the radii's intervals, per squared hyperbolic length", traced=True),
-    "weights.tree": Field(30.0, at_least(0.0),
-        "weight of the tree's intervals, per squared hyperbolic length", traced=True),
-    "weights.chord": Field(10.0, at_least(0.0),
-        "weight of the chords' intervals, per squared Euclidean length", traced=True),
 }
 # fmt: on
 
@@ -105,16 +78,14 @@ TINY: dict[str, Any] = {
 def validate(config: ConfigDict) -> None:
     """Check what involves several fields."""
     refuse_riemannian(config)
-    data, model, radius, chord = config.data, config.model, config.radius, config.chord
-    farthest = 2.0 * math.atanh(model.max_norm)
+    data, model = config.data, config.model
     in_order = {
         "data.anchors": (data.anchors, data.block, "data.block"),
         "model.logvar_min": (model.logvar_min, model.logvar_max, "model.logvar_max"),
-        "radius.inner": (radius.inner, radius.outer, "radius.outer"),
-        "radius.outer": (radius.outer, farthest, "2 artanh(model.max_norm)"),
-        "radius.gap": (radius.gap, 1.0 - radius.margin, "1 - radius.margin"),
-        "chord.same": (chord.same + chord.margin, chord.far - chord.margin, "chord.far"),
     }
+    farthest = 2.0 * math.atanh(model.max_norm)
+    for name, row in config.objective.to_dict().items():
+        in_order |= _order_of_options(f"objective.{name}", row, farthest)
     for path, (low, high, bound) in in_order.items():
         if low > high:
             raise UserError(
@@ -122,3 +93,34 @@ def validate(config: ConfigDict) -> None:
             )
     if data.block < 9:
         raise UserError(f"config.data.block: expected at least 9, got {data.block}")
+
+
+def _order_of_options(
+    path: str, row: Mapping[str, Any], farthest: float
+) -> dict[str, tuple[float, float, str]]:
+    """Options of a row that must not exceed others: path -> (value, bound, name of the bound)."""
+    if row["term"] == "radius_intervals":
+        row = complete({path: row})[path]
+        return {
+            f"{path}.inner": (row["inner"], row["outer"], f"{path}.outer"),
+            f"{path}.outer": (row["outer"], farthest, "2 artanh(model.max_norm)"),
+            f"{path}.gap": (row["gap"], 1.0 - row["margin"], f"1 - {path}.margin"),
+        }
+    if row["term"] == "chord_intervals":
+        row = complete({path: row})[path]
+        low, high = row["same"] + row["margin"], row["far"] - row["margin"]
+        return {f"{path}.same": (low, high, f"{path}.far")}
+    return {}
+
+
+def migrate(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration of before ``config.objective``, with its terms in that table."""
+    if "objective" in stored:
+        return dict(stored)
+    kept = {k: v for k, v in stored.items() if k not in ("weights", "radius", "tree", "chord")}
+    rows = {
+        name: dict(row) | dict(stored.get(name, {})) | {"weight": stored["weights"][name]}
+        for name, row in OBJECTIVE.items()
+        if stored.get("weights", {}).get(name, 0.0) > 0.0
+    }
+    return kept | {"objective": rows}

@@ -5,8 +5,15 @@ from ml_collections import ConfigDict
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain, HeldOut
 from tvae.domains.hyperbolic_vae import evaluation
-from tvae.domains.hyperbolic_vae.config import DEFAULTS, FIELDS, TINY, validate
+from tvae.domains.hyperbolic_vae.config import (
+    DEFAULTS,
+    FIELDS,
+    TINY,
+    migrate,
+    validate,
+)
 from tvae.domains.hyperbolic_vae.task import make_task
+from tvae.domains.hyperbolic_vae.terms import INPUTS, OBJECTIVE
 from tvae.domains.hyperbolic_vae.views import make_views
 from tvae.domains.operations.reporting import CURVES, define_with
 
@@ -26,6 +33,9 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 DOMAIN = Domain(
     name="hyperbolic_vae",
     fields=FIELDS,
+    objective=OBJECTIVE,
+    inputs=lambda _: {"": INPUTS},
+    migrate=migrate,
     defaults=DEFAULTS,
     validate=validate,
     tiny=TINY,

@@ -16,19 +16,16 @@ from ml_collections import ConfigDict
 from tvae.domains.hyperbolic_vae import evaluation
 from tvae.domains.hyperbolic_vae.config import FIELDS
 from tvae.domains.hyperbolic_vae.module import HyperbolicVAE, HyperbolicVAEOutputs
+from tvae.domains.objective import Objective, Sources, make_objective
 from tvae.domains.operations import affine_walk, bands
 from tvae.domains.operations.data import Batch
 from tvae.domains.operations.tree import TREE
 from tvae.engine.schedules import LearningRate, make_learning_rate
-from tvae.engine.task import Hparams, Metrics, Params, Task, section
-from tvae.geometry import padic, poincare, wrapped_normal
-from tvae.losses import distances
-from tvae.losses.likelihood import cross_entropy
+from tvae.engine.task import Hparams, Metrics, Params, Task
+from tvae.geometry import padic, poincare
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
 from tvae.models.projections import HyperbolicProjection
-
-TERMS = ("reconstruction", "kl", "radius", "tree", "chord")
 
 
 @flax.struct.dataclass
@@ -95,7 +92,7 @@ class HyperbolicVAETask(Task):
       anchors: operations of a block that are paired with all of it.
       held_out: share of operations held out, and the seed that chose them.
       learned: whether an operation counts in training, bool ``(19683,)``.
-      active: names of the terms that are on.
+      objective: terms and weights.
       rate: learning rate of an epoch.
     """
 
@@ -105,7 +102,7 @@ class HyperbolicVAETask(Task):
     anchors: int
     held_out: tuple[float, int]
     learned: np.ndarray = dataclasses.field(compare=False, repr=False)
-    active: frozenset[str]
+    objective: Objective
     rate: LearningRate
 
     @property
@@ -157,15 +154,44 @@ class HyperbolicVAETask(Task):
         return Outputs(vae=vae, chord=chord, distance=distance)
 
     def terms(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> Metrics:
-        """Unweighted loss terms; one whose configured weight is 0 is left out."""
-        terms = {
-            "reconstruction": self._reconstruction,
-            "kl": self._kl,
-            "radius": self._radius,
-            "tree": self._tree,
-            "chord": self._chord,
+        """Unweighted loss terms; those of single operations are weighted means over the batch."""
+        row_weight = self._row_weight(batch, hparams)
+        return self.objective.terms(
+            lambda _: self.sources(outputs, batch, hparams),
+            hparams,
+            reduce=lambda rows: (row_weight * rows).sum(),
+        )
+
+    def sources(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> Sources:
+        """What the terms may ask for: :data:`tvae.domains.hyperbolic_vae.terms.INPUTS`."""
+        vae, index = outputs.vae, batch.index
+        level = jnp.asarray(self.level)[index]
+        block_level = level[: self.block]
+        return {
+            "logits": vae.logits,
+            "target": padic.digits(index),
+            "logvar": vae.logvar,
+            "noise": vae.noise,
+            "sample_radius": vae.sample_radius,
+            "point": vae.ball.z,
+            "radius": vae.ball.hyperbolic_radius,
+            "c": vae.ball.c,
+            "prior_scale": hparams["model.prior_scale"],
+            "index": index,
+            "level": level,
+            "leading_digit": jnp.asarray(self.leading)[index],
+            "tree": TREE,
+            "where": batch.mask > 0.0,
+            # Pairs of the anchors with all operations of their block.
+            "distance": outputs.distance,
+            "chord": outputs.chord,
+            "pair_level": jnp.asarray(self.pairs.valuation),
+            "pair_level_weight": self._pair_weight(self.pairs.by_valuation, batch),
+            "pair_weight": self._pair_weight(self.pairs.uniform, batch),
+            # A block of 3^m holds valuations below m; the deepest of them are its rarest pairs.
+            "pair_depth": round(math.log(self.block, 3)) - 1,
+            "level_gap": jnp.abs(block_level[: self.anchors, None] - block_level[None, :]),
         }
-        return {name: terms[name](outputs, batch, hparams) for name in TERMS if name in self.active}
 
     def _row_weight(self, batch: Batch, hparams: Hparams) -> jax.Array:
         """Weights of a batch's operations ``(batch,)``; 0 where held out."""
@@ -173,43 +199,6 @@ class HyperbolicVAETask(Task):
             block=self.block, roots=self.roots, even_share=hparams["data.even_share"]
         )
         return by_level[jnp.asarray(self.level)[batch.index]] * batch.mask
-
-    def _reconstruction(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
-        """Cross-entropy of the sample's logits, nats per operation."""
-        rows = cross_entropy(outputs.vae.logits, padic.digits(batch.index))
-        return (self._row_weight(batch, hparams) * rows).sum()
-
-    def _kl(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
-        """KL to the wrapped normal prior, nats per operation."""
-        vae, scale = outputs.vae, hparams["model.prior_scale"]
-        rows = wrapped_normal.sampled_kl(
-            vae.noise, vae.logvar, vae.sample_radius, prior_scale=scale, c=vae.ball.c
-        )
-        return (self._row_weight(batch, hparams) * rows).sum()
-
-    def _radius(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
-        """Hyperbolic radii against their operations' intervals."""
-        level, leading = (jnp.asarray(x)[batch.index] for x in (self.level, self.leading))
-        table = bands.radius_intervals(level, leading, **section(hparams, "radius"))
-        rows = distances.interval_penalty(outputs.vae.ball.hyperbolic_radius, table)
-        return (self._row_weight(batch, hparams) * rows).sum()
-
-    def _tree(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
-        """Hyperbolic distances against the intervals of v(i - j), each valuation alike."""
-        # A block of 3^m holds valuations below m; the deepest of them are its rarest pairs.
-        depth = round(math.log(self.block, 3)) - 1
-        table = bands.tree_intervals(tree=TREE, depth=depth, **section(hparams, "tree"))
-        weight = self._pair_weight(self.pairs.by_valuation, batch)
-        valuation = jnp.asarray(self.pairs.valuation)
-        return distances.weighted_interval(outputs.distance, valuation, table, weight)
-
-    def _chord(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> jax.Array:
-        """Euclidean distances against the intervals of the level gap, all pairs alike."""
-        level = jnp.asarray(self.level)[batch.index[: self.block]]
-        gap = jnp.abs(level[: self.anchors, None] - level[None, :])
-        table = bands.chord_intervals(tree=TREE, **section(hparams, "chord"))
-        weight = self._pair_weight(self.pairs.uniform, batch)
-        return distances.weighted_interval(outputs.chord, gap, table, weight)
 
     def _pair_weight(self, weight: np.ndarray, batch: Batch) -> jax.Array:
         """Weights of a block's pairs, 0 where either end is held out."""
@@ -219,9 +208,8 @@ class HyperbolicVAETask(Task):
         return jnp.asarray(weight) * mask[: self.anchors, None] * mask[None, :]
 
     def weights(self, aux: jax.Array, hparams: Hparams) -> Metrics:
-        """Weights of the terms, constant in time."""
-        del aux
-        return {name: hparams[f"weights.{name}"] for name in TERMS}
+        """Weights of the terms."""
+        return self.objective.weights(aux / self.steps_per_epoch, hparams)
 
     def group_of(self, path: str) -> str:
         """All parts learn in one group."""
@@ -269,7 +257,7 @@ class HyperbolicVAETask(Task):
 
 def make_task(config: ConfigDict) -> HyperbolicVAETask:
     """The task of a validated configuration."""
-    data, weights = config.data, config.weights
+    data = config.data
     return HyperbolicVAETask(
         # Defaults in place of traced values: tasks that differ in nothing else are equal.
         module=with_values(make_model(config), {k: f.default for k, f in FIELDS.items()}),
@@ -278,6 +266,6 @@ def make_task(config: ConfigDict) -> HyperbolicVAETask:
         anchors=data.anchors,
         held_out=(data.held_out_share, data.split_seed),
         learned=learned_operations(data),
-        active=frozenset(name for name in TERMS if weights[name] > 0),
+        objective=make_objective(config.objective.to_dict()),
         rate=make_learning_rate(config.learning_rate, epochs=config.epochs),
     )

@@ -1,11 +1,13 @@
 """Fields of the VAE that projects into the Poincaré ball (v5.11 to v5.12.4)."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from tvae.domains.operations.sampling import stratified_counts
+from tvae.domains.projected_vae.terms import OBJECTIVE
 from tvae.engine.config import refuse_riemannian
 from tvae.errors import UserError
 from tvae.fields import BOOLEAN, SHARE, WIDTHS, Field, above, at_least, one_of, text, within
@@ -94,59 +96,17 @@ FIELDS: dict[str, Field] = {
         "target radius of valuation 0, unit: see radius_unit", traced=True),
     "loss.radius_unit": Field("hyperbolic", one_of("hyperbolic", "euclidean"),
         "hyperbolic: length (as run); euclidean: norm (as tuned)"),
-    "loss.coverage_weight": Field(1.0, at_least(0.0),
-        "weight of A's cross-entropy, nats per digit", traced=True),
-    "loss.hierarchy_weight": Field(5.0, at_least(0.0),
-        "weight of B's squared distances of level means from their targets", traced=True),
-    "loss.richness_weight": Field(2.0, at_least(0.0),
-        "weight of B's levels whose spread fell below min_richness_ratio", traced=True),
     "loss.richness_spread": Field(0.0, at_least(0.0),
         "reference deviation inside a level, in level spacings; 0 = the deviation at the start",
         traced=True),
-    "loss.min_richness_ratio": Field(0.5, at_least(0.0),
-        "share of the reference variance that is to be kept", traced=True),
-    "loss.separation_weight": Field(3.0, at_least(0.0),
-        "weight of B's level means that lie less than 0.01 hyperbolic length apart", traced=True),
-    "loss.radial_weight": Field(1.0, at_least(0.0),
-        "weight of A's and B's squared distances from the radial targets", traced=True),
     "loss.radial_phase2_factor": Field(0.5, at_least(0.0),
         "factor on radial_weight from geodesic_start on", traced=True),
-    "loss.margin_weight": Field(0.5, at_least(0.0),
-        "weight of the margin in the radial term", traced=True),
-    "loss.margin_pairs": Field(1000, at_least(0),
-        "pairs of the margin, per batch and encoder; 0 = all"),
-    "loss.rank_weight": Field(0.5, at_least(0.0),
-        "weight of A's and B's global rank term", traced=True),
-    "loss.rank_temperature": Field(0.1, at_least(0.001),
-        "width of the rank term's logistic curve, hyperbolic length", traced=True),
-    "loss.rank_pairs": Field(2000, at_least(0),
-        "pairs of the rank term, per batch and encoder; 0 = all"),
-    "loss.geodesic_weight": Field(0.3, at_least(0.0),
-        "weight of A's and B's distances against the 3-adic ones", traced=True),
     "loss.geodesic_start": Field(30, at_least(0), "first epoch of phase 2", traced=True),
     "loss.geodesic_ramp_epochs": Field(0, at_least(0),
         "epochs from weight 0 to the full weight (v5.11's tau); 0 = at once", traced=True),
     "loss.geodesic_hold_hierarchy": Field(-1.0, within(-1.0, 1.0),
         "the ramp waits while A's hierarchy, a correlation, is at or below this", traced=True),
-    "loss.geodesic_max_distance": Field(3.0, above(0.0),
-        "target distance between operations of valuation 0, hyperbolic length", traced=True),
-    "loss.geodesic_scale": Field(3.0, above(0.0),
-        "levels per factor e of the target distance", traced=True),
-    "loss.geodesic_pairs": Field(2000, at_least(0),
-        "pairs of the geodesic term, per batch and encoder; 0 = all"),
-    "loss.zero_weight": Field(0.0, at_least(0.0),
-        "weight of A's and B's zero-structure terms; the published run has 1", traced=True),
-    "loss.zero_valuation_weight": Field(0.5, at_least(0.0),
-        "weight of the zero valuation inside them", traced=True),
-    "loss.zero_sparsity_weight": Field(0.3, at_least(0.0),
-        "weight of the zero count inside them", traced=True),
-    "loss.monotonic_weight": Field(0.0, at_least(0.0),
-        "weight of A's and B's monotonic radial term", traced=True),
-    "loss.stratification_weight": Field(0.0, at_least(0.0),
-        "weight of A's and B's radial stratification term", traced=True),
 
-    "legacy.zero_factor": Field(1.0, at_least(0.0),
-        "the reference system's second factor on zero_weight: v5.12 0.5, v5.11 1.5", traced=True),
     "legacy.euclidean_reference": Field(False, BOOLEAN,
         "measure richness against Euclidean radii, which makes the term inactive (v5.12)"),
 
@@ -224,9 +184,8 @@ TINY: dict[str, Any] = {
     "model.decoder_widths": (8,),
     "model.projection_width": 8,
     "model.projection_layers": 1,
-    "loss.margin_pairs": 10,
-    "loss.rank_pairs": 10,
-    "loss.geodesic_pairs": 10,
+} | {
+    f"objective.{name}_{side}.pairs": 10 for name in ("radial", "rank", "geodesic") for side in "ab"
 }
 """Sizes that compile in seconds, for tests."""
 
@@ -277,3 +236,57 @@ def _validate_groups(config: ConfigDict) -> None:
                 f"config.groups.{name}: expected 'frozen', 'tuned' or 'trained' where "
                 "config.homeostasis.enabled is off, got 'gated'"
             )
+
+
+def migrate(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration of before ``config.objective``, with its terms in that table."""
+    if "objective" in stored:
+        return dict(stored)
+    loss, legacy = dict(stored.get("loss", {})), dict(stored.get("legacy", {}))
+    zero_factor = legacy.pop("zero_factor", 1.0)
+    weights = {k.removesuffix("_weight"): loss.pop(k) for k in _EARLIER_WEIGHTS if k in loss}
+    weights["zero"] = weights.get("zero", 0.0) * zero_factor
+    options = {
+        name: {option: loss.pop(k) for k, option in names.items() if k in loss}
+        for name, names in _EARLIER_OPTIONS.items()
+    }
+    rows = {}
+    for name, row in (OBJECTIVE | _OPTIONAL_ROWS).items():
+        kind = name.removesuffix("_a").removesuffix("_b")
+        if weights.get(kind, 0.0) > 0.0:
+            rows[name] = dict(row) | options.get(kind, {}) | {"weight": weights[kind]}
+    if stored.get("model", {}).get("controller"):
+        rows["control_penalty"] = {"term": "control_penalty", "weight": 1.0}
+    return dict(stored) | {"loss": loss, "legacy": legacy, "objective": rows}
+
+
+_OPTIONAL_ROWS = {
+    f"{name}_{side}": {"term": term, "on": side}
+    for side in "ab"
+    for name, term in {
+        "zero": "zero_structure",
+        "monotonic": "monotonic_radial",
+        "stratification": "radial_stratification",
+    }.items()
+}
+_EARLIER_WEIGHTS = tuple(
+    f"{name}_weight"
+    for name in (
+        "coverage", "hierarchy", "richness", "separation", "radial", "rank", "geodesic", "zero",
+        "monotonic", "stratification",
+    )
+)  # fmt: skip
+_EARLIER_OPTIONS = {
+    "richness": {"min_richness_ratio": "min_ratio"},
+    "radial": {"margin_weight": "margin_weight", "margin_pairs": "pairs"},
+    "rank": {"rank_temperature": "temperature", "rank_pairs": "pairs"},
+    "geodesic": {
+        "geodesic_max_distance": "max_distance",
+        "geodesic_scale": "level_scale",
+        "geodesic_pairs": "pairs",
+    },
+    "zero": {
+        "zero_valuation_weight": "valuation_weight",
+        "zero_sparsity_weight": "sparsity_weight",
+    },
+}

@@ -5,8 +5,9 @@ from ml_collections import ConfigDict
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import Domain
 from tvae.domains.operations.reporting import CURVES, PUBLISHED, define_with
-from tvae.domains.projected_vae.config import DEFAULTS, FIELDS, TINY, validate
+from tvae.domains.projected_vae.config import DEFAULTS, FIELDS, TINY, migrate, validate
 from tvae.domains.projected_vae.task import make_task
+from tvae.domains.projected_vae.terms import OBJECTIVE, inputs
 from tvae.domains.projected_vae.views import make_views
 
 
@@ -23,6 +24,9 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 DOMAIN = Domain(
     name="projected_vae",
     fields=FIELDS,
+    objective=OBJECTIVE,
+    inputs=inputs,
+    migrate=migrate,
     defaults=DEFAULTS,
     validate=validate,
     tiny=TINY,

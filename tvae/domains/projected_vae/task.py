@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from tvae.domains.dual_vae.module import Latents
+from tvae.domains.objective import Objective, make_objective
 from tvae.domains.operations import data
 from tvae.domains.operations.sampling import StratifiedCounts, stratified_counts, stratified_indices
 from tvae.domains.projected_vae import evaluation
@@ -17,7 +18,15 @@ from tvae.domains.projected_vae.base import Base, init_params, load_base, make_m
 from tvae.domains.projected_vae.config import FIELDS
 from tvae.domains.projected_vae.module import ProjectedVAE
 from tvae.domains.projected_vae.state import Regulation, State, make_regulation
-from tvae.domains.projected_vae.terms import Draws, Objective, Outputs, make_objective
+from tvae.domains.projected_vae.terms import (
+    Draws,
+    Outputs,
+    Targets,
+    control_factors,
+    geodesic_share,
+    make_targets,
+    phase_factors,
+)
 from tvae.engine import task as task_lib
 from tvae.engine.optim import FROZEN
 from tvae.engine.schedules import LearningRate, make_learning_rate
@@ -61,6 +70,7 @@ class ProjectedVAETask(Task):
       batch_size: operations per step.
       counts: rows of a batch by level.
       objective: terms and weights.
+      targets: target radii of the terms.
       regulation: gates and homeostasis.
       rate: learning rate of an epoch since the schedule began.
       noisy: the posterior is sampled in training.
@@ -72,6 +82,7 @@ class ProjectedVAETask(Task):
     batch_size: int
     counts: StratifiedCounts
     objective: Objective
+    targets: Targets
     regulation: Regulation
     rate: LearningRate
     noisy: bool
@@ -101,7 +112,7 @@ class ProjectedVAETask(Task):
             tau=jnp.float32(0.0),
             hierarchy_a=jnp.float32(0.0),
             controller_grad_norm=jnp.float32(jnp.nan),
-            reference_radius=self.objective.reference_radius(outputs.ball_b, hparams),
+            reference_radius=self.targets.reference_radius(outputs.ball_b, hparams),
             latents={k: posteriors[k[-1]] for k in ENCODERS if self._is_frozen(k)},
             snapshot=self.regulation.snapshot(params),
             homeostasis=self.regulation.init(hparams),
@@ -113,7 +124,7 @@ class ProjectedVAETask(Task):
     def begin_epoch(self, aux: State, epoch: jax.Array, hparams: Hparams) -> State:
         """Move the clock, and the geodesic ramp unless A's hierarchy holds it."""
         held = aux.hierarchy_a <= hparams["loss.geodesic_hold_hierarchy"]
-        tau = jnp.where(held, aux.tau, self.objective.tau(epoch, hparams))
+        tau = jnp.where(held, aux.tau, geodesic_share(epoch, hparams))
         return dataclasses.replace(aux, epoch=jnp.asarray(epoch, jnp.int32), tau=tau)
 
     def batches(self, epoch: jax.Array, key: jax.Array) -> jax.Array:
@@ -131,8 +142,15 @@ class ProjectedVAETask(Task):
     ) -> Outputs:
         """Training forward pass: sampled latents, dropout in the parts that learn."""
         draw_key, dropout_key = jax.random.split(key)
-        draws = self.objective.draw(draw_key)
+        draws = self.draw(draw_key)
         return self.forward_with_draws(params, aux, batch, draws, dropout_key, hparams)
+
+    def draw(self, key: jax.Array) -> Draws:
+        """All draws of a step but dropout."""
+        noise_key, pair_key = jax.random.split(key)
+        noise = jax.random.normal(noise_key, (2, self.batch_size, self.module.encoder.latent_dim))
+        pairs = self.objective.draw_pairs(pair_key, batch_size=self.batch_size)
+        return Draws(noise[0], noise[1], pairs)
 
     def forward_with_draws(
         self,
@@ -158,8 +176,7 @@ class ProjectedVAETask(Task):
             valuation=valuation,
             reference_radius=aux.reference_radius[batch],
             control=vae.control(outputs, valuation),
-            pairs_a=draws.pairs_a,
-            pairs_b=draws.pairs_b,
+            pairs=draws.pairs,
         )
 
     def _training_parts(self, aux: State, hparams: Hparams) -> dict[str, Flag]:
@@ -184,12 +201,21 @@ class ProjectedVAETask(Task):
         return Latents(*posterior)
 
     def terms(self, outputs: Outputs, batch: jax.Array, hparams: Hparams) -> Metrics:
-        """Unweighted terms; see :class:`Objective`."""
-        return self.objective.terms(outputs, batch, hparams)
+        """Unweighted terms; the controller, where there is one, scales some of them."""
+        found = self.objective.terms(
+            lambda side: self.targets.sources(outputs, batch, side, hparams),
+            hparams,
+            reduce=jnp.mean,
+            pairs=outputs.pairs,
+        )
+        if not self.module.use_controller:
+            return found
+        return self.objective.scaled(found, control_factors(outputs.control))
 
     def weights(self, aux: State, hparams: Hparams) -> Metrics:
-        """Weights of the terms."""
-        return self.objective.weights(aux.epoch, aux.tau, hparams)
+        """Weights of the terms in the phase of an epoch."""
+        weights = self.objective.weights(aux.epoch, hparams)
+        return self.objective.scaled(weights, phase_factors(aux.epoch, aux.tau, hparams))
 
     def before_update(
         self, aux: State, params: Params, outputs: Outputs, metrics: Metrics, hparams: Hparams
@@ -278,7 +304,8 @@ def make_task(config: ConfigDict) -> ProjectedVAETask:
         base=load_base(config.base_checkpoint, module),
         batch_size=config.data.batch_size,
         counts=stratified_counts(config.data.batch_size, config.data.high_valuation_share),
-        objective=make_objective(config),
+        objective=make_objective(config.objective.to_dict()),
+        targets=make_targets(config),
         regulation=make_regulation(config),
         rate=make_learning_rate(config.learning_rate, epochs=config.epochs),
         noisy=config.model.posterior_noise > 0.0,

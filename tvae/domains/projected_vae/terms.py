@@ -1,42 +1,40 @@
-"""The objective of v5.11 to v5.12.4: its terms, their random pairs, and their weights."""
+"""The objective of v5.11 to v5.12.4: its table, what its terms read, and their target radii."""
 
 import dataclasses
 
 import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
+from chex import Numeric
 from ml_collections import ConfigDict
 
+from tvae.domains.objective import Rows, Sources
 from tvae.domains.operations.tree import TREE
 from tvae.domains.projected_vae import zero_structure
 from tvae.domains.projected_vae.module import ProjectedVAEOutputs
-from tvae.engine.task import Hparams, Metrics
+from tvae.engine.task import Hparams
+from tvae.fields import at_least
 from tvae.geometry import padic, poincare
-from tvae.losses import distances, level_means, likelihood, radial, ranking
 from tvae.losses.levels import target_radius
-from tvae.losses.pairs import Pairs, sample_pairs
+from tvae.losses.pairs import Pairs
+from tvae.losses.registry import term
 from tvae.models.controllers import Control
 from tvae.models.projections import BallPoints
 
 
 @flax.struct.dataclass
-class PairDraws:
-    """Pairs of rows of a batch, for one encoder; None where all pairs are taken."""
-
-    margin: Pairs | None
-    rank: Pairs | None
-    geodesic: Pairs | None
-
-
-@flax.struct.dataclass
 class Draws:
-    """Everything random of a step but dropout; noise is standard normal ``(batch, latent_dim)``."""
+    """Everything random of a step but dropout.
+
+    Attributes:
+      noise_a: standard normal ``(batch, latent_dim)``, of encoder A.
+      noise_b: of encoder B.
+      pairs: of rows of the batch, by row of the objective; None where all pairs are taken.
+    """
 
     noise_a: jax.Array
     noise_b: jax.Array
-    pairs_a: PairDraws
-    pairs_b: PairDraws
+    pairs: dict[str, Pairs | None]
 
 
 @flax.struct.dataclass
@@ -47,62 +45,93 @@ class Outputs:
     valuation: jax.Array
     reference_radius: jax.Array
     control: Control
-    pairs_a: PairDraws
-    pairs_b: PairDraws
+    pairs: dict[str, Pairs | None]
+
+
+@term(
+    "zero_structure",
+    unit="hyperbolic length, and a squared correlation",
+    options={
+        "valuation_weight": (at_least(0.0), "weight of the zero valuation"),
+        "sparsity_weight": (at_least(0.0), "weight of the number of zeros"),
+    },
+    bounds=(0.0, jnp.inf),
+    source="the reference system's CombinedZeroStructureLoss",
+    was={"CombinedZeroStructureLoss": "same", "ZeroValuationLoss": "same",
+         "ZeroSparsityLoss": "same"},
+)  # fmt: skip
+def combined_zero_structure(
+    radius: jax.Array,
+    index: jax.Array,
+    *,
+    inner: Numeric,
+    outer: Numeric,
+    valuation_weight: Numeric = 0.5,
+    sparsity_weight: Numeric = 0.3,
+) -> jax.Array:
+    """Zero valuation and zero count against the radius: :mod:`zero_structure`."""
+    rows = zero_structure.zero_valuation_loss(radius, index, inner=inner, outer=outer)
+    sparsity = zero_structure.zero_sparsity_loss(radius, index)
+    return valuation_weight * rows.mean() + sparsity_weight * sparsity
+
+
+@term(
+    "control_penalty",
+    unit="1",
+    bounds=(0.0, jnp.inf),
+    source="the reference system's training of v5.11",
+)
+def control_penalty(
+    tau: jax.Array, weight_radial: jax.Array, weight_geodesic: jax.Array
+) -> jax.Array:
+    """Keeps the controller from switching the geodesic term off, a scalar."""
+    ratio = weight_radial / (weight_geodesic + 1e-6)
+    return jax.nn.relu(0.3 - tau) ** 2 + jax.nn.relu(ratio - 3.0) ** 2
+
+
+OBJECTIVE: Rows = {
+    "coverage": {"term": "cross_entropy", "on": "a", "weight": 1.0, "per_position": True},
+    "hierarchy_b": {"term": "level_targets", "on": "b", "weight": 5.0},
+    "richness_b": {"term": "level_richness", "on": "b", "weight": 2.0},
+    "separation_b": {"term": "level_separation", "on": "b", "weight": 3.0},
+} | {
+    f"{name}_{side}": dict(row) | {"on": side}
+    for side in "ab"
+    for name, row in {
+        "radial": {"term": "radial_hierarchy", "pairs": 1000, "margin_weight": 0.5},
+        "rank": {"term": "rank", "weight": 0.5, "pairs": 2000},
+        "geodesic": {"term": "tree_geodesic", "weight": 0.3, "pairs": 2000},
+    }.items()
+}
+"""The terms of v5.12, as its training script weighs them."""
+
+SIDE_INPUTS = (
+    "logits", "target", "mu", "logvar", "point", "radius", "c", "index", "level", "tree", "inner",
+    "outer", "reference_radius",
+)  # fmt: skip
+CONTROL_INPUTS = ("tau", "weight_radial", "weight_geodesic")
+
+
+def inputs(config: ConfigDict) -> dict[str, tuple[str, ...]]:
+    """What the terms may ask for: both encoders, and the controller where there is one."""
+    decoded = {"a": SIDE_INPUTS, "b": tuple(x for x in SIDE_INPUTS if x != "logits")}
+    return decoded | {"": CONTROL_INPUTS if config.model.controller else ()}
 
 
 @dataclasses.dataclass(frozen=True)
-class Side:
-    """What the terms of one encoder read; ``bounds`` are its target radii."""
-
-    index: jax.Array
-    valuation: jax.Array
-    control: Control
-    ball: BallPoints
-    pairs: PairDraws
-    bounds: dict[str, jax.Array]
-
-
-ENCODERS = "ab"
-
-
-@dataclasses.dataclass(frozen=True)
-class Objective:
-    """Terms and weights of v5.11 to v5.12.4; fields are static.
+class Targets:
+    """Target radii of the levels; fields are static.
 
     Attributes:
-      batch_size: operations per step.
-      latent_dim: dimension of each encoder's latent space.
-      pairs: pairs per batch and encoder of margin, rank and geodesic terms; 0 = all.
-      euclidean_unit: target radii are Euclidean norms; otherwise hyperbolic lengths.
+      euclidean_unit: they are Euclidean norms; otherwise hyperbolic lengths.
       spread_reference: richness is compared with targets and a given spread, instead of the radii
         at the start of the run.
       euclidean_reference: compare hyperbolic radii with Euclidean norms at the start (legacy).
-      controller: a controller sets tau and the radial weight.
-      active: names of the terms that are on.
     """
 
-    batch_size: int
-    latent_dim: int
-    pairs: tuple[int, int, int]
     euclidean_unit: bool
     spread_reference: bool
     euclidean_reference: bool
-    controller: bool
-    active: frozenset[str]
-
-    def draw(self, key: jax.Array) -> Draws:
-        """All draws of a step."""
-        noise_key, pair_key = jax.random.split(key)
-        noise = jax.random.normal(noise_key, (2, self.batch_size, self.latent_dim))
-        # One draw for all: each costs the CPU a loop of small kernels, and time to compile it.
-        pairs = sample_pairs(pair_key, batch_size=self.batch_size, n_pairs=2 * sum(self.pairs))
-        ends = [int(end) for end in np.cumsum(2 * self.pairs)]
-        parts = [
-            Pairs(*(x[end - n : end] for x in pairs)) if n else None
-            for n, end in zip(2 * self.pairs, ends, strict=True)
-        ]
-        return Draws(noise[0], noise[1], PairDraws(*parts[:3]), PairDraws(*parts[3:]))
 
     def bounds(self, c: jax.Array, hparams: Hparams) -> dict[str, jax.Array]:
         """Target radii of valuations 9 and 0 as hyperbolic lengths: ``inner`` and ``outer``."""
@@ -130,167 +159,53 @@ class Objective:
         spread = hparams["loss.richness_spread"] * spacing * side
         return target_radius(valuation, tree=TREE, **bounds) + spread
 
-    def terms(self, outputs: Outputs, index: jax.Array, hparams: Hparams) -> Metrics:
-        """Unweighted terms of operations ``(batch,)``; one whose weight is 0 is left out."""
-        paired = {
-            "radial": self._radial,
-            "rank": self._rank,
-            "geodesic": self._geodesic,
-            "zero": self._zero,
-            "monotonic": self._monotonic,
-            "stratification": self._stratification,
-        }
-        values = {}
-        if "coverage" in self.active:
-            values["coverage"] = self._coverage(outputs, index)
-        if self.active & {"hierarchy_b", "richness_b", "separation_b"}:
-            rich = self._rich(outputs, hparams)._asdict()
-            values |= {f"{k}_b": term for k, term in rich.items() if f"{k}_b" in self.active}
-        if "control_penalty" in self.active:
-            values["control_penalty"] = self._control_penalty(outputs.control)
-        for name, term in paired.items():
-            for encoder in ENCODERS:
-                if f"{name}_{encoder}" in self.active:
-                    side = self._side(outputs, index, encoder, hparams)
-                    values[f"{name}_{encoder}"] = term(side, hparams)
-        return values
-
-    def _side(self, outputs: Outputs, index: jax.Array, encoder: str, hparams: Hparams) -> Side:
-        vae, of_b = outputs.vae, encoder == "b"
-        ball = vae.ball_b if of_b else vae.ball_a
-        pairs = outputs.pairs_b if of_b else outputs.pairs_a
-        bounds = self.bounds(ball.c, hparams)
-        return Side(index, outputs.valuation, outputs.control, ball, pairs, bounds)
-
-    def _coverage(self, outputs: Outputs, index: jax.Array) -> jax.Array:
-        """A's cross-entropy, mean over rows and digits (nats per digit)."""
-        rows = likelihood.cross_entropy(outputs.vae.logits_a, padic.digits(index))
-        return rows.mean() / padic.N_DIGITS
-
-    def _rich(self, outputs: Outputs, hparams: Hparams) -> level_means.RichHierarchyTerms:
-        """The three terms on B's level statistics."""
-        ball = outputs.vae.ball_b
-        return level_means.rich_hierarchy(
-            ball.hyperbolic_radius,
-            outputs.valuation,
-            outputs.reference_radius,
-            tree=TREE,
+    def sources(self, outputs: Outputs, index: jax.Array, side: str, hparams: Hparams) -> Sources:
+        """What the terms may ask for on a side: :func:`inputs`."""
+        vae, control = outputs.vae, outputs.control
+        if not side:
+            return {name: getattr(control, name) for name in CONTROL_INPUTS}
+        ball = vae.ball_b if side == "b" else vae.ball_a
+        mu, logvar = vae.latents.by_encoder()[side]
+        logits = {"logits": vae.logits_a} if side == "a" else {}
+        return logits | {
+            "target": padic.digits(index),
+            "mu": mu,
+            "logvar": logvar,
+            "point": ball.z,
+            "radius": ball.hyperbolic_radius,
+            "c": ball.c,
+            "index": index,
+            "level": outputs.valuation,
+            "tree": TREE,
             **self.bounds(ball.c, hparams),
-            min_richness_ratio=hparams["loss.min_richness_ratio"],
-        )
-
-    def _radial(self, side: Side, hparams: Hparams) -> jax.Array:
-        """Squared distances from the radial targets, and the margin; the controller's factor."""
-        radius, valuation = side.ball.hyperbolic_radius, side.valuation
-        rows = radial.radial_hierarchy(radius, valuation, tree=TREE, **side.bounds)
-        value = (radial.exponential_weight(valuation) * rows).mean()
-        margin = radial.radial_margin(
-            radius, valuation, tree=TREE, pairs=side.pairs.margin, **side.bounds
-        )
-        value += hparams["loss.margin_weight"] * margin
-        return value * side.control.weight_radial if self.controller else value
-
-    def _rank(self, side: Side, hparams: Hparams) -> jax.Array:
-        """Order of the radii of pairs."""
-        radius, temperature = side.ball.hyperbolic_radius, hparams["loss.rank_temperature"]
-        return ranking.global_rank(
-            radius, side.valuation, temperature=temperature, pairs=side.pairs.rank
-        )
-
-    def _geodesic(self, side: Side, hparams: Hparams) -> jax.Array:
-        """Distances of pairs against the 3-adic ones; the controller's tau."""
-        value = distances.tree_geodesic(
-            side.ball.z,
-            side.index,
-            tree=TREE,
-            c=side.ball.c,
-            pairs=side.pairs.geodesic,
-            max_distance=hparams["loss.geodesic_max_distance"],
-            level_scale=hparams["loss.geodesic_scale"],
-        )
-        return value * side.control.tau if self.controller else value
-
-    def _zero(self, side: Side, hparams: Hparams) -> jax.Array:
-        """Zero valuation and zero count against the radius."""
-        radius, index = side.ball.hyperbolic_radius, side.index
-        inner, outer = side.bounds["inner"], side.bounds["outer"]
-        rows = zero_structure.zero_valuation_loss(radius, index, inner=inner, outer=outer)
-        valuation = rows.mean()
-        sparsity = zero_structure.zero_sparsity_loss(radius, index)
-        return (
-            hparams["loss.zero_valuation_weight"] * valuation
-            + hparams["loss.zero_sparsity_weight"] * sparsity
-        )
-
-    def _monotonic(self, side: Side, hparams: Hparams) -> jax.Array:
-        """Order and targets of the level means."""
-        del hparams
-        radius = side.ball.hyperbolic_radius
-        terms = level_means.monotonic_radial(radius, side.valuation, tree=TREE, **side.bounds)
-        return terms.order + 0.5 * terms.target
-
-    def _stratification(self, side: Side, hparams: Hparams) -> jax.Array:
-        """Smooth distances from the radial targets."""
-        del hparams
-        radius, valuation = side.ball.hyperbolic_radius, side.valuation
-        inner, outer = side.bounds["inner"], side.bounds["outer"]
-        rows = radial.radial_stratification(radius, valuation, tree=TREE, inner=inner, outer=outer)
-        return rows.mean()
-
-    def _control_penalty(self, control: Control) -> jax.Array:
-        """Keeps the controller from switching the geodesic term off (v5.11)."""
-        ratio = control.weight_radial / (control.weight_geodesic + 1e-6)
-        return jax.nn.relu(0.3 - control.tau) ** 2 + jax.nn.relu(ratio - 3.0) ** 2
-
-    def tau(self, epoch: jax.Array, hparams: Hparams) -> jax.Array:
-        """Share of the geodesic weight that is in force, 0 before phase 2."""
-        since = (epoch - hparams["loss.geodesic_start"]).astype(jnp.float32)
-        ramp = hparams["loss.geodesic_ramp_epochs"]
-        ramped = jnp.clip(since / jnp.maximum(ramp, 1.0), 0.0, 1.0)
-        return jnp.where(ramp == 0, (since >= 0).astype(jnp.float32), ramped)
-
-    def weights(self, epoch: jax.Array, tau: jax.Array, hparams: Hparams) -> Metrics:
-        """Weights of :meth:`terms` in an epoch, with ``tau`` of the geodesic one in force."""
-        second_phase = epoch >= hparams["loss.geodesic_start"]
-        halved = jnp.where(second_phase, hparams["loss.radial_phase2_factor"], 1.0)
-        weights = {name: hparams[path] for name, path in WEIGHTS.items() if name in self.active}
-        factors = {"radial": halved, "geodesic": tau, "zero": hparams["legacy.zero_factor"]}
-        for name, factor in factors.items():
-            for term in (f"{name}_{encoder}" for encoder in ENCODERS):
-                if term in weights:
-                    weights[term] = weights[term] * factor
-        return weights
+            "reference_radius": outputs.reference_radius,
+        }
 
 
-WEIGHTS = {
-    "coverage": "loss.coverage_weight",
-    "hierarchy_b": "loss.hierarchy_weight",
-    "richness_b": "loss.richness_weight",
-    "separation_b": "loss.separation_weight",
-} | {
-    f"{name}_{encoder}": f"loss.{name}_weight"
-    for name in ("radial", "rank", "geodesic", "zero", "monotonic", "stratification")
-    for encoder in ENCODERS
-}
-"""Term -> field of its weight; the controller's penalty always has weight 1."""
-
-
-def make_objective(config: ConfigDict) -> Objective:
-    """The objective of a validated configuration."""
-    loss, model = config.loss, config.model
-    values = {name: getattr(loss, path.removeprefix("loss.")) for name, path in WEIGHTS.items()}
-    active = {
-        name
-        for name, weight in values.items()
-        if weight > 0 and (config.legacy.zero_factor > 0 or not name.startswith("zero"))
-    }
-    return Objective(
-        batch_size=config.data.batch_size,
-        latent_dim=model.latent_dim,
-        pairs=(loss.margin_pairs, loss.rank_pairs, loss.geodesic_pairs),
-        euclidean_unit=loss.radius_unit == "euclidean",
-        spread_reference=loss.richness_spread != 0.0,
+def make_targets(config: ConfigDict) -> Targets:
+    """The target radii of a validated configuration."""
+    return Targets(
+        euclidean_unit=config.loss.radius_unit == "euclidean",
+        spread_reference=config.loss.richness_spread != 0.0,
         euclidean_reference=config.legacy.euclidean_reference,
-        controller=model.controller,
-        active=frozenset(active | ({"control_penalty"} if model.controller else set())),
     )
+
+
+def geodesic_share(epoch: jax.Array, hparams: Hparams) -> jax.Array:
+    """Share of the geodesic weight that is in force, 0 before phase 2."""
+    since = (epoch - hparams["loss.geodesic_start"]).astype(jnp.float32)
+    ramp = hparams["loss.geodesic_ramp_epochs"]
+    ramped = jnp.clip(since / jnp.maximum(ramp, 1.0), 0.0, 1.0)
+    return jnp.where(ramp == 0, (since >= 0).astype(jnp.float32), ramped)
+
+
+def phase_factors(epoch: jax.Array, tau: jax.Array, hparams: Hparams) -> dict[str, jax.Array]:
+    """Factors on the weights of terms, by term: the two phases, with ``tau`` of the geodesic."""
+    second_phase = epoch >= hparams["loss.geodesic_start"]
+    halved = jnp.where(second_phase, hparams["loss.radial_phase2_factor"], 1.0)
+    return {"radial_hierarchy": halved, "tree_geodesic": tau}
+
+
+def control_factors(control: Control) -> dict[str, jax.Array]:
+    """Factors on the values of terms, by term, that the controller sets and learns from."""
+    return {"radial_hierarchy": control.weight_radial, "tree_geodesic": control.tau}
