@@ -8,6 +8,7 @@ import pytest
 
 from tests.support import toy_task
 from tests.support.engines import bound_engine, train
+from tests.support.objectives import SPARE_ROWS, add_rows
 from tvae import config as config_lib
 from tvae.domains import registry
 from tvae.domains.projected_vae.task import ProjectedVAETask
@@ -23,9 +24,6 @@ SWITCHES = {
         "model.encoder": "improved",
         "groups.decoder": "trained",
         "loss.richness_spread": 0.1,
-        "loss.zero_weight": 1.0,
-        "loss.monotonic_weight": 1.0,
-        "loss.stratification_weight": 1.0,
     },
 }
 
@@ -52,7 +50,7 @@ class Reads(dict):
     def items(self):
         """Sections are read as a whole."""
         for path, value in super().items():
-            if path.split(".")[0] in ("balancing", "chord", "coupling", "radius", "tree"):
+            if path.split(".")[0] in ("balancing", "coupling"):
                 self.seen.add(path)
             yield path, value
 
@@ -81,6 +79,8 @@ def test_every_traced_field_is_read(name):
     read = set()
     for kind in ("piecewise", "cosine"):
         config = tiny(name, **SWITCHES[name], **{"learning_rate.kind": kind})
+        if name == "projected_vae":
+            add_rows(config, *SPARE_ROWS, control_penalty={"term": "control_penalty"})
         hparams = Reads(config_lib.hparams(config))
         trace(config, hparams)
         read |= hparams.seen
@@ -92,7 +92,7 @@ def test_runs_that_differ_in_traced_fields_share_one_program(tmp_path, monkeypat
     monkeypatch.setattr(ProjectedVAETask, "forward", forward)
     large = {"epochs": 1, "data.batch_size": 4096}
     first = tiny("projected_vae", **large)
-    changes = {"learning_rate.peak": 3e-4, "loss.rank_weight": 2.0, "model.curvature": 0.5}
+    changes = {"learning_rate.peak": 3e-4, "objective.rank_a.weight": 2.0, "model.curvature": 0.5}
     second = tiny("projected_vae", **large, **changes)
     finals = [train(each, tmp_path / str(i)) for i, each in enumerate((first, second))]
     assert finals[0]["eval/curvature_a"] == 1.0
@@ -100,7 +100,10 @@ def test_runs_that_differ_in_traced_fields_share_one_program(tmp_path, monkeypat
 
 
 def test_init_and_an_epoch_map_over_stacked_hparams():
-    changes = ({}, {"learning_rate.peak": 3e-4, "loss.rank_weight": 2.0, "model.curvature": 0.5})
+    changes = (
+        {},
+        {"learning_rate.peak": 3e-4, "objective.rank_a.weight": 2.0, "model.curvature": 0.5},
+    )
     engines = [
         bound_engine(tiny("projected_vae", **{"data.batch_size": 4096}, **each)) for each in changes
     ]

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.support.rich_hierarchy import rich_hierarchy
 from tvae.geometry import poincare
 from tvae.geometry.padic import PadicTree
 from tvae.losses import distances, level_means, levels, radial, ranking
@@ -38,22 +39,25 @@ def test_statistics_of_three_levels():
     [
         # The means 0.8 and 0.2 are 0.6 apart over two levels, the margin is the larger of
         # ``min_margin`` and ``margin_scale`` times 1.0; 0.4 is missing.
-        ({"temperature": None}, 0.4),
-        ({"temperature": None, "margin_scale": 0.5}, 0.0),
-        ({"temperature": None, "margin_scale": 0.0, "min_margin": 0.7}, 0.1),
+        ({"hard": True}, 0.4),
+        ({"hard": True, "margin_scale": 0.5}, 0.0),
+        ({"hard": True, "margin_scale": 0.0, "min_margin": 0.7}, 0.1),
         ({"temperature": 0.2}, 0.2 * np.log1p(np.exp(0.4 / 0.2))),
     ],
 )
 def test_monotonic_radii(options, order):
     radius, level = jnp.asarray([0.8, 0.2]), jnp.asarray([0, 2])
-    terms = level_means.monotonic_radial(radius, level, **ENDS, **options)
-    assert float(terms.order) == pytest.approx(order, rel=1e-5, abs=1e-6)
-    assert float(terms.target) == pytest.approx((0.2**2 + 0.2**2) / 2, rel=1e-5)
+    values = [
+        float(level_means.monotonic_radial(radius, level, target_weight=w, **ENDS, **options))
+        for w in (0.0, 1.0)
+    ]
+    assert values[0] == pytest.approx(order, rel=1e-5, abs=1e-6)
+    assert values[1] - values[0] == pytest.approx((0.2**2 + 0.2**2) / 2, rel=1e-5)
 
 
 def test_one_level_has_no_order_and_no_target():
     radius, level = jnp.asarray([0.8, 0.4]), jnp.asarray([1, 1])
-    assert level_means.monotonic_radial(radius, level, **ENDS) == (0.0, 0.0)
+    assert level_means.monotonic_radial(radius, level, **ENDS) == 0.0
 
 
 def test_rich_hierarchy():
@@ -62,7 +66,7 @@ def test_rich_hierarchy():
     radius = jnp.asarray([0.5, 1.0, 0.6, 0.8, 0.0])
     level = jnp.asarray([0, 0, 1, 1, 2])
     reference = jnp.asarray([0.0, 1.0, 0.6, 0.8, 0.0])
-    terms = level_means.rich_hierarchy(
+    terms = rich_hierarchy(
         radius, level, reference, min_richness_ratio=0.75, separation_margin=0.2, **ENDS
     )
     assert float(terms.hierarchy) == pytest.approx((0.25**2 + 0.2**2) / 3, rel=1e-5)
@@ -76,7 +80,7 @@ def test_a_flat_reference_asks_for_nothing_and_has_a_gradient():
 
     def richness(radius):
         flat = jnp.asarray([0.5, 0.5])
-        return level_means.rich_hierarchy(radius, level, flat, **ENDS).richness
+        return rich_hierarchy(radius, level, flat, **ENDS).richness
 
     value, gradient = jax.value_and_grad(richness)(jnp.asarray([0.4, 0.6]))
     assert value == 0.0

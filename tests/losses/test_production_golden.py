@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from tests.support.production_cases import FAST_COMPILE, VECTORISED, Case, all_cases
+from tests.support.rich_hierarchy import rich_hierarchy
 from tvae.domains.operations.tree import TREE
 from tvae.domains.projected_vae import zero_structure
 from tvae.geometry import padic, poincare
@@ -40,7 +41,7 @@ def _rich(z, logits, case):
         reference = reference[case["in.indices"]] if reference.size == 19683 else reference
     else:
         reference = jnp.zeros_like(radius)  # no spread to keep: the ratio is never small
-    terms = level_means.rich_hierarchy(
+    terms = rich_hierarchy(
         radius,
         valuation,
         reference,
@@ -134,15 +135,15 @@ def _rank(z, case):
 def _monotonic(z, case):
     radius, valuation = _radius_and_valuation(z, case)
     soft = case.params.get("use_soft_margin", True)
-    terms = level_means.monotonic_radial(
+    return level_means.monotonic_radial(
         radius,
         valuation,
         min_margin=case.params.get("min_margin", 0.02),
         margin_scale=case.params.get("margin_scale", 1.0),
-        temperature=case.params.get("temperature", 0.05) if soft else None,
+        temperature=case.params.get("temperature", 0.05),
+        hard=not soft,
         **_bounds(case.params),
     )
-    return terms.order + 0.5 * terms.target
 
 
 def _zero_index(case):

@@ -41,7 +41,6 @@ def keys_of(config):
 
 def dual_keys():
     config = load_config("fast")
-    config.loss.repulsion_weight = config.loss.entropy_weight = 0.1
     return keys_of(config)
 
 

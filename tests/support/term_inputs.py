@@ -74,6 +74,9 @@ GENERATORS: dict[str, Generator] = {
     "index": Generator(_integers(TREE.n_leaves)),
     "level": Generator(_integers(TREE.n_levels)),  # replaced by that of the index
     "tree": Generator(lambda rng, n: TREE, rows=False),
+    "inner": Generator(lambda rng, n: np.asarray(0.1), rows=False, extreme=lambda x: x),
+    "outer": Generator(lambda rng, n: np.asarray(0.9), rows=False, extreme=lambda x: x),
+    "reference_radius": Generator(_normal()),
     "label": Generator(_integers(3)),
     "prediction": Generator(_normal(), kind="value"),
     "measured": Generator(_normal(), kind="value"),

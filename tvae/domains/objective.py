@@ -82,7 +82,7 @@ def fields(rows: Rows) -> dict[str, Field]:
 
     Those of a row's own entries only: what it leaves out has the term's default.
     """
-    found = {}
+    found: dict[str, Field] = {}
     for name, row in rows.items():
         term, path = _term(name, row), f"objective.{name}"
         known = dict(term.options)

@@ -60,7 +60,7 @@ def parity(golden):
 
         def forward(self, params, aux, batch, key, hparams):
             del key
-            return self.forward_with_noise(params, aux, batch, tuple(noise), hparams)
+            return self.forward_with_noise(params, aux, batch, tuple(noise))
 
     made, hparams = make_task(config), config_lib.hparams(config)
     task = GivenNoise(**{f.name: getattr(made, f.name) for f in dataclasses.fields(made)})

@@ -9,10 +9,11 @@ import optax
 import pytest
 
 from tests.support.production_cases import FAST_COMPILE
+from tests.support.rich_hierarchy import rich_hierarchy
 from tvae.domains.operations.tree import TREE
 from tvae.domains.projected_vae import zero_structure
 from tvae.geometry import padic, poincare
-from tvae.losses import distances, level_means, radial, ranking
+from tvae.losses import distances, radial, ranking
 from tvae.losses.pairs import Pairs
 
 ENDS = {"inner": 0.08, "outer": 0.9}
@@ -58,7 +59,7 @@ def _terms(z_a, z_b, data):
     index = jnp.asarray(data["batch_idx"], jnp.int32)
     radius = poincare.hyperbolic_radius(z_b, c=1.0)
     reference = jnp.asarray(data["original_radii"])[index]
-    rich = level_means.rich_hierarchy(radius, TREE.level(index), reference, **BOUNDS)
+    rich = rich_hierarchy(radius, TREE.level(index), reference, **BOUNDS)
     logits = _decoder(data, poincare.log_map_origin(z_a, c=1.0))
     terms = {
         "hierarchy": rich.hierarchy,

@@ -10,12 +10,12 @@ import pytest
 
 from tests.conftest import load_config
 from tests.support.engines import bound_engine, train
+from tests.support.objectives import SPARE_ROWS, add_rows
 from tests.support.production_cases import FAST_COMPILE
 from tests.support.small_configs import Recorder, small, untraced
 from tvae import config as config_lib
 from tvae.domains.projected_vae.base import load_base, make_model
 from tvae.domains.projected_vae.task import make_task
-from tvae.domains.projected_vae.terms import make_objective
 from tvae.engine.task import weighted_sum
 from tvae.errors import UserError
 from tvae.geometry import padic
@@ -164,7 +164,7 @@ def test_frozen_encoders_are_looked_up_and_equal_those_that_run():
     params, aux = state_of(cached, hparams)
     _, plain = state_of(running, hparams)
     index = cached.batches(jnp.int32(0), jax.random.key(1))[0]
-    draws = cached.objective.draw(jax.random.key(2))
+    draws = cached.draw(jax.random.key(2))
     key = jax.random.key(3)
 
     def forward(task):
@@ -242,7 +242,9 @@ def test_phases_and_curriculum():
 def test_published_weights_are_the_originals():
     config = load_config("v5_12_published")
     hparams = config_lib.hparams(config)
-    weights = make_objective(config).weights(jnp.int32(30), jnp.float32(1.0), hparams)
+    task = make_task(config)
+    aux = task.begin_epoch(state_of(task, hparams)[1], jnp.int32(30), hparams)
+    weights = task.weights(aux, hparams)
     expected = {"coverage": 1.0, "hierarchy_b": 5.0, "richness_b": 2.0, "separation_b": 3.0}
     both = {"radial": 0.5, "rank": 0.5, "geodesic": 0.3, "zero": 0.5}
     expected |= {f"{name}_{e}": weight for name, weight in both.items() for e in "ab"}
@@ -252,7 +254,7 @@ def test_published_weights_are_the_originals():
 def test_euclidean_targets_and_the_spread_reference():
     changes = {"loss.radius_unit": "euclidean", "loss.richness_spread": 0.5}
     task, hparams = task_of(**changes)
-    bounds = task.objective.bounds(jnp.float32(1.0), hparams)
+    bounds = task.targets.bounds(jnp.float32(1.0), hparams)
     assert bounds["outer"] == pytest.approx(2.0 * np.arctanh(0.9), rel=1e-5)
     _, aux = state_of(task, hparams)
     spacing = 2.0 * (np.arctanh(0.9) - np.arctanh(0.08)) / 9.0
@@ -267,7 +269,7 @@ def gradient(task, hparams):
     params, aux = state_of(task, hparams)
     aux = task.begin_epoch(aux, jnp.int32(40), hparams)
     index = task.batches(jnp.int32(0), jax.random.key(1))[0]
-    draws = task.objective.draw(jax.random.key(2))
+    draws = task.draw(jax.random.key(2))
 
     def loss(params):
         outputs = task.forward_with_draws(params, aux, index, draws, jax.random.key(3), hparams)
@@ -283,12 +285,11 @@ def test_controller_and_curvature_are_alive():
         "model.controller": True,
         "model.learnable_curvature": True,
         "loss.radius_unit": "euclidean",
-        "loss.monotonic_weight": 0.1,
-        "loss.stratification_weight": 0.1,
-        "loss.zero_weight": 1.0,
-        "loss.rank_pairs": 0,
+        "objective.rank_a.pairs": 0,
+        "objective.rank_b.pairs": 0,
     }
-    grads, terms = gradient(*task_of(**changes))
+    config = add_rows(small(**changes), *SPARE_ROWS, control_penalty={"term": "control_penalty"})
+    grads, terms = gradient(make_task(config), config_lib.hparams(config))
     assert {"control_penalty", "monotonic_a", "stratification_b", "zero_a"} < set(terms)
     assert all(np.abs(x).max() > 0 for x in jax.tree.leaves(grads["controller"]["output"]))
     curvature = grads["projection_b"]["inverse_softplus_c"]
@@ -296,7 +297,7 @@ def test_controller_and_curvature_are_alive():
 
 
 def test_every_field_is_read_by_training(tmp_path):
-    config = small(epochs=1, **{"model.controller": True, "loss.zero_weight": 1.0})
+    config = add_rows(small(epochs=1, **{"model.controller": True}), "zero_a", "zero_b")
     seen = set()
     train(Recorder(config, seen), tmp_path, hparams=config_lib.hparams(config))
     # The command reads config.report.

@@ -14,7 +14,7 @@ from tests.support.production_cases import FAST_COMPILE
 from tvae import config as config_lib
 from tvae.convert import names, placement
 from tvae.domains.projected_vae.task import ProjectedVAETask, make_task
-from tvae.domains.projected_vae.terms import Draws, PairDraws
+from tvae.domains.projected_vae.terms import Draws
 from tvae.engine import loop, step
 from tvae.engine.task import weighted_sum
 from tvae.geometry import padic
@@ -65,13 +65,15 @@ def published(family):
     return config
 
 
-def pairs_of(golden, side):
-    return PairDraws(
-        *(
-            Pairs(*(jnp.asarray(golden[f"{name}_{side}/{end}"], jnp.int32) for end in "ij"))
-            for name in ("radial", "rank", "geo")
+def pairs_of(golden):
+    names = {"radial": "radial", "rank": "rank", "geodesic": "geo"}
+    return {
+        f"{ours}_{side}": Pairs(
+            *(jnp.asarray(golden[f"{name}_{side.upper()}/{end}"], jnp.int32) for end in "ij")
         )
-    )
+        for ours, name in names.items()
+        for side in "ab"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +85,7 @@ def parity(golden):
     draws = Draws(
         noise_a=jnp.asarray(data["z_A"]),
         noise_b=jnp.asarray(data["eps_B"]),
-        pairs_a=pairs_of(data, "A"),
-        pairs_b=pairs_of(data, "B"),
+        pairs=pairs_of(data),
     )
 
     class GivenDraws(ProjectedVAETask):

@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from tvae.domains.objective import Rows
 from tvae.domains.operations.sampling import stratified_counts
 from tvae.domains.projected_vae.terms import OBJECTIVE
 from tvae.engine.config import refuse_riemannian
@@ -251,7 +252,7 @@ def migrate(stored: Mapping[str, Any]) -> dict[str, Any]:
         for name, names in _EARLIER_OPTIONS.items()
     }
     rows = {}
-    for name, row in (OBJECTIVE | _OPTIONAL_ROWS).items():
+    for name, row in (dict(OBJECTIVE) | dict(_OPTIONAL_ROWS)).items():
         kind = name.removesuffix("_a").removesuffix("_b")
         if weights.get(kind, 0.0) > 0.0:
             rows[name] = dict(row) | options.get(kind, {}) | {"weight": weights[kind]}
@@ -260,7 +261,7 @@ def migrate(stored: Mapping[str, Any]) -> dict[str, Any]:
     return dict(stored) | {"loss": loss, "legacy": legacy, "objective": rows}
 
 
-_OPTIONAL_ROWS = {
+_OPTIONAL_ROWS: Rows = {
     f"{name}_{side}": {"term": term, "on": side}
     for side in "ab"
     for name, term in {
