@@ -18,7 +18,9 @@ from tvae.losses import registry
 TOLERANCE = {"permutation": 1e-5, "rotation": 1e-4, "translation": 1e-4, "scale": 1e-4}
 """Relative and absolute, by invariance; 1e-3 for those that meet the rounding of the ball."""
 
-LIBRARY = [t for t in registry.all_terms().values() if t.function.__module__.startswith("tvae.losses.")]
+LIBRARY = [
+    t for t in registry.all_terms().values() if t.function.__module__.startswith("tvae.losses.")
+]
 TESTED = [
     t for t in registry.all_terms().values() if set(t.inputs + t.optional) <= GENERATORS.keys()
 ]

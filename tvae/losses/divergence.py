@@ -10,9 +10,6 @@ from chex import Numeric
 from tvae.fields import at_least
 from tvae.losses.registry import term
 
-from tvae.fields import at_least
-from tvae.losses.registry import term
-
 
 def gaussian_kl(mu: jax.Array, logvar: jax.Array) -> jax.Array:
     r"""KL divergence of N(mu, exp logvar) from N(0, 1) per dimension, nats, of any shape.
