@@ -2,7 +2,7 @@
 
 ``tvae.load(checkpoint)`` and ``tvae.train(config)`` return a :class:`~tvae.model.Model`,
 ``tvae.list_checkpoints()`` lists those that ship, ``tvae.plot.disk(model)`` draws an embedding,
-``tvae.register(domain)`` adds a domain.
+``tvae.register(domain)`` adds a domain, ``@tvae.term(name, ...)`` a loss term.
 Importing the package alone imports nothing else: the names below are imported on first use.
 """
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tvae.domains.registry import register
     from tvae.errors import UserError
     from tvae.loading import list_checkpoints, load
+    from tvae.losses.registry import term
     from tvae.model import Model
     from tvae.training import train
 
@@ -25,6 +26,7 @@ _HOMES = {
     "list_checkpoints": "loading",
     "load": "loading",
     "register": "domains.registry",
+    "term": "losses.registry",
     "train": "training",
 }
 
@@ -36,6 +38,7 @@ __all__ = [
     "load",
     "plot",
     "register",
+    "term",
     "train",
 ]
 

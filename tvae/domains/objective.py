@@ -89,7 +89,8 @@ def fields(rows: Rows) -> dict[str, Field]:
         if "pairs" in term.optional:
             known["pairs"] = N_PAIRS
         found |= {f"{path}.{option}": known[option] for option in row if option in known}
-        found |= weights.fields(f"{path}.weight", row.get("weight", 1.0))
+        if "weight" in row:
+            found |= weights.fields(f"{path}.weight", row["weight"])
     return found
 
 

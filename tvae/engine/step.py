@@ -112,7 +112,8 @@ def make_train_step(
       settings: of the optimizer, the guard and the balancing of terms.
 
     Returns:
-      A traceable function; metrics hold ``loss``, each term, ``grad_norm`` (all groups, before
+      A traceable function; metrics hold ``loss``, each term, ``weighted/<term>`` (its share of the
+      loss, where the task weighs it), ``grad_norm`` (all groups, before
       clipping at ``optimizer.grad_clip``), ``grad_norm/<group>`` (after clipping),
       ``skipped_updates`` (bool), and those of :class:`tvae.engine.balancing.Balanced`.
 
@@ -154,6 +155,7 @@ def make_train_step(
         clip = optim.clip_factor(total, hparams["optimizer.grad_clip"])
         grads = jax.tree.map(lambda grad: clip * grad, grads)
         metrics = {"loss": found.loss, "grad_norm": total} | found.terms | logged
+        metrics |= {f"weighted/{k}": w * found.terms[k] for k, w in weights.items()}
         metrics |= {f"grad_norm/{group}": norm * clip for group, norm in norms.items()}
         halted = state.nonfinite > settings.max_nonfinite_steps
         # The norm sums all squares, so it is finite only if every entry of the gradient is.

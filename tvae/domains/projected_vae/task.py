@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from tvae.domains.dual_vae.module import Latents
-from tvae.domains.objective import Objective, make_objective
+from tvae.domains.objective import Objective, Sources, make_objective
 from tvae.domains.operations import data
 from tvae.domains.operations.sampling import StratifiedCounts, stratified_counts, stratified_indices
 from tvae.domains.projected_vae import evaluation
@@ -23,6 +23,7 @@ from tvae.domains.projected_vae.terms import (
     Outputs,
     Targets,
     control_factors,
+    control_sources,
     geodesic_share,
     make_targets,
     phase_factors,
@@ -202,8 +203,13 @@ class ProjectedVAETask(Task):
 
     def terms(self, outputs: Outputs, batch: jax.Array, hparams: Hparams) -> Metrics:
         """Unweighted terms; the controller, where there is one, scales some of them."""
+        control = control_sources(outputs.control) if self.module.use_controller else {}
+
+        def sources(side: str) -> Sources:
+            return self.targets.sources(outputs, batch, side, hparams) if side else control
+
         found = self.objective.terms(
-            lambda side: self.targets.sources(outputs, batch, side, hparams),
+            sources,
             hparams,
             reduce=jnp.mean,
             pairs=outputs.pairs,

@@ -160,10 +160,8 @@ class Targets:
         return target_radius(valuation, tree=TREE, **bounds) + spread
 
     def sources(self, outputs: Outputs, index: jax.Array, side: str, hparams: Hparams) -> Sources:
-        """What the terms may ask for on a side: :func:`inputs`."""
-        vae, control = outputs.vae, outputs.control
-        if not side:
-            return {name: getattr(control, name) for name in CONTROL_INPUTS}
+        """What the terms may ask for on the side of an encoder: :func:`inputs`."""
+        vae = outputs.vae
         ball = vae.ball_b if side == "b" else vae.ball_a
         mu, logvar = vae.latents.by_encoder()[side]
         logits = {"logits": vae.logits_a} if side == "a" else {}
@@ -204,6 +202,11 @@ def phase_factors(epoch: jax.Array, tau: jax.Array, hparams: Hparams) -> dict[st
     second_phase = epoch >= hparams["loss.geodesic_start"]
     halved = jnp.where(second_phase, hparams["loss.radial_phase2_factor"], 1.0)
     return {"radial_hierarchy": halved, "tree_geodesic": tau}
+
+
+def control_sources(control: Control) -> Sources:
+    """What the terms may ask for of the controller: :func:`inputs`."""
+    return {name: getattr(control, name) for name in CONTROL_INPUTS}
 
 
 def control_factors(control: Control) -> dict[str, jax.Array]:

@@ -14,7 +14,10 @@ from tvae.runs.run import Run
 
 _BEFORE = (
     Curves("Objective", r"(train|val)/loss", logarithmic=True),
-    Curves("Training terms", r"train/(?!grad_norm|weight_norm|balance/)", logarithmic=True),
+    Curves(
+        "Training terms", r"train/(?!grad_norm|weight_norm|balance/|weighted/)", logarithmic=True
+    ),
+    Curves("Training terms, weighted", r"train/weighted/", logarithmic=True),
     Curves("Validation terms", r"val/", logarithmic=True),
 )
 _AFTER = (
