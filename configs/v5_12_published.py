@@ -17,9 +17,9 @@ Seeds 0..4 after 22 epochs (experiments/v5_12_published), from the means and fro
     eval/coverage_ball       0.006 to 0.008                   0.001 to 0.002
 
 The published figures (-0.8169, 0.0256, 1.96, 1.59) were measured from one unseeded sample of one
-run: sampling noise doubles A's richness. Without the zero-structure term
-(``--config.loss.zero_weight=0``) hierarchy_b is -0.8318 and q_quick_b 2.15 after 40 epochs. About
-20 s for 100 epochs on two CPU cores once compiled.
+run: sampling noise doubles A's richness. Without the zero-structure term (rows ``zero_a`` and
+``zero_b`` of weight 0) hierarchy_b is -0.8318 and q_quick_b 2.15 after 40 epochs. About 20 s for
+100 epochs on two CPU cores once compiled.
 """
 
 from ml_collections import ConfigDict

@@ -14,6 +14,7 @@ def table(domain_name: str) -> str:
     if domain_name != "engine":
         fields = {path: field for path, field in fields.items() if field != FIELDS.get(path)}
         del fields["task"]
+        fields.pop("objective", None)  # its rows are fields of their own
     rows = ["| field | default | expected | traced | meaning |", "|---|---|---|---|---|"]
     for path, field in fields.items():
         traced = "yes" if field.traced else ""

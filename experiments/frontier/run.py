@@ -33,10 +33,12 @@ REPORTED = [
 
 # Spread inside a level: first up to the bands' ends, then past them into the neighbours.
 GAPS = [(0, 0.05), (0.35, 0.05), (0.7, 0.05), (0.9, 0), (0.95, -0.05), (0.95, -0.2), (1.0, -0.3)]
-SPREAD = [{"radius.gap": float(gap), "radius.margin": float(margin)} for gap, margin in GAPS]
+GAP, MARGIN = "objective.radius.gap", "objective.radius.margin"
+SPREAD = [{GAP: float(gap), MARGIN: float(margin)} for gap, margin in GAPS]
 # The same lengths pulled by the tree and by the level gaps: which correlation gives way?
 TREES = [(0.0, 10.0), (0.3, 10.0), (3.0, 10.0), (30.0, 10.0), (30.0, 1.0), (30.0, 0.0)]
-PULL = [{"weights.tree": tree, "weights.chord": chord} for tree, chord in TREES]
+TREE, CHORD = "objective.tree.weight", "objective.chord.weight"
+PULL = [{TREE: tree, CHORD: chord} for tree, chord in TREES]
 
 LARGEST_RICHNESS = bands.richness_floor(outer=3.56, inner=0.05, gap=1.0)
 
@@ -89,7 +91,7 @@ def draw(rows):
     # Four points lie together at the ceiling: their names are drawn apart.
     spots = [(10, 0), (10, 0), (10, 0), (10, -11), (10, 4), (-8, -11), (8, 9)]
     for row, point, spot in zip(spread, line, spots, strict=True):
-        annotate(left, f"{row['radius.gap']:g}, {row['radius.margin']:g}", point, spot)
+        annotate(left, f"{row[GAP]:g}, {row[MARGIN]:g}", point, spot)
     for name, (hierarchy, richness) in PUBLISHED.items():
         left.plot(-hierarchy, richness, "x", label=name)
     left.axvline(0.83205, color="grey", lw=0.5)
@@ -107,7 +109,7 @@ def draw(rows):
         right.plot(*zip(*line, strict=True), "o-", label=label)
     spots = [(0, -12), (0, -12), (-14, -22), (10, 8), (-10, 0), (-10, 0)]
     for row, spot in zip(rows["pull"], spots, strict=True):
-        name = f"{row['weights.tree']:g}, {row['weights.chord']:g}"
+        name = f"{row[TREE]:g}, {row[CHORD]:g}"
         annotate(right, name, (row["tree_fidelity"], row["dist_corr_comprehensive"]), spot)
     right.axvline(0.83202, color="grey", lw=0.5)
     right.axhline(0.91461, color="grey", lw=0.5)

@@ -26,7 +26,10 @@ REPORTED = [
     "eval/q_quick_b",
     "eval/q_comprehensive_b",
 ]
-CASES = {"published": (22, []), "without_zero_structure": (40, ["--config.loss.zero_weight=0.0"])}
+CASES = {
+    "published": (22, []),
+    "without_zero_structure": (40, [f"--config.objective.zero_{side}.weight=0.0" for side in "ab"]),
+}
 
 
 def study(title: str, seeds: int, epochs: int, flags: list[str]) -> dict[int, dict[str, dict]]:

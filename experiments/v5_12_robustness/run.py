@@ -48,9 +48,10 @@ SIZES = {
     "data.batch_size": (512, 2048, 8192),
     "model.latent_dim": (1, 2, 16),
     "model.projection_layers": (1, 2),
-    "loss.margin_pairs": (0, 1, 1000),
-    "loss.rank_pairs": (0, 1, 2000),
-    "loss.geodesic_pairs": (0, 1, 2000),
+} | {
+    f"objective.{name}_{side}.pairs": (0, 1, 2000)
+    for name in ("radial", "rank", "geodesic")
+    for side in "ab"
 }
 MORE_WHOLE, MORE = 20, (1e-3, 1e2)  # above a lower bound where there is no upper one
 
@@ -85,7 +86,7 @@ def draw(rng):
         fields = {
             path: draw_field(rng, default, table[path].check)
             for path, default in known.items()
-            if path != "task"
+            if path in table and path != "task"  # names of terms and sides stay
         }
         fields |= {name: options[rng.integers(len(options))] for name, options in SIZES.items()}
         config = config_lib.default("projected_vae")
