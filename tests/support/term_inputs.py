@@ -15,6 +15,7 @@ import numpy as np
 
 from tvae.geometry import gyrovectors
 from tvae.geometry.padic import PadicTree
+from tvae.losses.memory import Queue
 from tvae.losses.pairs import Pairs
 
 Batch = dict[str, Any]
@@ -96,6 +97,9 @@ GENERATORS: dict[str, Generator] = {
     "task_correlation": Generator(
         lambda rng, n: rng.uniform(0.0, 1.0, (CLASSES, CLASSES)), rows=False
     ),
+    "match_id": Generator(_integers(4)),
+    "reference": Generator(_normal(DIM), kind="flat"),
+    "queue": Generator(lambda rng, n: rng.normal(size=(5, DIM)), rows=False),
     "pairs": Generator(lambda rng, n: rng.integers(0, n, (2, 8)), rows=False),
     "where": Generator(lambda rng, n: np.ones(n, bool)),
     "key": Generator(lambda rng, n: rng.integers(0, 100), rows=False),
@@ -204,4 +208,7 @@ def as_input(name: str, x: jax.Array) -> Any:
     """An input as a term takes it, from its array."""
     if name == "pairs":
         return Pairs(x[0], x[1])
+    if name == "queue":  # its last slot is empty
+        slot = jnp.arange(x.shape[0])
+        return Queue(keys=x, ids=slot % 3, occupied=slot < x.shape[0] - 1, next=slot[-1])
     return jax.random.key(x) if name == "key" else x
