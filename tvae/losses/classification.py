@@ -92,7 +92,7 @@ def ordinal_nll(
 ) -> jax.Array:
     r"""Cross-entropy of ordered classes, more for a prediction that is levels off.
 
-    .. math:: -\ln p_k \,(1 + s\,|\hat k - k|), \quad \hat k = \arg\max_j p_j
+    .. math:: -\ln p_k \,(1 + s\,|\hat k - k|), \quad \hat k = \operatorname{argmax}_j p_j
 
     No gradient passes through the factor.
 
