@@ -70,6 +70,7 @@ GENERATORS: dict[str, Generator] = {
     "logvar": Generator(_normal(DIM), extreme=lambda x: 10.0 * np.sign(x)),
     "z": Generator(_normal(DIM), kind="flat", extreme=_to_boundary),
     "point": Generator(_points, kind="ball", extreme=_to_boundary),
+    "decoded_point": Generator(_points, kind="ball", extreme=_to_boundary),
     "radius": Generator(_normal(), kind="value"),  # replaced by that of the points
     "c": Generator(lambda rng, n: np.asarray(CURVATURE), rows=False, extreme=lambda c: c),
     "index": Generator(_integers(TREE.n_leaves)),

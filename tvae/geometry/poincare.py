@@ -192,3 +192,33 @@ def geodesic(t: jax.Array | float, x: jax.Array, y: jax.Array, *, c: Curvature) 
     [-0.5, 0.0]
     """
     return mobius_add(x, mobius_scale(t, mobius_add(-x, y, c=c), c=c), c=c)
+
+
+def centroids(weight: jax.Array, x: jax.Array, *, c: Curvature) -> jax.Array:
+    r"""Weighted centroids of points, in closed form: Möbius gyromidpoints.
+
+    .. math:: \tfrac12 \otimes \frac{\sum_i w_i \lambda_i x_i}{\sum_i w_i (\lambda_i - 1)}
+
+    They minimise :math:`\sum_i w_i (\cosh \sqrt c\,d(x_i, m) - 1)` and move with the isometries of
+    the ball. On the hyperboloid: the weighted sum of the points, scaled.
+
+    Args:
+      weight: ``(m, n)``, at least 0.
+      x: points ``(n, d)``.
+      c: curvature magnitude.
+
+    Returns:
+      ``(m, d)``; the origin where all weights are 0.
+
+    Source: Ungar (2005), section 6.22; Law et al., *Lorentzian distance learning for hyperbolic
+    representations* (2019), theorem 3.
+
+    >>> points = jnp.asarray([[0.5, 0.0], [-0.5, 0.0], [0.5, 0.0]])
+    >>> centroids(jnp.asarray([[1.0, 1.0, 0.0], [1.0, 0.0, 1.0]]), points, c=1.0).round(4).tolist()
+    [[0.0, 0.0], [0.5, 0.0]]
+    """
+    factor = 2.0 / gap(x, c)
+    total = weight @ (factor - 1.0)
+    some = total > 0.0
+    mean = (weight @ (factor * x)) / jnp.where(some, total, 1.0)
+    return mean / (1.0 + jnp.sqrt(gap(mean, c)))

@@ -25,6 +25,7 @@ INPUTS: dict[str, str] = {
     "logvar": "float (batch, dim), log-variance of it",
     "z": "float (batch, dim), a sample of the latent",
     "point": "float (batch, dim), points of the Poincaré ball of curvature -c",
+    "decoded_point": "float (batch, dim), points of the ball that a decoder returned",
     "radius": "float (batch,), hyperbolic distances from the origin",
     "c": "float scalar, magnitude of the curvature",
     "index": "int (batch,), items of the domain",
