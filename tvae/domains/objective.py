@@ -90,7 +90,7 @@ def fields(rows: Rows) -> dict[str, Field]:
             known["pairs"] = N_PAIRS
         found |= {f"{path}.{option}": known[option] for option in row if option in known}
         if "weight" in row:
-            found |= weights.fields(f"{path}.weight", row["weight"])
+            found |= weights.fields(f"{path}.weight", row["weight"], unit=term.unit)
     return found
 
 

@@ -90,14 +90,19 @@ def make_weight(path: str, value: Any) -> Weight:
     return Weight(path, value["schedule"] if isinstance(value, Mapping) else "")
 
 
-def fields(path: str, value: Any) -> dict[str, Field]:
+def fields(path: str, value: Any, *, unit: str) -> dict[str, Field]:
     """Fields of a weight: of the number itself, or of the numbers of its schedule.
+
+    Args:
+      path: of the weight.
+      value: of it in the configuration.
+      unit: of the term that it weighs.
 
     Raises:
       UserError: if the schedule does not exist or lacks a number.
     """
     if not isinstance(value, Mapping):
-        return {path: Field(1.0, _NUMBER, "weight of the term", traced=True)}
+        return {path: Field(1.0, _NUMBER, f"weight of the term; its unit: {unit}", traced=True)}
     kind = value.get("schedule")
     if kind not in SCHEDULES:
         known = ", ".join(map(repr, SCHEDULES))
