@@ -71,6 +71,8 @@ GENERATORS: dict[str, Generator] = {
     "z": Generator(_normal(DIM), kind="flat", extreme=_to_boundary),
     "point": Generator(_points, kind="ball", extreme=_to_boundary),
     "decoded_point": Generator(_points, kind="ball", extreme=_to_boundary),
+    "parent_point": Generator(_points, kind="ball", extreme=_to_boundary),
+    "related": Generator(lambda rng, n: np.eye(n, dtype=bool), rows=False),
     "radius": Generator(_normal(), kind="value"),  # replaced by that of the points
     "c": Generator(lambda rng, n: np.asarray(CURVATURE), rows=False, extreme=lambda c: c),
     "index": Generator(_integers(TREE.n_leaves)),

@@ -26,6 +26,8 @@ INPUTS: dict[str, str] = {
     "z": "float (batch, dim), a sample of the latent",
     "point": "float (batch, dim), points of the Poincaré ball of curvature -c",
     "decoded_point": "float (batch, dim), points of the ball that a decoder returned",
+    "parent_point": "float (batch, dim), the point of an ancestor of each row's item",
+    "related": "bool (batch, batch), row i's item is below row j's ancestor; None = i is j",
     "radius": "float (batch,), hyperbolic distances from the origin",
     "c": "float scalar, magnitude of the curvature",
     "index": "int (batch,), items of the domain",
