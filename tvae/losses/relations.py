@@ -37,7 +37,7 @@ def _related(n_rows: int, related: jax.Array | None) -> jax.Array:
     "ranking_softmax",
     unit="nats",
     source="Nickel and Kiela, Poincaré embeddings for learning hierarchical representations "
-    "(2017), equation 6; on the hyperboloid Nickel and Kiela (2018), equation 11; similarity 'lorentz': "
+    "(2017), equation 6; on the hyperboloid Nickel and Kiela (2018), equation 11; 'lorentz': "
     "Law et al., Lorentzian distance learning for hyperbolic representations (2019)",
     per="item",
     options={
