@@ -1,87 +1,35 @@
 """Triplets: the reference system's recorded values, and what the miner draws."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.support.production_cases import VECTORISED, Case, referenced
+from tests.support.triplet_cases import padded, ranking, ranking_options, recorded_triplets
 from tvae.domains.operations.tree import TREE
-from tvae.geometry import poincare
 from tvae.geometry.padic import PadicTree
-from tvae.losses import radial
-from tvae.losses.levels import masked_mean
 from tvae.losses.pairs import lengths_between
 from tvae.losses.triplets import (
     LevelMargin,
-    Triplets,
     mine_triplets,
     tree_triplets,
-    triplet_hinge,
     violates,
 )
 
-N_ROWS, N_TRIPLETS, DIM = 36, 64, 16
-"""All recorded cases are padded to these, so that one program serves them."""
-
-
-def _padded(x, size):
-    x = np.asarray(x)
-    return np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)])
-
-
-def _loss(z, index, triplets, hyper, *, hyperbolic):
-    """Triplets, plus the radial targets where they have a weight, on ``n_rows`` rows."""
-    c = hyper["c"]
-    point = poincare.project(poincare.project(z, c=c), c=c, max_norm=hyper["max_norm"])
-    point = jnp.where(hyper["radial_weight"] > 0, point, z)
-    margin = LevelMargin(hyper["margin"], hyper["margin_per_level"])
-    terms = triplet_hinge(
-        point, index, triplets, tree=TREE, c=c if hyperbolic else None, margin=margin
-    )
-    radius, level = poincare.hyperbolic_radius(point, c=c), TREE.level(index)
-    outer = 0.9 * hyper["max_norm"]
-    rows = radial.radial_hierarchy(radius, level, tree=TREE, inner=0.0, outer=outer)
-    target = masked_mean(rows, jnp.arange(N_ROWS) < hyper["n_rows"])
-    ranking = masked_mean(terms.hinge, triplets.mask)
-    metrics = {
-        "violations": ((terms.hinge > 0) & triplets.mask).sum(),
-        "mean_margin": masked_mean(terms.margin, triplets.mask),
-        "radial_loss": target,
-        "ranking_loss": ranking,
-    }
-    return ranking + hyper["radial_weight"] * target, metrics
+N_ROWS = 36
 
 
 @pytest.fixture(scope="module")
 def losses():
     return {
         hyperbolic: jax.jit(
-            jax.value_and_grad(
-                lambda *x, hyperbolic=hyperbolic: _loss(*x, hyperbolic=hyperbolic), has_aux=True
-            ),
+            jax.value_and_grad(functools.partial(ranking, hyperbolic=hyperbolic), has_aux=True),
             compiler_options=VECTORISED,
         )
         for hyperbolic in (True, False)
-    }
-
-
-def _triplets(case, index, names):
-    if not case.has(f"in.{names[0]}"):  # too few rows for a triplet
-        empty = np.zeros(N_TRIPLETS, int)
-        return Triplets(empty, empty, empty, empty > 0)
-    rows = [np.asarray(case[f"in.{name}"], np.int32) for name in names]
-    level = [np.asarray(TREE.pair_level(index[rows[0]], index[other])) for other in rows[1:]]
-    return Triplets(*(_padded(x, N_TRIPLETS) for x in (*rows, level[0] > level[1])))
-
-
-def _hyper(params, *, plain, hyperbolic):
-    return {
-        "c": params.get("curvature", 2.0 if hyperbolic else 1.0),
-        "margin": params.get("margin", 0.1) if plain else params.get("base_margin", 0.05),
-        "margin_per_level": 0.0 if plain else params.get("margin_scale", 0.15),
-        "max_norm": params.get("max_norm", 0.95),
-        "radial_weight": params.get("radial_weight", 0.1) if hyperbolic else 0.0,
     }
 
 
@@ -95,12 +43,13 @@ def test_ranking_equals_the_reference_system(case: Case, losses):
     names = [f"{n}_idx" for n in ("anchor", "pos", "neg")] if plain else []
     names = names or [f"triplet_{n}" for n in ("anchor", "pos", "neg")]
     z, index = np.asarray(case["in.z"]), np.asarray(case["in.indices"])
-    triplets = _triplets(case, index, names)
-    hyper = _hyper(case.params, plain=plain, hyperbolic=with_radius) | {"n_rows": len(z)}
+    triplets = recorded_triplets(case, index, names)
+    options = ranking_options(case.params, plain=plain, hyperbolic=with_radius)
     if with_radius and len(z) < 3:
-        hyper["radial_weight"] = 0.0  # the reference system leaves out the radii as well
+        options["radial_weight"] = 0.0  # the reference system leaves out the radii as well
     loss = losses[case.params.get("use_hyperbolic", True)]
-    (value, metrics), gradient = loss(_padded(z, N_ROWS), _padded(index, N_ROWS), triplets, hyper)
+    rows = padded(z, N_ROWS), padded(index, N_ROWS)
+    (value, metrics), gradient = loss(*rows, triplets, options, n_rows=len(z))
     case.assert_close(value, "f32.loss")
     if case.has("f32.grad.loss.z"):
         case.assert_close(gradient[: len(z)], "f32.grad.loss.z")
@@ -118,12 +67,12 @@ def test_components_add_both_encoders(case: Case, losses):
     total = 0.0
     for encoder, call in (("A", "triplet"), ("B", "triplet_call1")):
         z, index = np.asarray(case[f"in.z_{encoder}"]), np.asarray(case["in.indices"])
-        triplets = _triplets(case, index, [f"{call}_{n}" for n in ("anchor", "pos", "neg")])
-        hyper = _hyper(case.params, plain=False, hyperbolic="radial_weight" in case.params)
-        hyper |= {"c": 1.0, "n_rows": len(z)}
-        (value, _), gradient = losses[True](
-            _padded(z, N_ROWS), _padded(index, N_ROWS), triplets, hyper
+        triplets = recorded_triplets(case, index, [f"{call}_{n}" for n in ("anchor", "pos", "neg")])
+        options = ranking_options(
+            case.params, plain=False, hyperbolic="radial_weight" in case.params
         )
+        rows = padded(z, N_ROWS), padded(index, N_ROWS)
+        (value, _), gradient = losses[True](*rows, triplets, options | {"c": 1.0}, n_rows=len(z))
         case.assert_close(gradient[: len(z)], f"f32.grad.loss.z_{encoder}")
         total += value
     case.assert_close(total, "f32.loss")

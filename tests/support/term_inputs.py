@@ -103,6 +103,8 @@ GENERATORS: dict[str, Generator] = {
     "match_id": Generator(_integers(4)),
     "reference": Generator(_normal(DIM), kind="flat"),
     "queue": Generator(lambda rng, n: rng.normal(size=(5, DIM)), rows=False),
+    "neutral": Generator(lambda rng, n: np.arange(n) == 1),
+    "forecast_accuracy": Generator(lambda rng, n: np.asarray(0.4), rows=False),
     "pairs": Generator(lambda rng, n: rng.integers(0, n, (2, 8)), rows=False),
     "where": Generator(lambda rng, n: np.ones(n, bool)),
     "key": Generator(lambda rng, n: rng.integers(0, 100), rows=False),

@@ -44,7 +44,7 @@ def target_distance(
     bounds=(0.0, jnp.inf),
     invariances=("permutation", "isometry"),
     source="the reference system's PAdicGeodesicLoss",
-    was={"PAdicGeodesicLoss": "same"},
+    was={"PAdicGeodesicLoss": "same", "CombinedGeodesicLoss": "subsumed"},
 )
 def tree_geodesic(
     point: jax.Array,

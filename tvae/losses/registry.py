@@ -56,6 +56,8 @@ INPUTS: dict[str, str] = {
     "match_id": "int (batch,), rows of one id belong together; None = row i of x and y only",
     "reference": "float (batch, dim), the features x of an earlier, frozen model",
     "queue": "Queue of keys of earlier batches (tvae.losses.memory)",
+    "neutral": "bool (batch,), the row of the operation without effect",
+    "forecast_accuracy": "float scalar in [0, 1], a network's forecast",
     "pairs": "Pairs of rows drawn from the batch; None = all",
     "where": "bool (batch,), rows that count; None = all",
     "key": "a random key of the step",
