@@ -33,5 +33,6 @@ def test_network_and_embedding_learn():
     first, (_, gradient) = both(layers, z)
     assert (jnp.abs(gradient).sum(-1) > 0).all()
     for _ in range(30):
-        layers = optax.apply_updates(layers, jax.tree.map(lambda g: -0.5 * g, both(layers, z)[1][0]))
+        step = jax.tree.map(lambda g: -0.5 * g, both(layers, z)[1][0])
+        layers = optax.apply_updates(layers, step)
     assert float(both(layers, z)[0]) < 0.01 * float(first)

@@ -5,6 +5,7 @@ additions; a good forecast needs an embedding whose summary follows its use. In 
 the four numbers are detached, so that only the network learns; here the embedding does, too.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -36,7 +37,7 @@ def init_predictor(key: jax.Array) -> tuple[Layer, ...]:
     """
     init = jax.nn.initializers.lecun_normal()
     keys = jax.random.split(key, len(_WIDTHS) - 1)
-    sizes = zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True)
+    sizes = itertools.pairwise(_WIDTHS)
     return tuple(
         Layer(init(k, size, jnp.float32), jnp.zeros(size[1]))
         for k, size in zip(keys, sizes, strict=True)
@@ -68,7 +69,7 @@ def embedding_summary(
       coverage: share of items that the decoder reproduces, a scalar.
 
     >>> z, radius, level = jnp.ones((2, 3)), jnp.asarray([0.5, 0.25]), jnp.asarray([0, 1])
-    >>> embedding_summary(z, radius, level, jnp.float32(1.0)).tolist()
+    >>> embedding_summary(z, radius, level, jnp.float32(1.0)).round(4).tolist()
     [1.0, 0.375, 0.0, 1.0]
     """
     chex.assert_rank([z, radius, level], [2, 1, 1])
