@@ -21,6 +21,7 @@ from typing import Any
 
 import fields
 import jinja2
+import losses
 from absl import flags as absl_flags
 from sphinx.application import Sphinx
 from sphinx.errors import SphinxError
@@ -277,6 +278,10 @@ _ENVIRONMENT.globals = {
     "commands": commands,
     "metrics": metrics,
     "fields": fields.table,
+    "terms": losses.terms,
+    "inputs": losses.inputs,
+    "schedules": losses.schedules,
+    "originals": losses.originals,
     "extras": extras,
     "tested_versions": tested_versions,
     "layers": layers,

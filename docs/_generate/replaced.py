@@ -1,0 +1,18 @@
+"""Classes of the reference system's losses that are no loss terms, and what has their place."""
+
+REPLACED: dict[str, str] = {
+    "LossResult": "a term returns an array; values and weights are logged by name",
+    "LossComponent": "a pure function with `@tvae.term`",
+    "DualVAELossComponent": 'two rows, `on` the sides "a" and "b"',
+    "LossRegistry": "`config.objective`",
+    "LossGroup": "rows of `config.objective`",
+    "LossComponentRegistry": "{py:mod}`tvae.losses.registry`, without plug-in folders",
+    "HyperbolicLossFactory": "rows of `config.objective`",
+    "create_registry_from_config": "`config.objective`",
+    "create_registry_from_training_config": "`config.objective`",
+    "create_loss_function": "`config.objective`; an unknown name is an error",
+    "DualVAELoss": "the default rows of `dual_vae`, and its task's weights",
+    "CombinedGeodesicLoss": "rows `radial_hierarchy` and `tree_geodesic`, weights 1 - tau and tau",
+    "CombinedLoss": "rows with weights 1, 0.5 and 0.3",
+    "MultitaskLoss": "weights of rows; `config.balancing`",
+}
