@@ -105,6 +105,7 @@ class Term:
 _TERMS: dict[str, Term] = {}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+"""A loss term."""
 
 
 def term(
