@@ -10,7 +10,14 @@ from tests.support.triplet_cases import padded, ranking, ranking_options, record
 from tvae.domains.dual_vae.terms import entropy_alignment
 from tvae.domains.operations.tree import TREE
 from tvae.geometry import poincare
-from tvae.losses import divergence, likelihood, radial, regularizers, ultrametric
+from tvae.losses import (
+    divergence,
+    hyperbolic_prior,
+    likelihood,
+    radial,
+    regularizers,
+    ultrametric,
+)
 from tvae.losses.pairs import Pairs
 
 TOPIC = "loss_dual_vae/"
@@ -79,12 +86,18 @@ def _of_encoder(side, x, index, draws, options):
     def of_triplets(triplets, options):
         return ranking(z, index, triplets, options, n_rows=len(z))[0]
 
+    mu, point = (poincare.project(x, c=1.0, max_norm=0.95) for x in (side["mu"], z))
+    # The weight by radius of the reference system, which is not cut where it would grow again.
+    by_radius = jnp.square(1.0 - poincare.hyperbolic_radius(point, c=1.0) / 0.95) + 0.5
+    prior = hyperbolic_prior.tangent_normal_kl(mu, side["logvar"], 1.0, scale=0.9)
     rankings = dict(zip(RANKINGS, jax.vmap(of_triplets)(draws["triplets"], options), strict=True))
     return {
         "ce": _cross_entropy(side["logits"], x),
         "kl": divergence.free_bits_kl(side["mu"], side["logvar"], free_bits=0.5).mean(),
         "entropy": regularizers.output_entropy(side["logits"]),
         "repulsion": regularizers.repulsion(z, sigma=0.5),
+        "hyp_kl": prior.mean(),
+        "hyp_recon": (by_radius * likelihood.cross_entropy(side["logits"], _digits(x))).mean(),
         "padic_metric": ultrametric.ultrametric_match(z, index, TREE, 1.0, draws["pairs"]),
         "padic_norm": ultrametric.padic_norm(z, index, TREE).mean(),
         "padic_ranking": rankings["rank"],
@@ -102,7 +115,8 @@ def _total(sides, x, index, draws, options, weights):
     for encoder, part in parts.items():
         losses[encoder] = sum(weights[encoder][name] * part[name] for name in weights[encoder])
         total = total + weights["scale"][encoder] * losses[encoder]
-        total = total + sum(weights["padic"][name] * part[name] for name in weights["padic"])
+        for added in (weights["padic"], weights["ball"][encoder]):
+            total = total + sum(added[name] * part[name] for name in added)
     return total, (parts, losses)
 
 
@@ -143,6 +157,11 @@ def _weights(case):
         "padic_hyp": (hyperbolic if override is None else override)
         * padic.get("enable_ranking_loss_hyperbolic", False),
     }
+    ball = padic.get("hyperbolic_v10", {})
+    # The prior of the ball takes the place of the normal one, unscaled.
+    of_prior = {"A": p["lambda1"] * p["beta_A"], "B": p["lambda2"] * p["beta_B"]}
+    of_prior = {e: weight * bool(ball) for e, weight in of_prior.items()}
+    of_recon = ball.get("recon", {}).get("weight", 0.0)
     aligned = entropy_alignment(case["in.H_A"], case["in.H_B"])
     regular = {"entropy": -p["entropy_weight_B"], "repulsion": p["repulsion_weight_B"]}
     return {
@@ -151,6 +170,10 @@ def _weights(case):
         "scale": {"A": p["lambda1"] * scales[0], "B": p["lambda2"] * scales[1]},
         "alignment": p["lambda3"] * aligned,
         "padic": weights,
+        "ball": {
+            e: {"hyp_kl": weight, "kl": -weight, "hyp_recon": of_recon}
+            for e, weight in of_prior.items()
+        },
     }
 
 
@@ -178,11 +201,15 @@ def test_the_sum_equals_the_reference_system(case: Case, total):
             recorded = f"f32.{name}_{encoder}"
             if case.has(recorded) and case[recorded] != 0.0:
                 case.assert_close(part, recorded)
+    compared = NAMES
     if "hyperbolic_v10" in padic:
-        return  # the sum has a prior, a reconstruction and centroids of the ball as well
+        # The reference's centroids are of intervals of indices, which are no balls of the tree.
+        centroids = case["f32.centroid_loss_A"] + case["f32.centroid_loss_B"]
+        value += padic["hyperbolic_v10"]["centroid"]["weight"] * centroids
+        compared = ("logits", "mu", "logvar")
     case.assert_close(value, "f32.loss")
     for k, encoder in enumerate(ENCODERS):
-        for name in NAMES:
+        for name in compared:
             if case.has(f"f32.grad.loss.{name}_{encoder}"):
                 case.assert_close(gradients[name][k], f"f32.grad.loss.{name}_{encoder}")
 
