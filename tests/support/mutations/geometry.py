@@ -30,8 +30,8 @@ GEOMETRY = (
     _numerics("last coefficient of tanh", "2.0 / 15 - q", "2.0 / 15 + q", _RATIOS),
     _numerics(
         "root of artanh's ratio at 0",
-        "jnp.where(small, 1.0 / 4, q))\n    series = 1.0 + q",
-        "q)\n    series = 1.0 + q",
+        "jnp.where(small, 1.0 / 4, q))\n    series = 1.0 + q * (1.0 / 3",
+        "q)\n    series = 1.0 + q * (1.0 / 3",
     ),
     _numerics("series used too far", "_SERIES_BELOW = 1e-4", "_SERIES_BELOW = 1e-2", _RATIOS),
     _numerics("margin of the ball in float32", "ball_margin=4e-3", "ball_margin=4e-2", _DISK),
@@ -103,16 +103,17 @@ GEOMETRY = (
         "gap(x, c) * gap(y, c).T",
         "gap(x, c) * gap(y, 1.0).T",
     ),
-    _ball(
+    _numerics(
         "half of a gradient of pairs",
         "2.0 * (own - x @ v.T - u @ y.T)",
         "2.0 * (own - x @ v.T)",
         _DISK,
     ),
-    _ball(
+    _numerics(
         "sum for a difference",
         "coordinate[0][:, None] - coordinate[1][None, :]",
         "coordinate[0][:, None] + coordinate[1][None, :]",
+        _DISK,
     ),
     _ball(
         "gradient of coincident pairs",

@@ -19,7 +19,7 @@ _ranking = of("tvae/losses/ranking.py", _WORKED, _PROPERTIES)
 LOSSES = (
     _divergence("sign of the mean in the KL", "logvar - mu**2", "logvar + mu**2"),
     _divergence(
-        "free bits as a ceiling", "jnp.maximum(kl, free_bits)", "jnp.minimum(kl, free_bits)"
+        "free bits as a ceiling", "jnp.maximum(kl, free_bits), kl", "jnp.minimum(kl, free_bits), kl"
     ),
     _divergence("free bits on from 1", "free_bits > 0.0", "free_bits > 1.0"),
     _divergence("mean over dimensions", ", kl).sum(-1)", ", kl).mean(-1)"),
@@ -31,7 +31,7 @@ LOSSES = (
     ),
     _regularizers(
         "mean over padding too",
-        "mask[:, None, None] / mask.sum()",
+        "mask[:, None, None] / jnp.maximum(mask.sum(), 1.0)",
         "mask[:, None, None] / mask.size",
     ),
     _regularizers("logarithm of 0", "jnp.log(mean + 1e-10)", "jnp.log(mean)"),
@@ -44,7 +44,7 @@ LOSSES = (
     _distances("scale of the levels multiplied", ") / level_scale)", ") * level_scale)"),
     _distances(
         "the distance of a row to itself counts",
-        "masked_mean(penalty, distinct(z.shape[0], pairs))",
+        "masked_mean(penalty, distinct(point.shape[0], pairs))",
         "penalty.mean()",
     ),
     _distances(
@@ -98,13 +98,13 @@ LOSSES = (
     ),
     _means(
         "separation without its margin",
-        "jax.nn.relu(separation_margin - gaps.gap)",
+        "jax.nn.relu(margin - gaps.gap)",
         "jax.nn.relu(-gaps.gap)",
     ),
     _means(
         "separation as a mean",
-        "jnp.where(gaps.mask, overlap, 0).sum()",
-        "jnp.where(gaps.mask, overlap, 0).mean()",
+        "jax.nn.relu(margin - gaps.gap), 0).sum()",
+        "jax.nn.relu(margin - gaps.gap), 0).mean()",
     ),
     _means("richness of single rows", "statistics.n_rows > 1", "statistics.n_rows > 0"),
     _means("a flat reference", "(reference.variance + _REFERENCE_FLOOR)", "reference.variance"),
