@@ -1,0 +1,144 @@
+"""Losses on classes of points: near within a class, apart between classes."""
+
+import jax
+import jax.numpy as jnp
+from chex import Numeric
+
+from tvae.fields import above, at_least
+from tvae.losses.levels import masked_mean
+from tvae.losses.pairs import distinct, ends, lengths_between, pair_lengths
+from tvae.losses.registry import term
+
+
+def _same_class(label: jax.Array) -> jax.Array:
+    """Which rows have the class of which, bool ``(n, n)``."""
+    return jnp.equal(*ends(label, None))
+
+
+@term(
+    "cohesion",
+    unit="hyperbolic length",
+    source="the reference system's peptide losses",
+    bounds=(0.0, float("inf")),
+    invariances=("permutation", "rotation", "isometry"),
+    was={"Cohesion": "same"},
+)
+def cohesion(
+    point: jax.Array, label: jax.Array, c: Numeric, where: jax.Array | None = None
+) -> jax.Array:
+    """Mean distance of two points of one class.
+
+    Args:
+      point: ``(n, d)`` points of the Poincaré ball of curvature -c.
+      label: int ``(n,)``.
+      c: curvature magnitude.
+      where: bool ``(n,)``, rows that count.
+
+    Returns:
+      A scalar over pairs of different rows; 0 where no class has two.
+
+    >>> point = jnp.asarray([[0.0], [0.5], [0.9]])
+    >>> round(float(cohesion(point, jnp.asarray([1, 1, 0]), 1.0)), 4)
+    1.0986
+    """
+    pairs = distinct(label.size, None, where) & _same_class(label)
+    return masked_mean(pair_lengths(point, None, c=c), pairs)
+
+
+@term(
+    "separation",
+    unit="hyperbolic length",
+    source="the reference system's peptide losses",
+    options={"margin": (above(0.0), "least distance of two centroids, hyperbolic length")},
+    bounds=(0.0, float("inf")),
+    invariances=("permutation", "rotation"),
+    was={"Separation": "same"},
+)
+def separation(
+    point: jax.Array,
+    label: jax.Array,
+    c: Numeric,
+    where: jax.Array | None = None,
+    *,
+    margin: Numeric = 0.5,
+) -> jax.Array:
+    r"""Mean of :math:`[m - d(\bar x_a, \bar x_b)]_+` over pairs of classes a, b.
+
+    Centroids are Euclidean means, which lie in the ball. Every pair of classes counts once,
+    however many rows they have.
+
+    Args:
+      point: ``(n, d)`` points of the Poincaré ball of curvature -c.
+      label: int ``(n,)``.
+      c: curvature magnitude.
+      where: bool ``(n,)``, rows that count.
+      margin: m.
+
+    Returns:
+      A scalar; 0 where fewer than two classes have a row.
+
+    >>> point = jnp.asarray([[0.1], [-0.1], [0.0]])
+    >>> float(separation(point, jnp.asarray([0, 0, 1]), 1.0, margin=0.25))
+    0.25
+    """
+    rows = jnp.ones(label.shape, bool) if where is None else where
+    member = (_same_class(label) & rows[None, :]).astype(point.dtype)
+    size = jnp.maximum(member.sum(1), 1.0)
+    centroid = (member @ point) / size[:, None]
+    penalty = jax.nn.relu(margin - lengths_between(centroid, centroid, c=c))
+    apart = ~_same_class(label) & rows[:, None] & rows[None, :]
+    # Each pair of classes is met by as many pairs of rows as the product of their sizes.
+    share = jnp.where(apart, 1.0 / (size[:, None] * size[None, :]), 0.0)
+    total = share.sum()
+    some = total > 0.0
+    return jnp.where(some, (share * penalty).sum() / jnp.where(some, total, 1.0), 0.0)
+
+
+@term(
+    "class_contrast",
+    unit="hyperbolic length",
+    source="the reference system's BiosyntheticCoherenceLoss",
+    options={
+        "margin": (at_least(0.0), "hyperbolic length that keeps the hinge open"),
+        "other_weight": (at_least(0.0), "weight of the distances between classes"),
+    },
+    bounds=(0.0, float("inf")),
+    invariances=("permutation", "rotation", "isometry"),
+    was={"BiosyntheticCoherence": "corrected", "CoEvolution": "subsumed"},
+)
+def class_contrast(
+    point: jax.Array,
+    label: jax.Array,
+    c: Numeric,
+    where: jax.Array | None = None,
+    *,
+    margin: Numeric = 1.0,
+    other_weight: Numeric = 0.5,
+) -> jax.Array:
+    r"""Hinge of the mean distance within classes against that between classes.
+
+    .. math:: [\, \bar d_{same} - w\, \bar d_{other} + m \,]_+
+
+    For embeddings of codons take :data:`tvae.losses.genetic_code.BIOSYNTHETIC_FAMILY` of each as
+    the label. The reference system has lysine in two families. Its CoEvolutionLoss is a table of
+    this term, "mutation_cost", "biosynthetic_cost" and "tree_alignment".
+
+    Args:
+      point: ``(n, d)`` points of the Poincaré ball of curvature -c.
+      label: int ``(n,)``.
+      c: curvature magnitude.
+      where: bool ``(n,)``, rows that count.
+      margin: m.
+      other_weight: w.
+
+    Returns:
+      A scalar; 0 where there is no pair of either kind.
+
+    >>> point, label = jnp.asarray([[0.0], [0.0], [0.5]]), jnp.asarray([0, 0, 1])
+    >>> round(float(class_contrast(point, label, 1.0, margin=1.0, other_weight=0.5)), 4)
+    0.4507
+    """
+    length, same = pair_lengths(point, None, c=c), _same_class(label)
+    pairs = distinct(label.size, None, where)
+    within, between = masked_mean(length, pairs & same), masked_mean(length, pairs & ~same)
+    return jnp.where(pairs.any(), jax.nn.relu(within - other_weight * between + margin), 0.0)
