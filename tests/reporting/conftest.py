@@ -27,13 +27,16 @@ def small_configs():
     return {config.task: config for config in (dual, hyperbolic, ternary)}
 
 
-def history(task, epochs=40):
+def history(task, table, epochs=40):
     """Rows of a run: falling losses, and what the task's panels and gates need."""
     rows = []
     for epoch in range(epochs):
         falls = float(np.exp(-epoch / 8))
         row = {"epoch": epoch, "train/loss": falls + 0.1, "train/grad_norm": 3 * falls}
         row |= {"train/weight_norm": 10.0, "schedule/learning_rate": 1e-3 * (1 - epoch / epochs)}
+        for name in table:
+            row[f"train/{name}"] = 2 * falls
+            row[f"train/weighted/{name}"] = row["train/loss"] / len(table)
         if task == "projected_vae":
             row |= {"gate/encoder_a": float(epoch > 20), "gate/encoder_b": 1.0}
         if epoch % 5 == 4:
@@ -57,7 +60,7 @@ def make_run(folder, config):
     )
     with contextlib.closing(checkpoint.RunCheckpoints(folder / files.CHECKPOINTS)) as store:
         store.save(7, state, {"epoch": 40}, score=0.0)
-    rows = history(config.task)
+    rows = history(config.task, config.objective)
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / files.METRICS_FILE).write_text(lines)
     final = {key: value for row in rows for key, value in row.items() if key.startswith("eval/")}

@@ -9,6 +9,7 @@ import pytest
 
 from tvae.errors import UserError
 from tvae.reporting import contents, embedding, page
+from tvae.runs.run import Run
 
 LARGEST = 2_000_000  # bytes
 TASKS = ["dual_vae", "hyperbolic_vae", "projected_vae"]
@@ -31,14 +32,35 @@ def test_a_page_is_small_and_needs_no_network(reports, task):
 def test_every_section_and_figure_is_there(reports, runs, task):
     sections = re.findall(r'<section id="(\w+)">', reports[task])
     assert sections == [
-        "summary", "curves", "radii", "distances", "reconstruction", "schedules", "diagnostics",
-        "config", "environment",
+        "summary", "curves", "objective", "radii", "distances", "reconstruction", "schedules",
+        "diagnostics", "config", "environment",
     ]  # fmt: skip
     figures = runs[task] / "figures"
     several = {"disk_a.png", "disk_b.png"}
     expected = {"disk.png"} if task == "hyperbolic_vae" else several
     assert {path.name for path in figures.iterdir()} == expected
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in figures.iterdir())
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_term_of_the_objective_has_a_row(reports, runs, task):
+    table = re.search(r'<section id="objective">.*?</section>', reports[task], re.DOTALL).group()
+    run = Run.open(runs[task])
+    shares = []
+    for name, row in run.config.objective.items():
+        cells = re.search(
+            rf"<tr><td><span class=\"key\">{_broken(name)}</span></td>(.*?)</tr>", table
+        )
+        term, value, _, share = re.findall(r"<td[^>]*>(.*?)</td>", cells.group(1))[:4]
+        assert term == row.term
+        assert float(value) == pytest.approx(run.last_row[f"train/{name}"], rel=1e-4)
+        shares.append(float(share))
+    assert sum(shares) == pytest.approx(run.last_row["train/loss"], rel=1e-3)
+
+
+def _broken(name):
+    """A name whose line may break after its words."""
+    return re.sub(r"(?<=_)(?=[a-z]{3})", "<wbr>", name)
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jinja2
 from markupsafe import Markup
+from ml_collections import ConfigDict
 
 from tvae.errors import UserError
 from tvae.reporting import comparison, embedding, listing
@@ -19,12 +20,14 @@ from tvae.reporting.figures.disk import Disk
 from tvae.reporting.figures.levels import Shares, Violins
 from tvae.reporting.figures.panels import Panel
 from tvae.reporting.figures.schedules import Gates
+from tvae.reporting.objective import term_rows
 from tvae.runs import files
 
 PAGE, FIGURES = files.REPORT_FILE, files.FIGURES
 _TITLES = {
     "summary": "Summary",
     "curves": "Curves",
+    "objective": "Objective",
     "radii": "Radii",
     "distances": "Distances",
     "reconstruction": "Reconstruction",
@@ -164,6 +167,8 @@ def render(contents: Contents, drawn: Mapping[str, Sequence[Plot]]) -> str:
     """The report with style, scripts and figures inside."""
     optional = {"radii", "distances", "reconstruction"} - drawn.keys()
     disk, run = contents.disk, contents.run
+    terms = term_rows(run.last_row, contents.config.get("objective", ConfigDict()).to_dict())
+    optional |= set() if terms else {"objective"}
     return _render(
         "page.html",
         _described(drawn, [] if disk is None else [disk]),
@@ -171,6 +176,7 @@ def render(contents: Contents, drawn: Mapping[str, Sequence[Plot]]) -> str:
         run=run,
         drawn=drawn,
         disk=disk,
+        terms=terms,
         load_line=f"model = tvae.load({_shortest(run.folder)!r})",
         quantities=listing.once(run.final, contents.define),
         pairs_per_level=embedding.PAIRS,
