@@ -13,6 +13,8 @@ REPLACED: dict[str, str] = {
     "create_loss_function": "`config.objective`; an unknown name is an error",
     "DualVAELoss": "the default rows of `dual_vae`, and its task's weights",
     "CombinedGeodesicLoss": "rows `radial_hierarchy` and `tree_geodesic`, weights 1 - tau and tau",
+    "SetTheoryAwareLoss": "rows `binary_nll`, `lattice_order`, `concepts`, `rough_boundary` and "
+    "`cross_resistance`, weights 1, 0.1, 0.1, 0.1 and 0.05",
     "CombinedLoss": "rows with weights 1, 0.5 and 0.3",
     "MultitaskLoss": "weights of rows; `config.balancing`",
 }

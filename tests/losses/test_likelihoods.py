@@ -115,3 +115,18 @@ def test_floors_of_the_mean_of_a_batch():
     # The row without use of the first dimension has a gradient as well: the floor is of the mean.
     np.testing.assert_allclose(jax.grad(loss)(mu + 0.1)[:, 0], [1.05, 0.05], rtol=1e-5)
     assert float(loss(mu, jnp.asarray([False, True]))) == pytest.approx(1.0)
+
+
+def test_dirichlet_belief_by_quadrature():
+    """Two classes: the probability of the second has a beta distribution."""
+    logits = jnp.asarray([[0.3, 1.2]])
+    alpha = 1 + np.log1p(np.exp(np.asarray(logits[0])))
+    belief, wrong = scipy.stats.beta(alpha[1], alpha[0]), scipy.stats.beta(1, alpha[0])
+    surprise, _ = scipy.integrate.quad(lambda p: -np.log(p) * belief.pdf(p), 0, 1)
+    # The evidence for the first class alone, beside a uniform belief.
+    evidence, _ = scipy.integrate.quad(lambda p: wrong.pdf(p) * wrong.logpdf(p), 0, 1)
+    label = jnp.asarray([1])
+    plain = classification.dirichlet_nll(logits, label, regularization=0.0)
+    value = classification.dirichlet_nll(logits, label, regularization=0.5)
+    assert float(plain[0]) == pytest.approx(surprise, rel=1e-4)
+    assert float(value[0]) == pytest.approx(surprise + 0.5 * evidence, rel=1e-4)

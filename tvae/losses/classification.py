@@ -1,5 +1,7 @@
 """Likelihoods of classes with weights, missing labels, smoothing and focus; ordered classes."""
 
+import math
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -141,3 +143,54 @@ def binary_nll(
     chex.assert_equal_shape([prediction, outcome])
     rows = optax.sigmoid_binary_cross_entropy(prediction, outcome.astype(prediction.dtype))
     return mean_of_tasks(rows, observed)
+
+
+@term(
+    "dirichlet_nll",
+    unit="nats",
+    source="Sensoy et al. 2018, eq. 4 and 5",
+    per="item",
+    options={"regularization": (at_least(0.0), "weight of evidence for wrong classes")},
+    bounds=(0.0, math.inf),
+    invariances=("permutation",),
+    was={"DirichletLoss": "same"},
+)
+def dirichlet_nll(
+    class_logits: jax.Array, label: jax.Array, *, regularization: Numeric = 0.1
+) -> jax.Array:
+    r"""Expected cross-entropy under a Dirichlet belief, plus a penalty on misleading evidence.
+
+    .. math:: ψ(S) - ψ(α_k) + λ\,\mathrm{KL}\big(\mathrm{Dir}(\tilde α)\,\|\,\mathrm{Dir}(1)\big),
+              \quad α = 1 + \operatorname{softplus}(y), \quad S = \sum_j α_j
+
+    where :math:`\tilde α` is α with 1 at the true class k. The expected probabilities are α/S; the
+    share of the belief without evidence is K/S, for K classes.
+
+    Args:
+      class_logits: y ``(n, classes)``.
+      label: k, int ``(n,)``.
+      regularization: λ.
+
+    Returns:
+      ``(n,)``, nats.
+
+    >>> value = dirichlet_nll(jnp.full((1, 2), -99.0), jnp.asarray([0]))
+    >>> round(float(value[0]), 4)  # no evidence: the expected surprise of a uniform probability
+    1.0
+    """
+    chex.assert_rank([class_logits, label], [2, 1])
+    alpha = 1.0 + jax.nn.softplus(class_logits)
+    own = jax.nn.one_hot(label, alpha.shape[-1], dtype=bool)
+    of_class = jnp.where(own, alpha, 0).sum(-1)
+    surprise = jax.lax.digamma(alpha.sum(-1)) - jax.lax.digamma(of_class)
+    others = jnp.where(own, 1.0, alpha)
+    total = others.sum(-1, keepdims=True)
+    n_classes = jnp.asarray(alpha.shape[-1], alpha.dtype)
+    excess = (others - 1.0) * (jax.lax.digamma(others) - jax.lax.digamma(total))
+    divergence = (
+        jax.lax.lgamma(total[..., 0])
+        - jax.lax.lgamma(n_classes)
+        - jax.lax.lgamma(others).sum(-1)
+        + excess.sum(-1)
+    )
+    return surprise + regularization * jax.nn.relu(divergence)  # but for rounding

@@ -44,7 +44,7 @@ def target_distance(
     bounds=(0.0, jnp.inf),
     invariances=("permutation", "isometry"),
     source="the reference system's PAdicGeodesicLoss",
-    was={"PAdicGeodesicLoss": "same", "CombinedGeodesicLoss": "subsumed"},
+    was={"PAdicGeodesicLoss": "same"},
 )
 def tree_geodesic(
     point: jax.Array,

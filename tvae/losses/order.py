@@ -128,7 +128,7 @@ def level_order(
     options={"margin": (at_least(0.0), "least difference of two predictions")},
     bounds=(0.0, float("inf")),
     invariances=("permutation", "translation"),
-    was={"MarginRanking": "same"},
+    was={"MarginRankingLoss": "same"},
 )
 def margin_ranking(
     prediction: jax.Array,

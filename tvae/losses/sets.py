@@ -60,7 +60,7 @@ def share_an_element(member: jax.Array, where: jax.Array | None = None) -> jax.A
     options={"margin": (at_least(0.0), "least difference of two radii, hyperbolic length")},
     bounds=(0.0, float("inf")),
     invariances=("permutation",),
-    was={"LatticeOrderingLoss": "same", "SetTheoryAwareLoss": "subsumed"},
+    was={"LatticeOrderingLoss": "same"},
 )
 def lattice_order(
     radius: jax.Array,

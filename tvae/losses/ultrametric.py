@@ -103,7 +103,7 @@ def ultrametric_match(
     },
     bounds=(0.0, float("inf")),
     invariances=("permutation", "isometry"),
-    was={"SoftPadicRanking": "subsumed"},
+    was={"SoftPadicRankingLoss": "subsumed"},
 )
 def soft_ranking(
     point: jax.Array,
