@@ -5,6 +5,7 @@ A :class:`Model` is a JAX pytree whose leaves are the parameters: close over it,
 """
 
 import dataclasses
+import difflib
 import functools
 import os
 import pathlib
@@ -24,6 +25,7 @@ from tvae.domains.views import BALL, Items, Points, Posterior, Views
 from tvae.engine import step
 from tvae.engine.task import Params
 from tvae.errors import UserError
+from tvae.geometry import poincare
 from tvae.metrics import neighbourhood
 from tvae.runs import files, text
 
@@ -333,9 +335,72 @@ class Model:
             items are not a finite set.
         """
         known = self.items.as_index(index)
-        _choose(self.views.embed, which, "embedding", self)
+        if self.views.nearest is None:
+            _choose(self.views.embed, which, "embedding", self)
         require_count("nearest", "k", k, 1, self.n_items - 1)
         return _nearest(self, known, k, which)
+
+    def find(self, name: str) -> int:
+        """Index of the item with this label, such as the name of a node.
+
+        Raises:
+          UserError: naming the nearest labels if there is none, or if the items are not a finite
+            set.
+        """
+        labels = self.items.labels(jnp.arange(self.n_items))
+        if name not in labels:
+            near = difflib.get_close_matches(str(name), labels, n=3)
+            hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+            raise UserError(f"{self.items.name}: none is labelled {name!r}{hint}")
+        return labels.index(name)
+
+    def distance(self, i: ArrayLike, j: ArrayLike, which: str = "a") -> jax.Array:
+        """Hyperbolic distances of items, in the model's own coordinates where it has such.
+
+        Args:
+          i: indices; broadcast with ``j``.
+          j: indices.
+          which: of :attr:`embeddings`.
+
+        Returns:
+          float32; of a model in Euclidean space Euclidean distances.
+
+        Raises:
+          UserError: if these are not indices, or the model has no such embedding.
+        """
+        i, j = jnp.broadcast_arrays(self.items.as_index(i), self.items.as_index(j))
+        if self.views.distance is None:
+            _choose(self.views.embed, which, "embedding", self)
+        return _distance(self, i, j, which)
+
+    def lineage(self, item: int) -> list[int]:
+        """Items from the root to one along primary parents.
+
+        Raises:
+          UserError: if ``item`` is not an index, or items of this domain are not above each other.
+        """
+        above, tree = self._ancestors(item), self.items.tree
+        if tree is None:
+            raise UserError(f"the items of domain {self.task} have no tree")
+        if not len(above):  # the root
+            return [int(item)]
+        return [int(tree.ancestor(item, level)) for level in range(int(tree.level(item)) + 1)]
+
+    def is_a(self, item: int, ancestor: int) -> bool:
+        """Whether an item is below another, or is it, by any of its paths.
+
+        Raises:
+          UserError: as :meth:`lineage`.
+        """
+        known = int(self.items.as_index(ancestor))
+        return known == item or known in self._ancestors(item)
+
+    def _ancestors(self, item: int) -> np.ndarray:
+        """The items above one."""
+        known = int(self.items.as_index(item))
+        if self.views.ancestors is None:
+            raise UserError(f"the items of domain {self.task} are not above each other")
+        return self.views.ancestors(known)
 
     def save(self, folder: str | os.PathLike[str]) -> pathlib.Path:
         """Write the model for :func:`tvae.load`: parameters, configuration and card.
@@ -416,6 +481,15 @@ def _sample(model: Model, key: jax.Array, n: int, which: str) -> Draw:
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 def _nearest(model: Model, index: jax.Array, k: int, which: str) -> Nearest:
+    own = model.views.nearest
+    if own is not None:
+
+        def ask(query: jax.Array) -> Nearest:
+            return Nearest(*own(model.params, query, k))
+
+        if index.ndim == 0:
+            return ask(index)
+        return jax.lax.map(ask, index, batch_size=_QUERIES_AT_ONCE)
     points = _embed(model, model.items.inputs(jnp.arange(model.n_items)), which)
 
     def search(query: jax.Array) -> Nearest:
@@ -425,3 +499,11 @@ def _nearest(model: Model, index: jax.Array, k: int, which: str) -> Nearest:
     if index.ndim == 0:
         return search(index)
     return jax.lax.map(search, index, batch_size=_QUERIES_AT_ONCE)
+
+
+@functools.partial(jax.jit, static_argnums=3)
+def _distance(model: Model, i: jax.Array, j: jax.Array, which: str) -> jax.Array:
+    if model.views.distance is not None:
+        return model.views.distance(model.params, i, j)
+    x, y = (_embed(model, model.items.inputs(k), which) for k in (i, j))
+    return poincare.distance(x.z, y.z, c=x.c)

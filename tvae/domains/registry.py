@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "tvae.domains"
 """Entry point group in which another package names its :class:`Domain` values."""
 
-_BUILT_IN = ("dual_vae", "hyperbolic_vae", "projected_vae")
+_BUILT_IN = ("dual_vae", "hierarchy", "hyperbolic_vae", "projected_vae")
 _registered: dict[str, Domain] = {}
 
 

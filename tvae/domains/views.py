@@ -135,6 +135,12 @@ class Views:
       measure: ``(params, key, recorded) -> metrics``, the final evaluation as far as parameters
         determine it; ``recorded`` are figures of the end of training. Compiles in parts: not for
         ``jit``.
+      distance: ``(params, i, j) -> lengths`` of items, in the model's own space; None where the
+        points of the ball determine it.
+      nearest: ``(params, item, k) -> (int32 (k,), float (k,))``, the other items nearest to one and
+        their distances in the model's own space; None as for ``distance``.
+      ancestors: item -> the items above it by every path, ascending; None where items are not
+        above each other.
       items: the finite set of all items, or None where there is no such set.
       module: the Flax module, or None where the functions do without one.
     """
@@ -153,6 +159,9 @@ class Views:
     prior: Callable[[Params, jax.Array, int], jax.Array] = _LATER
     input_dtype: Any = jnp.float32
     about: str = ""
+    distance: Callable[[Params, jax.Array, jax.Array], jax.Array] | None = None
+    nearest: Callable[[Params, jax.Array, int], tuple[jax.Array, jax.Array]] | None = None
+    ancestors: Callable[[int], np.ndarray] | None = None
     items: Items | None = None
     module: nn.Module | None = None
 

@@ -158,6 +158,20 @@ def _descend_in_ball(
     )
 
 
+def _descend_on_surface(
+    settings: OptimizerSettings, factor: Factor, surface: riemannian.Surface
+) -> optax.GradientTransformationExtraArgs:
+    """Adam in the frames of points; these do not decay, and a group's factor is on the step."""
+    inner = riemannian.adam_in_frames(surface, settings.b1, settings.b2, settings.eps)
+
+    def update(
+        updates: Any, state: Any, params: Any = None, *, learning_rate: jax.Array, **_: Any
+    ) -> tuple[Any, Any]:
+        return inner.update(updates, state, params, learning_rate=factor * learning_rate)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
+
+
 def _gated(
     inner: optax.GradientTransformationExtraArgs, group: str
 ) -> optax.GradientTransformationExtraArgs:
@@ -170,8 +184,12 @@ def _gated(
     return optax.conditionally_mask(inner, is_open, forward_extra_args=True)
 
 
-def label_balls(params: Any, ball_of: Callable[[str], str]) -> Any:
-    """Name of the traced field with the curvature of each parameter's ball; "" where flat."""
+Place = str | riemannian.Surface
+"""Traced field with the curvature of a ball, a surface, or "" for flat parameters."""
+
+
+def label_balls(params: Any, ball_of: Callable[[str], Place]) -> Any:
+    """What each parameter is a point of; "" where it is flat."""
     return jax.tree_util.tree_map_with_path(lambda path, _: ball_of(path_name(path)), params)
 
 
@@ -206,7 +224,7 @@ def make_optimizer(
     """
     if balls is None or settings.kind != "riemannian_adam":
         balls = jax.tree.map(lambda _: "", labels)
-    curved = sorted({field for field in jax.tree.leaves(balls) if field})
+    curved = sorted({place for place in jax.tree.leaves(balls) if place}, key=str)
     if settings.kind == "riemannian_adam" and not curved:
         raise UserError(
             "config.optimizer.kind: 'riemannian_adam' has nothing to act on: no parameter of this "
@@ -217,16 +235,18 @@ def make_optimizer(
     transforms: dict[str, Any] = {FROZEN: optax.set_to_zero()}
     for group, factor in groups.items():
         inner = {group: _descend(settings, factor, decay)}
-        inner |= {
-            _in_ball(group, field): _descend_in_ball(settings, factor, decay, hparams[field])
-            for field in curved
-        }
+        for place in curved:
+            if isinstance(place, riemannian.Surface):
+                tx = _descend_on_surface(settings, factor, place)
+            else:
+                tx = _descend_in_ball(settings, factor, decay, hparams[place])
+            inner[_in_ball(group, place)] = tx
         gate = group in gated
         transforms |= {k: _gated(tx, group) if gate else tx for k, tx in inner.items()}
     used = set(jax.tree.leaves(names))
     return optax.multi_transform({k: tx for k, tx in transforms.items() if k in used}, names)
 
 
-def _in_ball(group: str, field: str) -> str:
-    """Name of a group's transformation for points of the ball whose curvature a field holds."""
-    return group if not field or group == FROZEN else f"{group} in the ball of {field}"
+def _in_ball(group: str, place: Place) -> str:
+    """Name of a group's transformation for points of a ball or surface."""
+    return group if not place or group == FROZEN else f"{group} in the ball of {place}"

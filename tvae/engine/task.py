@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from tvae.engine.riemannian import Surface
+
 Params = Any
 Aux = Any
 Batch = Any
@@ -163,8 +165,11 @@ class Task:
         del hparams
         return {"all": 1.0}
 
-    def ball_of(self, path: str) -> str:
-        """Traced field with the curvature of the ball that a parameter is a point of; "": flat."""
+    def ball_of(self, path: str) -> str | Surface:
+        """What a parameter is a point of, for "riemannian_adam"; "" for flat parameters.
+
+        The traced field with the curvature of a Poincaré ball, or a surface with moves of its own.
+        """
         del path
         return ""
 

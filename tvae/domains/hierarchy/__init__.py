@@ -1,0 +1,1 @@
+"""Hierarchies of the user's own: readers, embedding by a table of points, exact measures."""

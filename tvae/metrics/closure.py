@@ -1,0 +1,148 @@
+"""Mean rank and mean average precision of a transitive closure, exact and in blocks.
+
+For each pair of an item and its ancestor: how many items that are neither the item nor one of its
+ancestors are as near to the item as this ancestor. Ties count against the embedding, so that one
+whose points coincide is the worst.
+
+Source: the reconstruction task of Nickel and Kiela, *Poincaré Embeddings* (2017), section 4.1.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_FLOATS_AT_ONCE = 2**22
+"""Of a block of queries and all items: 16 MB, and three such arrays are alive."""
+
+Key = Callable[[jax.Array], jax.Array]
+"""Items ``(q,)`` -> ``(q, n)``, a number that grows with the distance to each item."""
+
+
+class Queries(NamedTuple):
+    """Items with about equally many ancestors.
+
+    Attributes:
+      item: int32 ``(q,)``.
+      ancestor: int32 ``(q, width)``; -1 where there are fewer.
+    """
+
+    item: np.ndarray
+    ancestor: np.ndarray
+
+
+class Ranks(NamedTuple):
+    """What is summed over the pairs of each query, float32 ``(q,)`` each.
+
+    Attributes:
+      rank: mean over its ancestors of 1 plus the number of nearer items.
+      precision: average precision.
+      pairs: number of its ancestors.
+    """
+
+    rank: jax.Array
+    precision: jax.Array
+    pairs: jax.Array
+
+
+def group_queries(offset: np.ndarray, ancestor: np.ndarray, item: np.ndarray) -> list[Queries]:
+    """Group items by their number of ancestors, up to the next power of 2.
+
+    Args:
+      offset: ``(n + 1,)``, where the ancestors of each item begin.
+      ancestor: of all items, one after the other.
+      item: the items to group ``(q,)``; those without ancestors are left out.
+
+    >>> [(g.item.tolist(), g.ancestor.shape) for g in group_queries(
+    ...     np.asarray([0, 0, 1, 3]), np.asarray([0, 0, 1]), np.arange(3))]
+    [([1], (1, 1)), ([2], (1, 2))]
+    """
+    count = np.diff(offset)[item]
+    width = 2 ** np.ceil(np.log2(np.maximum(count, 1))).astype(int)
+    groups = []
+    for w in np.unique(width[count > 0]):
+        chosen = item[(width == w) & (count > 0)]
+        place = np.arange(w)[None, :]
+        there = place < np.diff(offset)[chosen][:, None]
+        at = np.where(there, offset[chosen][:, None] + place, 0)
+        groups.append(
+            Queries(chosen.astype(np.int32), np.where(there, ancestor[at], -1).astype(np.int32))
+        )
+    return groups
+
+
+def rank_ancestors(key: Key, item: jax.Array, ancestor: jax.Array, *, n: int) -> Ranks:
+    """Rank the ancestors of items among all that are not, in blocks.
+
+    Args:
+      key: orders all items by their distance to some.
+      item: int ``(q,)``.
+      ancestor: int ``(q, width)``; -1 where there are fewer.
+      n: number of all items, static.
+
+    Returns:
+      One row a query.
+    """
+
+    def rank(query: tuple[jax.Array, jax.Array]) -> Ranks:
+        own, above = query
+        there = above >= 0
+        keys = key(own[None])[0]
+        mine = jnp.where(there, keys[jnp.maximum(above, 0)], -jnp.inf)
+        nearer = (keys[None, :] <= mine[:, None]).sum(-1, dtype=jnp.int32)
+        before = (mine[None, :] <= mine[:, None]) & there[None, :]
+        others = nearer - before.sum(-1, dtype=jnp.int32) - (keys[own] <= mine)
+        # Places among the ancestors alone, each its own at ties.
+        order = jnp.arange(above.shape[0])
+        tied = (mine[None, :] == mine[:, None]) & (order[None, :] <= order[:, None])
+        place = (((mine[None, :] < mine[:, None]) | tied) & there[None, :]).sum(-1)
+        total = there.sum().astype(jnp.float32)
+        safe = jnp.maximum(total, 1.0)
+        precision = place / jnp.maximum(place + others, 1)
+        return Ranks(
+            rank=jnp.where(there, 1.0 + others, 0.0).sum() / safe,
+            precision=jnp.where(there, precision, 0.0).sum() / safe,
+            pairs=total,
+        )
+
+    return jax.lax.map(rank, (item, ancestor), batch_size=max(1, _FLOATS_AT_ONCE // n))
+
+
+def summarise(found: Ranks) -> dict[str, jax.Array]:
+    """Mean rank over pairs, and mean average precision over queries that have ancestors.
+
+    ``mean_rank_error`` and ``map_error`` are standard errors of the means over a sample of queries.
+    """
+    pairs = found.pairs.sum()
+    mean_rank = (found.rank * found.pairs).sum() / pairs
+    q = found.pairs.shape[0]
+    residual = found.pairs * (found.rank - mean_rank)
+    return {
+        "mean_rank": mean_rank,
+        "map": found.precision.mean(),
+        "mean_rank_error": jnp.sqrt(jnp.square(residual).sum()) / pairs,
+        "map_error": found.precision.std() / q**0.5,
+    }
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _group(key_of: Callable[..., Key], arrays: tuple, n: int, item, ancestor) -> Ranks:  # type: ignore[no-untyped-def]
+    return rank_ancestors(key_of(*arrays), item, ancestor, n=n)
+
+
+def measure(
+    key_of: Callable[..., Key], arrays: tuple[jax.Array, ...], groups: list[Queries], *, n: int
+) -> dict[str, jax.Array]:
+    """Mean rank and MAP of groups of queries, one program for each width; not for ``jit``.
+
+    Args:
+      key_of: the arrays -> :data:`Key`; the same function at every call, or it compiles anew.
+      arrays: of the embedding.
+      groups: from :func:`group_queries`.
+      n: number of all items.
+    """
+    found = [_group(key_of, arrays, n, g.item, g.ancestor) for g in groups]
+    return summarise(Ranks(*(jnp.concatenate(column) for column in zip(*found, strict=True))))
