@@ -28,9 +28,15 @@ def _link(term: registry.Term) -> str:
     return f"{{py:func}}`{term.name} <{function.__module__}.{function.__name__}>`"
 
 
+def _short(default: object) -> str:
+    """A default as in Python, or the length of a table."""
+    several = isinstance(default, tuple) and len(default) > 8
+    return f"{len(default)} numbers" if several else repr(default)
+
+
 def _options(term: registry.Term) -> str:
     rows = (
-        f"`{name}` = {field.default!r}{' (traced)' if field.traced else ''}: {field.meaning}"
+        f"`{name}` = {_short(field.default)}{' (traced)' if field.traced else ''}: {field.meaning}"
         for name, field in term.options.items()
     )
     return "; ".join(rows) or "none"

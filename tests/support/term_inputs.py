@@ -5,6 +5,7 @@ another shape or range, the line is named for both: "cross_entropy.logits".
 """
 
 import dataclasses
+import functools
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -124,6 +125,7 @@ GENERATORS: dict[str, Generator] = {
 }
 
 
+@functools.cache
 def draw(n_rows: int, seed: int = 0) -> Batch:
     """A regular batch of all inputs; each comes from a stream of its own."""
     batch = {
@@ -154,6 +156,7 @@ def _map_floats(batch: Batch, change: Callable[[str, np.ndarray], np.ndarray]) -
     )
 
 
+@functools.cache
 def degenerate(n_rows: int) -> dict[str, Batch]:
     """Batches on which every term has a finite value and gradient; all have the same shapes."""
     regular = draw(n_rows)
@@ -175,6 +178,7 @@ def degenerate(n_rows: int) -> dict[str, Batch]:
     }
 
 
+@functools.cache
 def masked(n_rows: int) -> dict[str, Batch]:
     """Two batches that differ only in rows that do not count."""
     half = np.arange(n_rows) % 2 == 0
@@ -192,6 +196,7 @@ def permutation(n_rows: int) -> np.ndarray:
     return np.random.default_rng(1).permutation(n_rows)
 
 
+@functools.cache
 def transformed(n_rows: int) -> dict[str, Batch]:
     """Copies of the regular batch, by the name of the invariance that maps it to them."""
     batch = draw(n_rows)

@@ -134,18 +134,18 @@ def evaluate(term: Term) -> Outcome:
     return Outcome(first, results(traced_options(term, other_value)), len(traces))
 
 
-def evaluate_one_row(term: Term) -> dict[str, Result]:
-    """A term on a single row, "bare" of optional inputs and with all of them ("full")."""
+def evaluate_one_row(term: Term) -> tuple[Result, np.ndarray]:
+    """A term on a single row: bare of optional inputs, and its value with all of them."""
     batch = term_inputs.draw(1)
     bare, full = bind(term, optional=()), bind(term, optional=term.optional)
 
     @jax.jit
     def both(few: Any, every: Any, options: Batch) -> Any:
-        return differentiate(bare)(*few, options), differentiate(full)(*every, options)
+        return differentiate(bare)(*few, options), full(*every, options)
 
     few, every = (select(term, batch, optional=names) for names in ((), term.optional))
-    found = jax.device_get(both(few, every, traced_options(term)))
-    return {name: Result(*result) for name, result in zip(("bare", "full"), found, strict=True)}
+    found, with_optional = jax.device_get(both(few, every, traced_options(term)))
+    return Result(*found), with_optional
 
 
 def program_size(term: Term, n_rows: int) -> int:
