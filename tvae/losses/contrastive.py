@@ -497,9 +497,9 @@ def shared_classes(
     Raises:
       UserError: if the similarity is unknown, or lacks its curvature.
 
-    >>> members = jnp.asarray([[1, 1], [1, 1], [0, 1]])  # shares 2/3 and 1/3 of the first row
-    >>> round(float(shared_classes(jnp.ones((3, 2)), members)), 4)  # log 2
-    0.6931
+    >>> members = jnp.asarray([[1, 1], [1, 1], [0, 1], [0, 0]])  # row 0: shares 2/3, 1/3 and 0
+    >>> round(float(shared_classes(jnp.ones((4, 2)), members)), 4)  # log 3
+    1.0986
     """
     of_class = member.astype(bool).astype(x.dtype)
     common = of_class @ of_class.T
@@ -569,7 +569,7 @@ def moco(
       UserError: if the similarity is unknown.
 
     >>> from tvae.losses.memory import init_queue
-    >>> x, empty = jnp.eye(2), init_queue(8, 2)
+    >>> x, empty = jnp.eye(2), init_queue(2, 2)
     >>> round(float(moco(x, x, empty, temperature=1.0)), 4)  # log(1 + 1/e)
     0.3133
     """
