@@ -38,7 +38,12 @@ def _log_of_others(logits: jax.Array, class_: jax.Array) -> jax.Array:
     },
     bounds=(0.0, float("inf")),
     invariances=("permutation",),
-    was={"FocalLoss": "same", "LabelSmoothing": "same"},
+    was={
+        "FocalLoss": "same",
+        "LabelSmoothing": "same",
+        "CrossEntropyLoss": "corrected",
+        "BaseSupervisedLoss": "subsumed",
+    },
 )
 def categorical_nll(
     logits: jax.Array,

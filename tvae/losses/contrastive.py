@@ -4,9 +4,10 @@ Cross-modal terms take features ``x`` and ``y`` of two modalities, or of two vie
 belong together, and average both directions. With ``match_id``, rows of one id belong together
 too. Rows where ``where`` does not hold are neither rows nor candidates.
 
-Where the reference system draws one of several positives at random, these take all of them, in
-equal shares: the same on average, without the variance. The noise that its SimCLRLoss adds to the
-similarities of batches below 16 is left out: it belongs to the features.
+The reference system of this module and of :mod:`tvae.losses.redundancy` is a multimodal trainer
+(``docs/parity.md``). Where it draws one of several positives at random, these terms take all of
+them in equal shares: the same on average, without the variance. The noise that its SimCLRLoss adds
+to the similarities of batches below 16 is left out: it belongs to the features.
 """
 
 import functools
@@ -59,7 +60,6 @@ def _matches(
         "SimpleContrastiveLoss": "subsumed",
         "MixedMultimodalLoss": "subsumed",
         "MultiModalMixedContrastiveLoss": "subsumed",
-        "CombinedLoss": "subsumed",
     },
 )
 def clip(
@@ -529,7 +529,7 @@ def shared_classes(
     },
     bounds=(0.0, float("inf")),
     invariances=("permutation", "scale"),
-    was={"MoCoLoss": "corrected", "EMAMoCoLoss": "corrected", "MoCo": "corrected"},
+    was={"MoCoLoss": "corrected", "EMAMoCoLoss": "corrected", "MemoryQueue": "corrected"},
 )
 def moco(
     x: jax.Array,

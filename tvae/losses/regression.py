@@ -40,6 +40,7 @@ def mean_of_tasks(values: jax.Array, observed: jax.Array | None) -> jax.Array:
     per="item",
     bounds=(0.0, float("inf")),
     invariances=("permutation", "translation"),
+    was={"MeanSquaredError": "corrected"},
 )
 def squared_error(
     prediction: jax.Array, measured: jax.Array, observed: jax.Array | None = None
