@@ -15,6 +15,13 @@ REPLACED: dict[str, str] = {
     "CombinedGeodesicLoss": "rows `radial_hierarchy` and `tree_geodesic`, weights 1 - tau and tau",
     "SetTheoryAwareLoss": "rows `binary_nll`, `lattice_order`, `concepts`, `rough_boundary` and "
     "`cross_resistance`, weights 1, 0.1, 0.1, 0.1 and 0.05",
+    "EpistasisLoss": "rows `squared_error` and `epistasis_sparsity`, those of `CoEvolution`, "
+    "`drug_classes` and `margin_ranking`, weights 0.3, 0.3, 0.2 and 0.2",
+    "CoEvolution": "rows `class_contrast`, `mutation_cost`, `biosynthetic_cost` and "
+    "`tree_alignment`, weights 0.3, 0.3, 0.2 and 0.2",
+    "Manager (peptides)": "rows of `config.objective` whose weights are schedules",
+    "Objective": "a term per row",
+    "ObjectiveRegistry": "`config.objective`; its score matrix is the values of the rows",
     "CombinedLoss": "rows with weights 1, 0.5 and 0.3",
     "MultitaskLoss": "weights of rows; `config.balancing`",
 }

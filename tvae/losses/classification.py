@@ -42,6 +42,7 @@ def _log_of_others(logits: jax.Array, class_: jax.Array) -> jax.Array:
         "FocalLoss": "same",
         "LabelSmoothing": "same",
         "CrossEntropyLoss": "corrected",
+        "Reconstruction (peptides)": "same",
         "BaseSupervisedLoss": "subsumed",
     },
 )

@@ -19,7 +19,7 @@ from tvae.losses.registry import term
     per="item",
     bounds=(0.0, float("inf")),
     invariances=("permutation", "translation"),
-    was={"LearnedEpistasis": "same", "EpistasisLoss": "subsumed"},
+    was={"LearnedEpistasis": "same"},
 )
 def epistasis_sparsity(
     prediction: jax.Array, measured: jax.Array, additive: jax.Array
@@ -29,8 +29,7 @@ def epistasis_sparsity(
     .. math:: (p - a)^2\, \big(1 - \min(|y - a|, 1)\big)
 
     Together with "squared_error" of prediction and measurement it is the reference system's loss,
-    whose first part, the error of the differences p - a and y - a, is that of p and y. Its
-    EpistasisLoss is a table of these, "class_contrast", "drug_classes" and "margin_ranking".
+    whose first part, the error of the differences p - a and y - a, is that of p and y.
 
     Args:
       prediction: p, ``(n, ...)``, such as the resistance of several mutations together.

@@ -104,7 +104,7 @@ def separation(
     },
     bounds=(0.0, float("inf")),
     invariances=("permutation", "rotation", "isometry"),
-    was={"BiosyntheticCoherence": "corrected", "CoEvolution": "subsumed"},
+    was={"BiosyntheticCoherence": "corrected"},
 )
 def class_contrast(
     point: jax.Array,
@@ -120,8 +120,7 @@ def class_contrast(
     .. math:: [\, \bar d_{same} - w\, \bar d_{other} + m \,]_+
 
     For embeddings of codons take :data:`tvae.losses.genetic_code.BIOSYNTHETIC_FAMILY` of each as
-    the label. The reference system has lysine in two families. Its CoEvolutionLoss is a table of
-    this term, "mutation_cost", "biosynthetic_cost" and "tree_alignment".
+    the label. The reference system has lysine in two families.
 
     Args:
       point: ``(n, d)`` points of the Poincaré ball of curvature -c.

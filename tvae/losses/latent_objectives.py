@@ -2,8 +2,7 @@
 
 Nothing ties a coordinate of a latent to hydrophobicity, cost or any other property: these functions
 are kept as examples of objectives over latents, tested by recorded values. For a property that is
-measured, train a head and take "squared_error" or "gaussian_nll". The reference system's registry
-of objectives is ``config.objective``; its score matrix is the terms' rows side by side.
+measured, train a head and take "squared_error" or "gaussian_nll".
 """
 
 import chex

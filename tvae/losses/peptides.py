@@ -30,7 +30,7 @@ _NUMBER = Check(kind=float)
     },
     bounds=(0.0, float("inf")),
     invariances=("permutation",),
-    was={"RadialHierarchy (peptides)": "same", "Manager (peptides)": "subsumed"},
+    was={"RadialHierarchy (peptides)": "same"},
 )
 def potency_radius(
     radius: jax.Array,

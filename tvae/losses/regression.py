@@ -70,6 +70,7 @@ def squared_error(
     options={"corner": (above(0.0), "error beyond which the loss is linear, unit of measurement")},
     bounds=(0.0, float("inf")),
     invariances=("permutation", "translation"),
+    was={"MICPrediction": "same"},
 )
 def huber(
     prediction: jax.Array,
