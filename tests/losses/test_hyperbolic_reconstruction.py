@@ -137,7 +137,7 @@ def leading_groups(z, index, c, levels):
         distance = poincare.distance(z, mean, c=c)
         rows = jnp.ones(len(z), bool)
         share = jnp.where(size > 1, 1.0 / size, 0.0).sum() / (1.0 / size).sum()
-        found = centroids.mean_distance_to_centroid(distance, member, rows)
+        found = centroids.mean_over_groups(distance, size, rows)
         total += 0.5 ** (level - 1) * share * found
     return total
 

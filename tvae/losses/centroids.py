@@ -10,11 +10,14 @@ from chex import Numeric
 from tvae.fields import at_least, within
 from tvae.geometry import poincare
 from tvae.geometry.tree import Tree
+from tvae.losses.blocks import map_rows
 from tvae.losses.registry import term
 
 
-def groups(index: jax.Array, level: jax.Array, *, tree: Tree) -> jax.Array:
-    """Which rows of a batch share an ancestor at a level: bool ``(n, n)``.
+def groups(
+    index: jax.Array, level: jax.Array, *, tree: Tree, rows: jax.Array | None = None
+) -> jax.Array:
+    """Which rows of a batch share an ancestor at a level: bool ``(n, n)``, or ``(b, n)`` of rows.
 
     A ball of the tree: the items whose pair level is the level or deeper. A row above that level is
     in no group, not even its own.
@@ -23,28 +26,31 @@ def groups(index: jax.Array, level: jax.Array, *, tree: Tree) -> jax.Array:
       index: int ``(n,)`` items.
       level: int scalar, may be traced.
       tree: of the items.
+      rows: positions, int ``(b,)``; None for all.
 
     >>> from tvae.geometry.padic import PadicTree
     >>> groups(jnp.asarray([0, 3, 1]), jnp.asarray(1), tree=PadicTree(3, 9)).astype(int).tolist()
     [[1, 1, 0], [1, 1, 0], [0, 0, 1]]
     """
-    return tree.pair_level(index[:, None], index[None, :]) >= level
+    of_rows = index if rows is None else index[rows]
+    return tree.pair_level(of_rows[:, None], index[None, :]) >= level
 
 
-def mean_distance_to_centroid(
-    distance: jax.Array, member: jax.Array, where: jax.Array
-) -> jax.Array:
-    """Mean over groups of two rows and more of the mean distance in each; 0 without such a group.
+def mean_over_groups(distance: jax.Array, size: jax.Array, where: jax.Array) -> jax.Array:
+    """Mean over groups of two rows and more of the mean in each; 0 without such a group.
 
     Args:
-      distance: ``(n,)`` of rows to their group's centroid.
-      member: bool ``(n, n)``, rows of one group.
+      distance: ``(n,)``, such as of rows to their group's centroid.
+      size: int ``(n,)``, rows of each row's group that count.
       where: bool ``(n,)``, rows that count.
 
     Returns:
       A scalar.
+
+    >>> ones = jnp.ones(3, bool)
+    >>> mean_over_groups(jnp.asarray([1.0, 3.0, 9.0]), jnp.asarray([2, 2, 1]), ones).item()
+    2.0
     """
-    size = (member & where[None, :]).sum(-1)
     share = jnp.where(where & (size > 1), 1.0 / jnp.maximum(size, 1).astype(distance.dtype), 0.0)
     n_groups = share.sum()
     return (share * distance).sum() / jnp.where(n_groups > 0, n_groups, 1.0)
@@ -104,10 +110,13 @@ def centroid(
     level = jnp.arange(1, min(levels, tree.depth) + 1)
 
     def of_level(level: jax.Array) -> jax.Array:
-        member = groups(index, level, tree=tree)
-        weight = (member & rows[None, :]).astype(point.dtype)
-        distance = poincare.distance(point, poincare.centroids(weight, point, c=c), c=c)
-        return mean_distance_to_centroid(distance, member, rows)
+        def of_rows(i: jax.Array) -> tuple[jax.Array, jax.Array]:
+            member = groups(index, level, tree=tree, rows=i) & rows[None, :]
+            middle = poincare.centroids(member.astype(point.dtype), point, c=c)
+            return poincare.distance(point[i], middle, c=c), member.sum(-1)
+
+        distance, size = map_rows(of_rows, len(index))
+        return mean_over_groups(distance, size, rows)
 
     weight = jnp.power(jnp.asarray(decay, point.dtype), level - 1)
     return (weight * jax.lax.map(of_level, level)).sum()

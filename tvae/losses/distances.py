@@ -6,10 +6,9 @@ import optax
 from chex import Numeric
 
 from tvae.fields import BOOLEAN, above
-from tvae.geometry import poincare
 from tvae.geometry.tree import Tree
-from tvae.losses.levels import masked_mean
-from tvae.losses.pairs import Pairs, distinct, ends
+from tvae.losses.blocks import mean_over_pairs
+from tvae.losses.pairs import Block, Pairs, distinct, ends, pair_lengths
 from tvae.losses.registry import term
 
 
@@ -78,16 +77,16 @@ def tree_geodesic(
     >>> float(tree_geodesic(z, index, tree=PadicTree(3, 9), c=1.0))  # |0 - 3| - 1/2
     2.5
     """
-    wanted = target_distance(
-        tree.pair_level(*ends(index, pairs)), max_distance=max_distance, level_scale=level_scale
-    )
-    if pairs is None:
-        actual = poincare.pairwise_distance(point, point, c=c)
-    else:
-        actual = poincare.distance(point[pairs.i], point[pairs.j], c=c)
-    error = actual - wanted.astype(actual.dtype)
-    penalty = optax.huber_loss(error) if smooth else jnp.square(error)
-    return masked_mean(penalty, distinct(point.shape[0], pairs))
+
+    def penalty(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        pair_level = tree.pair_level(*ends(index, pairs))
+        wanted = target_distance(pair_level, max_distance=max_distance, level_scale=level_scale)
+        actual = pair_lengths(point, pairs, c=c)
+        error = actual - wanted.astype(actual.dtype)
+        value = optax.huber_loss(error) if smooth else jnp.square(error)
+        return value, distinct(point.shape[0], pairs)
+
+    return mean_over_pairs(penalty, point.shape[0], pairs)
 
 
 def interval_penalty(length: jax.Array, interval: jax.Array) -> jax.Array:

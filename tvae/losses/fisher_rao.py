@@ -17,9 +17,10 @@ from chex import Numeric
 
 from tvae.fields import above, at_least, one_of, within
 from tvae.geometry import numerics
+from tvae.losses.blocks import mean_over_pairs
 from tvae.losses.divergence import gaussian_kl_between
 from tvae.losses.levels import masked_mean
-from tvae.losses.pairs import Pairs, distinct, ends
+from tvae.losses.pairs import Block, Pairs, distinct, ends
 from tvae.losses.registry import term
 
 # Smallest variance between two of the local form, which divides by it.
@@ -215,13 +216,14 @@ def fisher_rao_spread(
     4.0
     """
     chex.assert_equal_shape([mu, logvar])
-    rows = jnp.arange(len(mu))
-    i, j = ends(rows, pairs)
-    counts = distinct(len(mu), pairs)
-    if where is not None:
-        counts = counts & where[i] & where[j]
-    length = DISTANCES[family](mu[i], logvar[i], mu[j], logvar[j])
-    return masked_mean(jnp.square(length - target * math.sqrt(mu.shape[-1])), counts)
+    wanted = target * math.sqrt(mu.shape[-1])
+
+    def penalty(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        i, j = ends(jnp.arange(len(mu)), pairs)
+        length = DISTANCES[family](mu[i], logvar[i], mu[j], logvar[j])
+        return jnp.square(length - wanted), distinct(len(mu), pairs, where)
+
+    return mean_over_pairs(penalty, len(mu), pairs, width=mu.shape[-1])
 
 
 @term(

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from chex import Numeric
 
 from tvae.fields import above, at_least, one_of
-from tvae.losses.levels import masked_mean
-from tvae.losses.pairs import Pairs, distinct, ends
+from tvae.losses.blocks import mean_over_pairs
+from tvae.losses.pairs import Block, Pairs, distinct, ends
 from tvae.losses.registry import term
 
 LINKS: dict[str, Callable[[jax.Array, Numeric], jax.Array]] = {
@@ -54,12 +54,16 @@ def order_penalty(
     2.0
     """
     chex.assert_equal_shape([score, rank])
-    score_i, score_j = ends(score, pairs)
-    rank_i, rank_j = ends(rank, pairs)
-    ranks = (rank_i - rank_j).astype(score.dtype)
-    wanted = margin + margin_per_rank * jnp.abs(ranks)
-    penalty = LINKS[link](wanted - jnp.sign(ranks) * (score_i - score_j), temperature)
-    return masked_mean(penalty, distinct(score.size, pairs, where) & (ranks != 0))
+
+    def penalty(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        score_i, score_j = ends(score, pairs)
+        rank_i, rank_j = ends(rank, pairs)
+        ranks = (rank_i - rank_j).astype(score.dtype)
+        wanted = margin + margin_per_rank * jnp.abs(ranks)
+        value = LINKS[link](wanted - jnp.sign(ranks) * (score_i - score_j), temperature)
+        return value, distinct(score.size, pairs, where) & (ranks != 0)
+
+    return mean_over_pairs(penalty, score.size, pairs)
 
 
 @term(

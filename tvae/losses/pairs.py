@@ -21,6 +21,16 @@ class Pairs(NamedTuple):
     j: jax.Array
 
 
+class Block(NamedTuple):
+    """Positions, int32 ``(b,)``, of rows that are paired with every row of the batch.
+
+    A part of all pairs, for batches of which these are too many to be held at once:
+    :mod:`tvae.losses.blocks`. Results have the shape ``(b, n)``.
+    """
+
+    i: jax.Array
+
+
 def sample_pairs(key: jax.Array, *, batch_size: int, n_pairs: int) -> Pairs:
     """Draw ``n_pairs`` ordered pairs of different rows (if there are two), with replacement.
 
@@ -36,7 +46,7 @@ def sample_pairs(key: jax.Array, *, batch_size: int, n_pairs: int) -> Pairs:
     return Pairs(i, jnp.where(i == j, (j + 1) % batch_size, j))
 
 
-def ends(x: jax.Array, pairs: Pairs | None) -> tuple[jax.Array, jax.Array]:
+def ends(x: jax.Array, pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
     """Values ``(n,)`` at both ends of the pairs: two ``(n_pairs,)`` arrays.
 
     For all pairs ``(n, 1)`` and ``(1, n)``, ready to broadcast against each other.
@@ -46,10 +56,12 @@ def ends(x: jax.Array, pairs: Pairs | None) -> tuple[jax.Array, jax.Array]:
     """
     if pairs is None:
         return x[:, None], x[None, :]
+    if isinstance(pairs, Block):
+        return x[pairs.i][:, None], x[None, :]
     return x[pairs.i], x[pairs.j]
 
 
-def distinct(n_rows: int, pairs: Pairs | None, where: jax.Array | None = None) -> jax.Array:
+def distinct(n_rows: int, pairs: Pairs | Block | None, where: jax.Array | None = None) -> jax.Array:
     """True where a pair joins two different rows: ``(n_pairs,)``, or ``(n, n)`` for all pairs.
 
     Args:
@@ -68,7 +80,7 @@ def distinct(n_rows: int, pairs: Pairs | None, where: jax.Array | None = None) -
     return (i != j) & where_i & where_j
 
 
-def pair_lengths(x: jax.Array, pairs: Pairs | None, *, c: Numeric | None) -> jax.Array:
+def pair_lengths(x: jax.Array, pairs: Pairs | Block | None, *, c: Numeric | None) -> jax.Array:
     """Distance between the ends of the pairs; its gradient is 0 where they coincide.
 
     Args:
@@ -85,6 +97,8 @@ def pair_lengths(x: jax.Array, pairs: Pairs | None, *, c: Numeric | None) -> jax
     """
     if pairs is None:
         return lengths_between(x, x, c=c)
+    if isinstance(pairs, Block):
+        return lengths_between(x[pairs.i], x, c=c)
     return row_lengths(x[pairs.i], x[pairs.j], c=c)
 
 

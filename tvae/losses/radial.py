@@ -7,8 +7,9 @@ from chex import Numeric
 
 from tvae.fields import BOOLEAN, at_least
 from tvae.geometry.tree import Tree
-from tvae.losses.levels import masked_mean, target_radius
-from tvae.losses.pairs import Pairs, ends
+from tvae.losses.blocks import mean_over_pairs
+from tvae.losses.levels import target_radius
+from tvae.losses.pairs import Block, Pairs, ends
 from tvae.losses.registry import term
 
 
@@ -78,11 +79,15 @@ def radial_margin(
     >>> round(float(radial_margin(r, level, tree=PadicTree(3, 9), inner=0.0, outer=0.9)), 6)
     0.45
     """
-    radius_i, radius_j = ends(radius, pairs)
-    level_i, level_j = ends(level, pairs)
-    levels = (level_i - level_j).astype(radius.dtype)
-    wanted = 0.5 * levels * (outer - inner) / tree.depth
-    return masked_mean(jax.nn.relu(wanted - (radius_j - radius_i)), levels > 0)
+
+    def penalty(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        radius_i, radius_j = ends(radius, pairs)
+        level_i, level_j = ends(level, pairs)
+        levels = (level_i - level_j).astype(radius.dtype)
+        wanted = 0.5 * levels * (outer - inner) / tree.depth
+        return jax.nn.relu(wanted - (radius_j - radius_i)), levels > 0
+
+    return mean_over_pairs(penalty, radius.size, pairs)
 
 
 @term(

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 from chex import Numeric
 
 from tvae.fields import at_least
-from tvae.losses.levels import masked_mean
-from tvae.losses.pairs import Pairs, ends
+from tvae.losses.blocks import mean_over_pairs
+from tvae.losses.pairs import Block, Pairs, ends
 from tvae.losses.registry import term
 
 
@@ -44,8 +44,12 @@ def global_rank(
     >>> float(global_rank(r, level, temperature=0.1))
     1.5
     """
-    radius_i, radius_j = ends(radius, pairs)
-    level_i, level_j = ends(level, pairs)
-    levels = (level_i - level_j).astype(radius.dtype)
-    ordered = jnp.sign(levels) * (radius_j - radius_i)
-    return masked_mean(jnp.abs(levels) * jax.nn.sigmoid(-ordered / temperature), levels != 0)
+
+    def penalty(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        radius_i, radius_j = ends(radius, pairs)
+        level_i, level_j = ends(level, pairs)
+        levels = (level_i - level_j).astype(radius.dtype)
+        ordered = jnp.sign(levels) * (radius_j - radius_i)
+        return jnp.abs(levels) * jax.nn.sigmoid(-ordered / temperature), levels != 0
+
+    return mean_over_pairs(penalty, radius.size, pairs)

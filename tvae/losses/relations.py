@@ -14,8 +14,9 @@ from chex import Numeric
 
 from tvae.fields import above, one_of, within
 from tvae.geometry import hyperboloid, poincare
-from tvae.losses.levels import masked_mean
+from tvae.losses.blocks import map_rows
 from tvae.losses.nce import nce
+from tvae.losses.pairs import Block, distinct
 from tvae.losses.registry import term
 from tvae.losses.similarity import similarities
 
@@ -27,10 +28,10 @@ _MODELS = {
 _WIDEST = 1.0 - 1e-6
 
 
-def _related(n_rows: int, related: jax.Array | None) -> jax.Array:
-    """Pairs of an item and an ancestor, bool ``(n, n)``; each row's own among them."""
-    own = jnp.eye(n_rows, dtype=bool)
-    return own if related is None else own | related
+def _related(i: jax.Array, n_rows: int, related: jax.Array | None) -> jax.Array:
+    """Ancestors of the items of rows i, bool ``(b, n)``; each row's own among them."""
+    own = ~distinct(n_rows, Block(i))
+    return own if related is None else own | related[i]
 
 
 @term(
@@ -80,9 +81,13 @@ def ranking_softmax(
     [0.287..., 1.386...]
     """
     chex.assert_equal_shape([point, parent_point])
-    logits = similarities(point, parent_point, similarity=similarity, c=c) / temperature
-    own = jnp.eye(len(point), dtype=bool)
-    return nce(logits, own, own | ~_related(len(point), related)).loss
+
+    def of_rows(i: jax.Array) -> jax.Array:
+        logits = similarities(point[i], parent_point, similarity=similarity, c=c) / temperature
+        own = ~distinct(len(point), Block(i))
+        return nce(logits, own, own | ~_related(i, len(point), related)).loss
+
+    return map_rows(of_rows, len(point))
 
 
 def cone_aperture(radius: jax.Array, *, c: Numeric, width: Numeric) -> jax.Array:
@@ -230,14 +235,20 @@ def entailment_cones(
     """
     chex.assert_equal_shape([point, parent_point])
     radius_of, pairwise = _MODELS[model]
-    energy = entailment_energy(
-        radius_of(parent_point, c=c)[None, :],
-        pairwise(point, parent_point, c=c),
-        radius_of(point, c=c)[:, None],
-        c=c,
-        width=width,
-    )
     rows = jnp.ones(len(point), bool) if where is None else where
-    both, positive = rows[:, None] & rows[None, :], _related(len(point), related)
-    outside = masked_mean(energy, both & positive)
-    return outside + masked_mean(jax.nn.relu(margin - energy), both & ~positive)
+    parent_radius, radius = radius_of(parent_point, c=c), radius_of(point, c=c)
+
+    def of_rows(i: jax.Array) -> tuple[jax.Array, ...]:
+        distance = pairwise(point[i], parent_point, c=c)
+        energy = entailment_energy(
+            parent_radius[None, :], distance, radius[i][:, None], c=c, width=width
+        )
+        both, positive = rows[i][:, None] & rows[None, :], _related(i, len(point), related)
+        inside, outside = both & positive, both & ~positive
+        missing = jax.nn.relu(margin - energy)
+        sums = (jnp.where(mask, x, 0).sum(-1) for mask, x in ((inside, energy), (outside, missing)))
+        return *sums, inside.sum(-1), outside.sum(-1)
+
+    above, below, n_above, n_below = (x.sum() for x in map_rows(of_rows, len(point)))
+    n_above, n_below = (jnp.maximum(n, 1).astype(point.dtype) for n in (n_above, n_below))
+    return above / n_above + below / n_below

@@ -7,8 +7,9 @@ from chex import Numeric
 
 from tvae.fields import BOOLEAN, above
 from tvae.geometry.tree import Tree
+from tvae.losses.blocks import map_rows, mean_over_pairs
 from tvae.losses.levels import masked_mean
-from tvae.losses.pairs import Pairs, distinct, ends, lengths_between, pair_lengths
+from tvae.losses.pairs import Block, Pairs, distinct, ends, pair_lengths
 from tvae.losses.registry import term
 
 # Keeps the logarithm of a zero coordinate finite; of the reference system.
@@ -86,10 +87,14 @@ def ultrametric_match(
     0.25
     """
     chex.assert_rank([point, index], [2, 1])
-    actual = pair_lengths(point, pairs, c=c)
-    wanted = scale * ultrametric_distance(*ends(index, pairs), tree=tree, base=base)
-    error = actual - wanted.astype(actual.dtype)
-    return masked_mean(jnp.square(error), distinct(index.size, pairs, where))
+
+    def penalty(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        actual = pair_lengths(point, pairs, c=c)
+        wanted = scale * ultrametric_distance(*ends(index, pairs), tree=tree, base=base)
+        error = actual - wanted.astype(actual.dtype)
+        return jnp.square(error), distinct(index.size, pairs, where)
+
+    return mean_over_pairs(penalty, index.size, pairs)
 
 
 @term(
@@ -143,19 +148,23 @@ def soft_ranking(
     """
     chex.assert_rank([point, index], [2, 1])
     rows = jnp.ones(index.shape, bool) if where is None else where
-    neighbours = rows[None, :] & rows[:, None]
-    if not with_self:
-        neighbours = distinct(index.size, None, rows)
-    of_tree = ultrametric_distance(index[:, None], index[None, :], tree=tree, base=base)
-    actual = lengths_between(point, point, c=c)
 
-    def log_share(length: jax.Array) -> jax.Array:
-        return jax.nn.log_softmax(jnp.where(neighbours, -length / temperature, _EXCLUDED))
+    def of_rows(i: jax.Array) -> tuple[jax.Array, jax.Array]:
+        block = Block(i)
+        neighbours = distinct(index.size, block, rows)
+        if with_self:
+            neighbours = rows[i][:, None] & rows[None, :]
+        of_tree = ultrametric_distance(*ends(index, block), tree=tree, base=base)
+        actual = pair_lengths(point, block, c=c)
 
-    wanted = log_share(of_tree.astype(actual.dtype))
-    divergence = (jnp.exp(wanted) * (wanted - log_share(actual))).sum(-1)
-    # Rounding leaves some 1e-8 below 0.
-    return masked_mean(jax.nn.relu(divergence), neighbours.any(-1))
+        def log_share(length: jax.Array) -> jax.Array:
+            return jax.nn.log_softmax(jnp.where(neighbours, -length / temperature, _EXCLUDED))
+
+        wanted = log_share(of_tree.astype(actual.dtype))
+        divergence = (jnp.exp(wanted) * (wanted - log_share(actual))).sum(-1)
+        return jax.nn.relu(divergence), neighbours.any(-1)  # rounding leaves some 1e-8 below 0
+
+    return masked_mean(*map_rows(of_rows, index.size))
 
 
 @term(
