@@ -141,13 +141,32 @@ def test_a_schedule_is_a_function_of_epoch_and_its_numbers(kind):
     assert np.ptp(values) > 0.5
 
 
-@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "projected_vae"])
+def one_step(domain, config):
+    """``key -> unweighted terms`` of one batch, and the hyperparameters."""
+    made, hparams = domain.make_task(config), config_lib.hparams(config)
+
+    def run(key):
+        params, aux = made.init(key, hparams)
+        batch = jax.tree.map(lambda leaf: leaf[0], made.batches(jnp.int32(0), key))
+        outputs = made.forward(params, aux, batch, key, hparams)
+        return made.terms(outputs, batch, hparams)
+
+    return run
+
+
+def tiny(task):
+    config = config_lib.default(task)
+    config.update_from_flattened_dict(dict(registry.get(task).tiny))
+    return config
+
+
+TASKS = ["dual_vae", "hyperbolic_vae", "projected_vae"]
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_a_domain_offers_what_it_states(task):
     """The names that validation knows are those that the terms are given."""
-    domain = registry.get(task)
-    config = config_lib.default(task)
-    config.update_from_flattened_dict(dict(domain.tiny))
-    made, hparams = domain.make_task(config), config_lib.hparams(config)
+    domain, config = registry.get(task), tiny(task)
     offered = {}
 
     def note(sides):
@@ -162,16 +181,31 @@ def test_a_domain_offers_what_it_states(task):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(objective.Objective, "terms", note(inputs))
 
-        def run(key):
-            params, aux = made.init(key, hparams)
-            batch = jax.tree.map(lambda leaf: leaf[0], made.batches(jnp.int32(0), key))
-            outputs = made.forward(params, aux, batch, key, hparams)
-            return made.terms(outputs, batch, hparams)
-
-        jax.eval_shape(run, jax.random.key(0))
+        jax.eval_shape(one_step(domain, config), jax.random.key(0))
     shared = set(inputs.get("", ()))
     for side, names in inputs.items():
         assert offered[side] - shared == set(names) - shared, side
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_terms_that_draw_are_given_a_key_and_pairs(task):
+    """Rows in which a term draws triplets or takes a number of pairs, on any domain."""
+    domain, config = registry.get(task), tiny(task)
+    flat = task == "dual_vae"
+    row = {"on": "b"} if task != "hyperbolic_vae" else {}
+    row |= {"inputs": {"point": "z"}} if flat else {}
+    rows = {
+        "triplets": {"term": "triplet", "n_triplets": 7} | row,
+        "tree": {"term": "tree_metric", "n_draws": 7} | row,
+        "distances": {"term": "ultrametric", "pairs": 11} | row,
+    }
+    for name, entries in rows.items():
+        config.objective[name] = entries
+    config_lib.validate(config)
+    program = jax.make_jaxpr(one_step(domain, config), return_shape=True)
+    jaxpr, terms = program(jax.random.key(0))
+    assert {terms[name].shape for name in rows} == {()}
+    assert "i32[11]" in str(jaxpr)  # ends of the pairs that were asked for
 
 
 def test_a_term_of_a_users_own_trains_from_a_config(tmp_path):

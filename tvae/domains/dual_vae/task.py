@@ -16,6 +16,7 @@ from tvae.domains.operations import data
 from tvae.engine.task import Hparams, Metrics, Observation, Params, Task, section, weighted_sum
 from tvae.geometry import padic
 from tvae.losses import levels
+from tvae.losses.pairs import Pairs
 from tvae.metrics import latent
 
 LOGGED = ("lambda1", "lambda2", "lambda3", "rho", "phase", "balanced")
@@ -23,11 +24,21 @@ LOGGED = ("lambda1", "lambda2", "lambda3", "rho", "phase", "balanced")
 
 @flax.struct.dataclass
 class Outputs:
-    """Forward outputs, and histogram entropies of the latents."""
+    """Forward outputs, and histogram entropies of the latents.
+
+    Attributes:
+      vae: outputs of the model.
+      entropy_a: of A's latent, nats.
+      entropy_b: of B's.
+      key: of what terms draw; None in a pass with given noise.
+      pairs: of rows of the batch, by row of the objective; None where all pairs are taken.
+    """
 
     vae: DualVAEOutputs
     entropy_a: jax.Array
     entropy_b: jax.Array
+    key: jax.Array | None = None
+    pairs: dict[str, Pairs | None] = flax.struct.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +111,10 @@ class DualVAETask(Task):
         noise = jax.random.normal(key, (2, *batch.index.shape, self.module.latent_dim))
         noise_a = self.schedules.temperature_a(aux.epoch, hparams) * noise[0]
         noise_b = self.schedules.temperature_b(aux.epoch, hparams) * noise[1]
-        return self.forward_with_noise(params, aux, batch, (noise_a, noise_b))
+        outputs = self.forward_with_noise(params, aux, batch, (noise_a, noise_b))
+        term_key, pair_key = (jax.random.fold_in(key, i) for i in range(2))
+        pairs = self.objective.draw_pairs(pair_key, batch_size=batch.index.size)
+        return dataclasses.replace(outputs, key=term_key, pairs=pairs)
 
     def forward_with_noise(
         self,
@@ -124,16 +138,21 @@ class DualVAETask(Task):
             lambda side: self.sources(outputs, batch, side),
             hparams,
             reduce=lambda rows: levels.masked_mean(rows, batch.mask),
+            pairs=outputs.pairs,
         )
 
     def sources(self, outputs: Outputs, batch: data.Batch, side: str) -> Sources:
         """What the terms may ask for on a side: :data:`tvae.domains.dual_vae.terms.INPUTS`."""
+        tree = padic.PadicTree(3, self.module.n_digits)
         shared = {
             "entropy_a": outputs.entropy_a,
             "entropy_b": outputs.entropy_b,
             "index": batch.index,
+            "level": tree.level(batch.index),
+            "tree": tree,
             "target": padic.digits(batch.index, n_digits=self.module.n_digits),
-            "where": batch.mask,
+            "where": batch.mask > 0.0,
+            "key": outputs.key,
         }
         if not side:
             return shared

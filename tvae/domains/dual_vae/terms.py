@@ -38,7 +38,7 @@ OBJECTIVE: Rows = {
 
 _SIDE = ("logits", "mu", "logvar", "z")
 INPUTS = {
-    "": ("entropy_a", "entropy_b", "index", "target", "where"),
+    "": ("entropy_a", "entropy_b", "index", "level", "tree", "target", "where", "key"),
     "a": _SIDE,
     "b": _SIDE,
 }

@@ -23,6 +23,7 @@ from tvae.domains.operations.tree import TREE
 from tvae.engine.schedules import LearningRate, make_learning_rate
 from tvae.engine.task import Hparams, Metrics, Params, Task
 from tvae.geometry import padic, poincare
+from tvae.losses.pairs import Pairs
 from tvae.models.decoders import Decoder
 from tvae.models.encoders import Encoder
 from tvae.models.projections import HyperbolicProjection
@@ -36,11 +37,15 @@ class Outputs:
       vae: outputs of the model.
       chord: Euclidean distance of each anchor to each operation of its block, ``(anchors, block)``.
       distance: hyperbolic distance of the same pairs.
+      key: of what terms draw.
+      pairs: of rows of the batch, by row of the objective; None where all pairs are taken.
     """
 
     vae: HyperbolicVAEOutputs
     chord: jax.Array
     distance: jax.Array
+    key: jax.Array
+    pairs: dict[str, Pairs | None]
 
 
 def make_model(config: ConfigDict) -> HyperbolicVAE:
@@ -151,7 +156,9 @@ class HyperbolicVAETask(Task):
         chord, distance = poincare.pairwise_lengths(
             z[: self.anchors], z[: self.block], c=vae.ball.c
         )
-        return Outputs(vae=vae, chord=chord, distance=distance)
+        term_key, pair_key = (jax.random.fold_in(key, i) for i in range(2))
+        pairs = self.objective.draw_pairs(pair_key, batch_size=batch.index.size)
+        return Outputs(vae=vae, chord=chord, distance=distance, key=term_key, pairs=pairs)
 
     def terms(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> Metrics:
         """Unweighted loss terms; those of single operations are weighted means over the batch."""
@@ -160,6 +167,7 @@ class HyperbolicVAETask(Task):
             lambda _: self.sources(outputs, batch, hparams),
             hparams,
             reduce=lambda rows: (row_weight * rows).sum(),
+            pairs=outputs.pairs,
         )
 
     def sources(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> Sources:
@@ -182,6 +190,7 @@ class HyperbolicVAETask(Task):
             "leading_digit": jnp.asarray(self.leading)[index],
             "tree": TREE,
             "where": batch.mask > 0.0,
+            "key": outputs.key,
             # Pairs of the anchors with all operations of their block.
             "distance": outputs.distance,
             "chord": outputs.chord,

@@ -25,7 +25,7 @@ OBJECTIVE: Rows = {
 
 INPUTS = (
     "logits", "target", "logvar", "noise", "sample_radius", "point", "radius", "c",
-    "prior_scale", "index", "level", "leading_digit", "tree", "where", "distance", "chord",
+    "prior_scale", "index", "level", "leading_digit", "tree", "where", "key", "distance", "chord",
     "pair_level", "pair_level_weight", "pair_weight", "pair_depth", "level_gap",
 )  # fmt: skip
 """Names of what the terms may ask for."""

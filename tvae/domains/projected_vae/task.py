@@ -151,7 +151,7 @@ class ProjectedVAETask(Task):
         noise_key, pair_key = jax.random.split(key)
         noise = jax.random.normal(noise_key, (2, self.batch_size, self.module.encoder.latent_dim))
         pairs = self.objective.draw_pairs(pair_key, batch_size=self.batch_size)
-        return Draws(noise[0], noise[1], pairs)
+        return Draws(noise[0], noise[1], pairs, key=jax.random.fold_in(key, 0))
 
     def forward_with_draws(
         self,
@@ -178,6 +178,7 @@ class ProjectedVAETask(Task):
             reference_radius=aux.reference_radius[batch],
             control=vae.control(outputs, valuation),
             pairs=draws.pairs,
+            key=draws.key,
         )
 
     def _training_parts(self, aux: State, hparams: Hparams) -> dict[str, Flag]:

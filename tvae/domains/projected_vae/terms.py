@@ -30,11 +30,13 @@ class Draws:
       noise_a: standard normal ``(batch, latent_dim)``, of encoder A.
       noise_b: of encoder B.
       pairs: of rows of the batch, by row of the objective; None where all pairs are taken.
+      key: of what terms draw themselves; None where the draws are given.
     """
 
     noise_a: jax.Array
     noise_b: jax.Array
     pairs: dict[str, Pairs | None]
+    key: jax.Array | None = None
 
 
 @flax.struct.dataclass
@@ -46,6 +48,7 @@ class Outputs:
     reference_radius: jax.Array
     control: Control
     pairs: dict[str, Pairs | None]
+    key: jax.Array | None = None
 
 
 @term(
@@ -107,7 +110,7 @@ OBJECTIVE: Rows = {
 
 SIDE_INPUTS = (
     "logits", "target", "mu", "logvar", "point", "radius", "c", "index", "level", "tree", "inner",
-    "outer", "reference_radius",
+    "outer", "reference_radius", "key",
 )  # fmt: skip
 CONTROL_INPUTS = ("tau", "weight_radial", "weight_geodesic")
 
@@ -177,6 +180,7 @@ class Targets:
             "tree": TREE,
             **self.bounds(ball.c, hparams),
             "reference_radius": outputs.reference_radius,
+            "key": outputs.key,
         }
 
 
