@@ -12,7 +12,13 @@ import pytest
 
 from tests.support import term_inputs
 from tests.support.term_inputs import GENERATORS
-from tests.support.term_programs import N_ROWS, evaluate, evaluate_one_row, program_size
+from tests.support.term_programs import (
+    N_ROWS,
+    evaluate,
+    evaluate_one_row,
+    other_choices,
+    program_size,
+)
 from tvae.losses import registry
 
 TOLERANCE = {"permutation": 1e-5, "rotation": 1e-4, "translation": 1e-4, "scale": 1e-4}
@@ -111,9 +117,32 @@ def test_claimed_invariances_hold(term, name):
     assert broken_invariance(term, name, outcome(term.name).results) is None
 
 
+def gradients_of_rows_that_do_not_count(results):
+    """Names of inputs with a gradient in rows where ``where`` does not hold."""
+    left_out = ~term_inputs.counted(N_ROWS)
+    return [
+        name
+        for name, gradient in results["masked"].gradient.items()
+        if GENERATORS[name].rows and gradient[left_out].any()
+    ]
+
+
 @pytest.mark.parametrize("term", MASKED)
 def test_rows_that_do_not_count_change_nothing(term):
-    assert change_by_rows_that_do_not_count(outcome(term.name).results) < 1e-5
+    results = outcome(term.name).results
+    assert change_by_rows_that_do_not_count(results) < 1e-5
+    assert not gradients_of_rows_that_do_not_count(results)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("term", [p for p in TERMS if other_choices(p.values[0])])
+def test_laws_hold_for_every_choice_of_the_static_options(term):
+    for changes in other_choices(term):
+        found = evaluate(term, **changes)
+        assert not not_finite(found.results | found.changed), changes
+        if "where" in term.optional:
+            assert change_by_rows_that_do_not_count(found.results) < 1e-5, changes
+            assert not gradients_of_rows_that_do_not_count(found.results), changes
 
 
 @pytest.mark.parametrize("term", TERMS)
@@ -167,4 +196,6 @@ def test_laws_find_a_loop_and_a_mask_that_is_ignored(empty_registry):
 
     made = registry.get("loop")
     assert program_size(made, N_ROWS) < program_size(made, 2 * N_ROWS)
-    assert change_by_rows_that_do_not_count(evaluate(made).results) > 0.1
+    results = evaluate(made).results
+    assert change_by_rows_that_do_not_count(results) > 0.1
+    assert gradients_of_rows_that_do_not_count(results) == ["z"]

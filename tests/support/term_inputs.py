@@ -178,10 +178,15 @@ def degenerate(n_rows: int) -> dict[str, Batch]:
     }
 
 
+def counted(n_rows: int) -> np.ndarray:
+    """The rows that count in :func:`masked`."""
+    return np.arange(n_rows) % 2 == 0
+
+
 @functools.cache
 def masked(n_rows: int) -> dict[str, Batch]:
     """Two batches that differ only in rows that do not count."""
-    half = np.arange(n_rows) % 2 == 0
+    half = counted(n_rows)
     regular, other = draw(n_rows), draw(n_rows, seed=1)
 
     def refill(name: str, x: np.ndarray) -> np.ndarray:

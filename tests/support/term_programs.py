@@ -64,9 +64,27 @@ def traced_options(term: Term, choose: Callable[[Field], Any] = some_value) -> d
     return {name: jnp.asarray(value, jnp.float32) for name, value in traced.items()}
 
 
-def bind(term: Term, *, optional: tuple[str, ...]) -> Callable[[Batch, Batch, Batch], jax.Array]:
+def other_choices(term: Term) -> list[dict[str, Any]]:
+    """Static options with a few values, each with every value but the one that is tested anyway."""
+    choices = {
+        name: field.check.choices or (False, True)
+        for name, field in term.options.items()
+        if not field.traced and (field.check.choices or field.check.kind is bool)
+    }
+    return [
+        {name: value}
+        for name, values in choices.items()
+        for value in values
+        if value != some_value(term.options[name])
+    ]
+
+
+def bind(
+    term: Term, *, optional: tuple[str, ...], **changes: Any
+) -> Callable[[Batch, Batch, Batch], jax.Array]:
     """``(floats, others, traced options) -> value``: a term with its static arguments filled in."""
     fixed = {name: some_value(field) for name, field in term.options.items() if not field.traced}
+    fixed |= changes
     names = (*term.inputs, *optional)
     fixed |= {name: term_inputs.draw(1)[name] for name in names if name in STATIC}
 
@@ -108,14 +126,17 @@ def _all_pairs(term: Term) -> tuple[str, ...]:
     return tuple(name for name in term.optional if name != "pairs")
 
 
-def evaluate(term: Term) -> Outcome:
-    """A term on all batches of :data:`N_ROWS` rows, by one program: jit of vmap of grad."""
+def evaluate(term: Term, **changes: Any) -> Outcome:
+    """A term on all batches of :data:`N_ROWS` rows, by one program: jit of vmap of grad.
+
+    ``changes`` are static options that are not at their defaults.
+    """
     optional = _all_pairs(term)
     batches = term_inputs.degenerate(N_ROWS) | term_inputs.masked(N_ROWS)
     batches |= term_inputs.transformed(N_ROWS)
     chosen = [select(term, batch, optional=optional) for batch in batches.values()]
     floats, others = jax.tree.map(lambda *x: np.stack(x), *chosen)
-    value, traces = bind(term, optional=optional), []
+    value, traces = bind(term, optional=optional, **changes), []
 
     def counted(*arguments: Batch) -> jax.Array:
         traces.append(1)
