@@ -53,6 +53,7 @@ LONG = (
     "test_lifecycle.py",
     "test_notebooks.py",
     "engine/test_step.py",
+    "losses/test_contracts.py",
     "projected_vae/test_module_golden.py",
 )
 

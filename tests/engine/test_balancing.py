@@ -48,6 +48,14 @@ def test_learned_variances_come_to_rest_at_the_losses():
     np.testing.assert_allclose(weighings.loss[-1], 1.0, rtol=1e-5)
 
 
+def test_a_term_that_has_reached_zero_keeps_a_finite_weight():
+    state = first("uncertainty", 2) | {"log_variance": jnp.asarray([-6.99, 0.0])}
+    for _ in range(3):
+        weighing = balancing.weigh_by_uncertainty(state, terms([0.0, 1.0]), moment())
+        state = weighing.state
+    np.testing.assert_allclose(weighing.coefficients, [np.exp(7) / 2, 0.5], rtol=1e-4)
+
+
 def test_uncertainty_follows_the_gradient_of_the_papers_objective():
     value, weight, s = jnp.asarray([4.0, 0.5]), jnp.asarray([1.0, 3.0]), jnp.asarray([0.3, -0.2])
 

@@ -19,6 +19,9 @@ from tvae.engine.task import Gradients, Metrics, Objective, Outputs, Params
 State = Any
 _SMALLEST_WEIGHT = 1e-3
 """GradNorm's least coefficient: the paper's stay positive by its small rate alone."""
+_LEAST_LOG_VARIANCE = -7.0
+"""Least log-variance: a hinge that has reached 0 would be weighted without bound. The method is the
+paper's for terms above e^-7, 0.001."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +130,7 @@ def weigh_by_uncertainty(state: State, terms: Terms, moment: Moment) -> Weighing
     .. math:: \sum_k w_k \big(\tfrac12 e^{-s_k} L_k + \tfrac12 s_k\big), \quad s_k = \log\sigma_k^2
 
     so that at rest :math:`\sigma_k^2` is the term's mean and its coefficient one half of the
-    inverse. Terms must not be negative.
+    inverse, at most 548. Terms should not be negative.
 
     Source: Kendall, Gal & Cipolla 2018, eq. 7, with s trained for stability as its section 3.2
     states; a regression's factor 1/2 for all terms.
@@ -139,7 +142,8 @@ def weigh_by_uncertainty(state: State, terms: Terms, moment: Moment) -> Weighing
     coefficients = jnp.where(terms.active, precision, 1.0)
     penalty = jnp.where(terms.active, 0.5 * terms.weight * s, 0.0)
     loss = (coefficients * terms.weighted + penalty).sum()
-    return Weighing(coefficients, loss, {"log_variance": s + change, "adam": adam})
+    moved = jnp.maximum(s + change, _LEAST_LOG_VARIANCE)
+    return Weighing(coefficients, loss, {"log_variance": moved, "adam": adam})
 
 
 def _init_gradnorm(n_terms: int) -> State:
