@@ -13,8 +13,10 @@ from tvae.losses.pairs import Block, Pairs, distinct, ends, pair_lengths
 
 ALL_PAIRS = (
     "centroid",
+    "concepts",
     "entailment_cones",
     "fisher_rao_spread",
+    "lattice_order",
     "level_order",
     "margin_ranking",
     "radial_hierarchy",

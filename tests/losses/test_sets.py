@@ -1,6 +1,7 @@
 """Losses of sets against recorded values of the reference system, and by hand."""
 
 import json
+from itertools import combinations
 
 import jax
 import jax.numpy as jnp
@@ -53,20 +54,15 @@ def test_order_of_sets_equals_the_reference_system():
     np.testing.assert_array_equal(subsets.T, case["out.compare"] == 1)
 
 
-def _related(case: Case, n_rows: int) -> jax.Array:
-    """Pairs that share a concept there; rows of unknown genomes come last and share none."""
-    known = np.asarray(case["in.concept_share_mask_known"], bool)
-    return jnp.asarray(np.pad(known, (0, n_rows - len(known))))
-
-
-def test_concept_contrast_equals_the_reference_system():
+def test_concepts_equal_the_reference_system():
     case = _case("concept_consistency")
     x, t = jnp.asarray(case["in.embeddings"]), case.params["temperature"]
-    related = _related(case, len(x))
+    # Known genomes share a concept, the unknown ones at the end have none.
+    member = jnp.arange(len(x))[:, None] < len(case["in.concept_share_mask_known"])
 
     def loss(x):
         # Attraction is 1 - cos here and -cos there: they differ by the constant 1/T.
-        return sets.concept_contrast(x, related, temperature=t) - 1 / t
+        return sets.concepts(x, member, temperature=t) - 1 / t
 
     value, gradient = jax.jit(jax.value_and_grad(loss))(x)
     case.assert_close(value, "f32.loss")
@@ -115,7 +111,8 @@ def test_ordinal_nll_equals_the_reference_system():
 def test_the_combined_loss_is_a_sum_of_terms():
     case = _case("combined")
     member, p = _member(case), case.params
-    related = _related(case, len(member))
+    # All are related: any two rows share a concept, which no other has.
+    related = jnp.asarray([[i in pair for pair in combinations(range(12), 2)] for i in range(12)])
     coupled = jnp.asarray([[0.0, p["cross"]["RIF,INH"]], [0.0, 0.0]])
     outcome = jnp.asarray(case["in.targets"])
 
@@ -125,8 +122,8 @@ def test_the_combined_loss_is_a_sum_of_terms():
         return {
             "prediction": classification.binary_nll(logits, outcome).mean(),
             "lattice": sets.lattice_order(radius, member, margin=p["margin"]),
-            # All rows are known, hence related: the reference adds 1/2 for no negatives.
-            "concept": sets.concept_contrast(x, related, temperature=p["temperature"])
+            # The reference adds 1/2 for no negatives.
+            "concept": sets.concepts(x, related, temperature=p["temperature"])
             - 1 / p["temperature"]
             + 0.5,
             "rough": sum(

@@ -18,31 +18,43 @@ from chex import Numeric
 
 from tvae.fields import above, at_least, within
 from tvae.geometry.numerics import safe_norm
+from tvae.losses.blocks import mean_over_pairs
 from tvae.losses.levels import masked_mean
-from tvae.losses.pairs import distinct
+from tvae.losses.pairs import Block, Pairs, distinct, ends
 from tvae.losses.registry import term
 
 
-def proper_subsets(member: jax.Array) -> jax.Array:
-    """True at ``[i, j]`` where set i is a proper subset of set j, bool ``(n, n)``.
+def _shared(x: jax.Array, y: jax.Array, pairs: Pairs | Block | None) -> jax.Array:
+    """Inner products of rows of ``x`` and ``y`` ``(n, d)`` at both ends of the pairs."""
+    if isinstance(pairs, Pairs):
+        return (x[pairs.i] * y[pairs.j]).sum(-1)
+    return (x if pairs is None else x[pairs.i]) @ y.T
+
+
+def proper_subsets(member: jax.Array, pairs: Pairs | Block | None = None) -> jax.Array:
+    """True where the first set of a pair is a proper subset of the second, ``(n, n)`` for all.
 
     Args:
       member: bool ``(n, n_elements)``, the elements of each set.
+      pairs: of sets; None for all.
 
     >>> proper_subsets(jnp.asarray([[1, 0], [1, 1], [0, 1]], bool))[:2].tolist()
     [[False, True, False], [False, False, False]]
     """
-    has = member.astype(jnp.float32)
-    n_lacking = has @ (1.0 - has).T  # elements of i that j lacks; exact below 2^24 elements
-    return (n_lacking == 0) & (n_lacking.T > 0)
+    has = member.astype(jnp.float32)  # counts are exact below 2^24 elements
+    second_has_more = _shared(1.0 - has, has, pairs) > 0
+    return second_has_more & (_shared(has, 1.0 - has, pairs) == 0)
 
 
-def share_an_element(member: jax.Array, where: jax.Array | None = None) -> jax.Array:
-    """True where two sets share an element that not all sets have, bool ``(n, n)``.
+def share_an_element(
+    member: jax.Array, where: jax.Array | None = None, pairs: Pairs | Block | None = None
+) -> jax.Array:
+    """True where two sets share an element that not all sets have, ``(n, n)`` for all pairs.
 
     Args:
       member: bool ``(n, n_elements)``, the elements of each set.
       where: bool ``(n,)``, sets that count.
+      pairs: of sets; None for all.
 
     >>> share_an_element(jnp.asarray([[1, 1, 0], [1, 1, 1], [1, 0, 1]], bool))[0].tolist()
     [True, True, False]
@@ -50,7 +62,7 @@ def share_an_element(member: jax.Array, where: jax.Array | None = None) -> jax.A
     rows = jnp.ones(member.shape[0], bool) if where is None else where
     common = (member | ~rows[:, None]).all(0)
     has = (member & ~common[None, :]).astype(jnp.float32)
-    return has @ has.T > 0
+    return _shared(has, has, pairs) > 0
 
 
 @term(
@@ -87,48 +99,13 @@ def lattice_order(
     0.75
     """
     chex.assert_rank([radius, member], [1, 2])
-    violation = jax.nn.relu(radius[:, None] - radius[None, :] + margin)
-    pairs = proper_subsets(member) & distinct(radius.size, None, where)
-    return masked_mean(violation, pairs)
 
+    def violation(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        inner, outer = ends(radius, pairs)
+        ordered = proper_subsets(member, pairs) & distinct(radius.size, pairs, where)
+        return jax.nn.relu(inner - outer + margin), ordered
 
-def concept_contrast(
-    x: jax.Array,
-    related: jax.Array,
-    *,
-    temperature: Numeric = 0.1,
-    margin: Numeric = 0.5,
-    where: jax.Array | None = None,
-) -> jax.Array:
-    r"""Attraction of related rows and, above a threshold, repulsion of the others.
-
-    .. math:: \overline{(1 - \cos_{ij}) / T}^{\,+}
-              + \Big[\, \overline{\cos_{ij} / T}^{\,-} + m \,\Big]_+
-
-    with means over related (+) and other (-) pairs of different rows.
-
-    Args:
-      x: ``(n, d)``.
-      related: bool ``(n, n)``.
-      temperature: T.
-      margin: m; others are pushed apart until their mean cosine is below -m T.
-      where: bool ``(n,)``, rows that count.
-
-    Returns:
-      A scalar, at least 0.
-
-    >>> x = jnp.asarray([[1.0, 0.0], [0.0, 2.0]])
-    >>> float(concept_contrast(x, jnp.ones((2, 2), bool), temperature=0.5))
-    2.0
-    """
-    norm = safe_norm(x, keepdims=True)
-    unit = x / jnp.where(norm > 0, norm, 1)
-    cosine = unit @ unit.T
-    pairs = distinct(x.shape[0], None, where)
-    attraction = masked_mean(1.0 - cosine, pairs & related) / temperature
-    others = pairs & ~related
-    repulsion = jax.nn.relu(masked_mean(cosine, others) / temperature + margin)
-    return attraction + jnp.where(others.any(), repulsion, 0.0)
+    return mean_over_pairs(violation, radius.size, None)
 
 
 @term(
@@ -151,17 +128,22 @@ def concepts(
     temperature: Numeric = 0.1,
     margin: Numeric = 0.5,
 ) -> jax.Array:
-    """Mean :func:`concept_contrast` of rows that share a concept which not all rows have.
+    r"""Attraction of rows that share a concept and, above a threshold, repulsion of the others.
 
-    In the reference system any two known rows share the top concept of the lattice, so that it
-    has no negatives; and its attraction is this one less the constant 1/T, which is negative.
+    .. math:: \overline{(1 - \cos_{ij}) / T}^{\,+}
+              + \Big[\, \overline{\cos_{ij} / T}^{\,-} + m \,\Big]_+
+
+    with means over pairs of different rows that share a concept which not all rows have (+), and
+    over the others (-). In the reference system any two known rows share the top concept of the
+    lattice, so that it has no negatives; and its attraction is this one less the constant 1/T,
+    which is negative.
 
     Args:
       x: embeddings ``(n, d)``.
       member: bool ``(n, n_concepts)``, the concepts of each row.
       where: bool ``(n,)``, rows that count.
-      temperature: see :func:`concept_contrast`.
-      margin: see :func:`concept_contrast`.
+      temperature: T.
+      margin: m; others are pushed apart until their mean cosine is below -m T.
 
     Returns:
       A scalar, at least 0.
@@ -171,8 +153,25 @@ def concepts(
     0.0
     """
     chex.assert_rank([x, member], 2)
-    related = share_an_element(member, where)
-    return concept_contrast(x, related, temperature=temperature, margin=margin, where=where)
+    norm = safe_norm(x, keepdims=True)
+    unit = x / jnp.where(norm > 0, norm, 1)
+
+    def cosine(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        related = share_an_element(member, where, pairs)
+        return _shared(unit, unit, pairs), related
+
+    def near(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        value, related = cosine(pairs)
+        return 1.0 - value, related & distinct(len(x), pairs, where)
+
+    def far(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        value, related = cosine(pairs)
+        return 1.0 + value, ~related & distinct(len(x), pairs, where)
+
+    attraction = mean_over_pairs(near, len(x), None) / temperature
+    # Without others the mean of 1 + cos is 0, that of opposite rows.
+    others = mean_over_pairs(far, len(x), None) - 1.0
+    return attraction + jax.nn.relu(others / temperature + margin)
 
 
 def binary_entropy(logit: jax.Array) -> jax.Array:
