@@ -22,6 +22,9 @@ import jax.numpy as jnp
 from tvae import config as config_lib
 from tvae.domains import registry
 from tvae.domains.dual_vae import evaluation as dual_vae_evaluation
+from tvae.geometry import poincare
+from tvae.geometry.padic import PadicTree
+from tvae.losses import registry as registry_of_terms
 from tvae.runs import checkpoint
 
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -33,6 +36,7 @@ ORIGINAL = {
     "v5_12_epoch_s": 1.09,
     "metrics_s": 0.47,
 }
+PAIR_TERMS = ("repulsion", "rank", "tree_geodesic", "soft_ranking", "clip")
 
 
 def times(call, repeats):
@@ -123,6 +127,35 @@ def measure_v5_12(repeats):
     return {"v5_12_epoch_s": times(epoch, repeats), "metrics_s": times(evaluate, repeats)}
 
 
+def measure_pairs(repeats, n_rows=4096, dim=64):
+    """Value and gradient of terms on all pairs of a large batch, which are made in blocks.
+
+    Returns:
+      ``pairs_<term>_per_us``: pairs of the batch in a microsecond, medians.
+    """
+    tree = PadicTree(3, 9)
+    key = jax.random.key(0)
+    index = jax.random.randint(key, (n_rows,), 0, tree.n_leaves)
+    given = {"index": index, "level": tree.level(index), "tree": tree, "c": 1.0, "pairs": None}
+    found = {}
+    for name in PAIR_TERMS:
+        term = registry_of_terms.get(name)
+
+        def loss(point, term=term):
+            radius = poincare.hyperbolic_radius(point, c=1.0)
+            offered = given | {"point": point, "z": point, "x": point, "y": -point}
+            offered["radius"] = radius
+            names = (*term.inputs, *(n for n in term.optional if n == "pairs"))
+            return term.function(**{n: offered[n] for n in names})
+
+        step = jax.jit(jax.value_and_grad(loss))
+        point = jax.random.uniform(key, (n_rows, dim), minval=-0.1, maxval=0.1)
+        jax.block_until_ready(step(point))
+        seconds = statistics.median(times(lambda step=step, x=point: step(x), repeats))
+        found[f"pairs_{name}_per_us"] = n_rows**2 / seconds / 1e6
+    return found
+
+
 def measure_saving(repeats):
     """What saving costs the v5.5 config, as shares of the time of the epochs between two saves.
 
@@ -201,6 +234,7 @@ def main():
     figures |= {
         "v5_5_compile_s": compile_seconds,
         **measure_saving(arguments.repeats),
+        **measure_pairs(arguments.repeats),
         "matmul_share": flops / figures["v5_5_epoch_s"] / rate,
         "peak_rss_mb": run_command("--config=configs/v5_5.py", "--config.epochs=3")[1],
         "v6_total_s": run_command("--config=configs/v6.py")[0],
