@@ -67,8 +67,8 @@ def zero_sparsity_loss(
 ) -> jax.Array:
     r"""Squared distance of the correlation of (number of zeros, radius) from a target.
 
-    Radii and operations are ``(n,)``, n > 1. The "correlation" is (n - 1)/n times Pearson's
-    (unbiased deviations under a plain mean), and 0 where either side is constant.
+    Radii and operations are ``(n,)``. The "correlation" is (n - 1)/n times Pearson's
+    (unbiased deviations under a plain mean), and 0 where either side is constant, as one row is.
 
     Source: the reference system's ZeroSparsityLoss.
 
@@ -83,7 +83,7 @@ def zero_sparsity_loss(
 
 def _standardise(x: jax.Array) -> jax.Array:
     centred = x - x.mean()
-    variance = jnp.square(centred).sum() / (x.shape[0] - 1)
+    variance = jnp.square(centred).sum() / max(x.shape[0] - 1, 1)
     # Double where: sqrt has an infinite gradient at 0.
     varies = variance > 0
     deviation = jnp.where(varies, jnp.sqrt(jnp.where(varies, variance, 1)), 0)
