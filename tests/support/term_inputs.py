@@ -25,7 +25,7 @@ Rng = np.random.Generator
 TREE = PadicTree(3, 3)
 DIM, POSITIONS, CLASSES = 3, 4, 3
 CURVATURE = 1.5
-STATIC = ("tree",)
+STATIC = ("tree", "pair_depth")
 """Inputs that are no arrays."""
 
 
@@ -35,6 +35,14 @@ def _normal(*shape: int, scale: float = 1.0) -> Callable[[Rng, int], np.ndarray]
 
 def _integers(high: int, *shape: int) -> Callable[[Rng, int], np.ndarray]:
     return lambda rng, n: rng.integers(0, high, (n, *shape))
+
+
+def _scalar(value: float) -> "Generator":
+    return Generator(lambda rng, n: np.asarray(value), rows=False, extreme=lambda x: x)
+
+
+def _lengths(rng: Rng, n: int) -> np.ndarray:
+    return rng.uniform(0.0, 2.0, n)
 
 
 def _points(rng: Rng, n: int) -> np.ndarray:
@@ -120,6 +128,23 @@ GENERATORS: dict[str, Generator] = {
     "profile": Generator(lambda rng, n: rng.normal(size=DIM), rows=False),
     "epitope": Generator(lambda rng, n: rng.normal(size=(2, DIM)), rows=False),
     "pairs": Generator(lambda rng, n: rng.integers(0, n, (2, 8)), rows=False),
+    # Inputs of the domains' own terms.
+    "entropy_a": _scalar(2.0),
+    "entropy_b": _scalar(2.5),
+    "noise": Generator(_normal(DIM), extreme=lambda x: 4.0 * x),
+    "sample_radius": Generator(_lengths),
+    "prior_scale": _scalar(1.5),
+    "leading_digit": Generator(_integers(3)),
+    "distance": Generator(_lengths),
+    "pair_level": Generator(_integers(3)),
+    "pair_level_weight": Generator(lambda rng, n: np.full(n, 1.0 / n), extreme=lambda x: x),
+    "pair_depth": Generator(lambda rng, n: 3, rows=False),
+    "chord": Generator(_lengths),
+    "level_gap": Generator(_integers(4)),
+    "pair_weight": Generator(lambda rng, n: np.full(n, 1.0 / n), extreme=lambda x: x),
+    "tau": _scalar(0.2),
+    "weight_radial": _scalar(4.0),
+    "weight_geodesic": _scalar(0.5),
     "where": Generator(lambda rng, n: np.ones(n, bool)),
     "key": Generator(lambda rng, n: rng.integers(0, 100), rows=False),
 }
