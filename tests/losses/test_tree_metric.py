@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tvae.geometry import poincare
-from tvae.losses.tree_metric import draw_rows, tree_metric
+from tvae.losses.pairs import sample_rows
+from tvae.losses.tree_metric import tree_metric
 
 LINE = jnp.asarray([[0.0], [1.0], [3.0], [7.0]])
 
@@ -40,11 +41,12 @@ def test_far_points_of_the_ball_are_almost_a_tree():
 
 def test_draws_are_sets_of_rows_that_count():
     where = jnp.asarray([True, False, True, True, True])
-    rows, mask = draw_rows(jax.random.key(0), n_rows=5, n_draws=3000, size=2, where=where)
+    rows, mask = sample_rows(jax.random.key(0), n_rows=5, n_draws=4000, size=3, where=where)
     assert bool(mask.all())
-    assert (np.asarray(rows[:, 0]) != np.asarray(rows[:, 1])).all()
-    counts = np.bincount(np.asarray(rows).reshape(-1), minlength=5)
-    assert counts[1] == 0
-    assert np.abs(counts[[0, 2, 3, 4]] - 1500).max() < 140  # five deviations
-    _, mask = draw_rows(jax.random.key(0), n_rows=5, n_draws=3, size=5, where=where)
+    # Ordered sets of three of the four rows, 24 of them; five deviations of a binomial count.
+    sets, counts = np.unique(np.asarray(rows), axis=0, return_counts=True)
+    assert all(len({*one} - {1}) == 3 for one in sets.tolist())
+    assert len(sets) == 24
+    assert np.abs(counts - 4000 / 24).max() < 5 * np.sqrt(4000 / 24)
+    _, mask = sample_rows(jax.random.key(0), n_rows=5, n_draws=3, size=5, where=where)
     assert not bool(mask.any())

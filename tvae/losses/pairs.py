@@ -46,6 +46,41 @@ def sample_pairs(key: jax.Array, *, batch_size: int, n_pairs: int) -> Pairs:
     return Pairs(i, jnp.where(i == j, (j + 1) % batch_size, j))
 
 
+def sample_rows(
+    key: jax.Array, *, n_rows: int, n_draws: int, size: int, where: jax.Array | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """Draw sets of different rows, uniformly among those that count.
+
+    Args:
+      key: of the draws.
+      n_rows: rows of the batch.
+      n_draws: how many sets.
+      size: rows of a set.
+      where: bool ``(n_rows,)``, rows that count.
+
+    Returns:
+      Rows, int32 ``(n_draws, size)``, and which sets count, bool ``(n_draws,)``: all of them, or
+      none if fewer rows count than a set has.
+
+    >>> rows, mask = sample_rows(jax.random.key(0), n_rows=3, n_draws=2, size=3)
+    >>> jnp.sort(rows).tolist(), mask.tolist()
+    ([[0, 1, 2], [0, 1, 2]], [True, True])
+    """
+    counting = jnp.ones(n_rows, bool) if where is None else where
+    n_counting = counting.sum(dtype=jnp.int32)
+    # Each draw skips those before it, so that none has to be thrown away.
+    limits = jnp.maximum(n_counting - jnp.arange(size, dtype=jnp.int32), 1)
+    draws = jax.random.randint(key, (n_draws, size), 0, limits[None, :], jnp.int32)
+    ranks = draws[:, :1]
+    for column in range(1, size):
+        rank = draws[:, column]
+        for smaller in jnp.sort(ranks, axis=-1).T:
+            rank += rank >= smaller
+        ranks = jnp.concatenate([ranks, rank[:, None]], axis=-1)
+    rows = jnp.argsort(~counting, stable=True)[jnp.minimum(ranks, n_rows - 1)]
+    return rows, jnp.full(n_draws, n_counting >= size)
+
+
 def ends(x: jax.Array, pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
     """Values ``(n,)`` at both ends of the pairs: two ``(n_pairs,)`` arrays.
 

@@ -9,7 +9,7 @@ from chex import Numeric
 
 from tvae.fields import at_least, one_of
 from tvae.losses.levels import masked_mean
-from tvae.losses.pairs import row_lengths
+from tvae.losses.pairs import row_lengths, sample_rows
 from tvae.losses.registry import term
 
 # Opposite sides of a triangle are single pairs, those of a quadruple two pairs.
@@ -17,34 +17,6 @@ _SIDES = {
     "ultrametric": ([[(0, 1)], [(0, 2)], [(1, 2)]], 3),
     "additive": ([[(0, 1), (2, 3)], [(0, 2), (1, 3)], [(0, 3), (1, 2)]], 4),
 }
-
-
-def draw_rows(
-    key: jax.Array, *, n_rows: int, n_draws: int, size: int, where: jax.Array | None = None
-) -> tuple[jax.Array, jax.Array]:
-    """Draw sets of different rows, uniformly among those that count.
-
-    Args:
-      key: of the draws.
-      n_rows: rows of the batch.
-      n_draws: how many sets.
-      size: rows of a set.
-      where: bool ``(n_rows,)``, rows that count.
-
-    Returns:
-      Rows, int32 ``(n_draws, size)``, and which sets count, bool ``(n_draws,)``: all of them, or
-      none if fewer rows count than a set has.
-
-    >>> rows, mask = draw_rows(jax.random.key(0), n_rows=3, n_draws=2, size=3)
-    >>> jnp.sort(rows).tolist(), mask.tolist()
-    ([[0, 1, 2], [0, 1, 2]], [True, True])
-    """
-    score = jax.random.uniform(key, (n_draws, n_rows))
-    if where is not None:
-        score = jnp.where(where[None, :], score, -1.0)
-    score = jnp.pad(score, ((0, 0), (0, size)), constant_values=-1.0)
-    best, rows = jax.lax.top_k(score, size)
-    return jnp.minimum(rows, n_rows - 1), best[:, -1] >= 0
 
 
 @term(
@@ -91,7 +63,7 @@ def tree_metric(
     """
     chex.assert_rank(point, 2)
     sides, size = _SIDES[kind]
-    rows, mask = draw_rows(key, n_rows=len(point), n_draws=n_draws, size=size, where=where)
+    rows, mask = sample_rows(key, n_rows=len(point), n_draws=n_draws, size=size, where=where)
     i, j = jnp.asarray(sides).reshape(-1, 2).T
     ends = point[rows[:, i]].reshape(-1, point.shape[-1]), point[rows[:, j]]
     lengths = row_lengths(ends[0], ends[1].reshape(ends[0].shape), c=c)

@@ -10,7 +10,7 @@ from chex import Numeric
 from tvae.fields import BOOLEAN, SHARE, at_least
 from tvae.geometry.tree import Tree
 from tvae.losses.levels import masked_mean
-from tvae.losses.pairs import lengths_between, row_lengths
+from tvae.losses.pairs import lengths_between, row_lengths, sample_rows
 from tvae.losses.registry import term
 
 
@@ -122,23 +122,25 @@ def mine_triplets(
     if where is not None:
         others &= where[None, :] & where[anchor][:, None]
     least = jnp.where(others, level, jnp.iinfo(level.dtype).max).min(-1, keepdims=True)
+    deepest = jnp.where(others, level, -1).max(-1, keepdims=True)
 
-    # Uniform among the candidates, and among the deepest of them in a hard triplet.
-    score = jax.random.uniform(positive_key, level.shape) + jnp.where(hard, level, 0)
-    positive, found = _largest(score, others & (level > least))
+    related = others & (level > least) & (~hard | (level == deepest))
+    positive, found = _draw(positive_key, related)
     positive_level = jnp.take_along_axis(level, positive[:, None], -1)
 
     near = jnp.take_along_axis(length, positive[:, None], -1)
     wanted = margin(positive_level - level).astype(length.dtype)
     candidates = others & (level < positive_level)
     candidates &= violates(near, length, wanted, semi_hard=semi_hard) | ~hard
-    negative, found_too = _largest(jax.random.uniform(negative_key, level.shape), candidates)
+    negative, found_too = _draw(negative_key, candidates)
     return Triplets(anchor, positive, negative, found & found_too)
 
 
-def _largest(score: jax.Array, candidate: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Column of the best candidate of each row, and whether there is any; scores are >= 0."""
-    return jnp.argmax(jnp.where(candidate, score, -1.0), -1), candidate.any(-1)
+def _draw(key: jax.Array, candidate: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A column of each row, uniform among its candidates, and whether it has any."""
+    count = jnp.cumsum(candidate, axis=-1, dtype=jnp.int32)
+    rank = jax.random.randint(key, (len(candidate),), 0, jnp.maximum(count[:, -1], 1), jnp.int32)
+    return jnp.argmax(count > rank[:, None], -1), count[:, -1] > 0
 
 
 def triplet_hinge(
@@ -246,9 +248,8 @@ def tree_triplets(  # noqa: PLR0913  (what a configuration may set is a paramete
     chex.assert_rank([point, index], [2, 1])
     margins = LevelMargin(margin, margin_per_level)
     anchor_key, key = jax.random.split(key)
-    rows = jnp.ones(index.shape, bool) if where is None else where
-    scores = jax.random.uniform(anchor_key, (n_triplets, index.size))
-    anchor, _ = _largest(scores, jnp.broadcast_to(rows, scores.shape))
+    rows, _ = sample_rows(anchor_key, n_rows=index.size, n_draws=n_triplets, size=1, where=where)
+    anchor = rows[:, 0]
     fixed = jax.lax.stop_gradient(point)
     triplets = mine_triplets(
         key,
