@@ -13,23 +13,36 @@ from tvae.losses.pairs import Block, Pairs, distinct, ends, pair_lengths
 
 ALL_PAIRS = (
     "centroid",
+    "clip",
     "concepts",
+    "decoupled",
     "entailment_cones",
     "fisher_rao_spread",
+    "info_nce",
     "lattice_order",
     "level_order",
     "margin_ranking",
+    "match_distance",
+    "moco",
+    "nt_xent",
     "radial_hierarchy",
     "rank",
     "ranking_softmax",
+    "shared_classes",
     "soft_ranking",
+    "supervised_contrastive",
     "tree_geodesic",
     "ultrametric",
 )
 """Terms that take all pairs of a batch, in blocks where there are many."""
 
 
-@pytest.mark.parametrize("name", ALL_PAIRS)
+def rarely(*names):
+    """Of all terms, the named ones in every session, which differ in kind; the others as slow."""
+    return [n if n in names else pytest.param(n, marks=pytest.mark.slow) for n in ALL_PAIRS]
+
+
+@pytest.mark.parametrize("name", rarely("tree_geodesic", "centroid", "info_nce", "nt_xent"))
 def test_blocks_give_the_same_value_and_gradient(name, monkeypatch):
     made = registry.get(name)
     optional = tuple(x for x in made.optional if x not in ("pairs", "related"))
@@ -46,13 +59,7 @@ def test_blocks_give_the_same_value_and_gradient(name, monkeypatch):
         np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
 
 
-SOME = ("tree_geodesic", "fisher_rao_spread", "ranking_softmax")
-"""One for points, one whose pairs hold a number for each dimension, one of rows."""
-
-
-@pytest.mark.parametrize(
-    "name", [n if n in SOME else pytest.param(n, marks=pytest.mark.slow) for n in ALL_PAIRS]
-)
+@pytest.mark.parametrize("name", rarely("tree_geodesic", "fisher_rao_spread", "nt_xent"))
 def test_memory_of_4096_rows_of_64_numbers(name):
     """Value and gradient under 200 MB; every array of all pairs would be 64 MB."""
     made = registry.get(name)

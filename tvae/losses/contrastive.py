@@ -10,7 +10,7 @@ them in equal shares: the same on average, without the variance. The noise that 
 to the similarities of batches below 16 is left out: it belongs to the features.
 """
 
-import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -18,9 +18,11 @@ from chex import Numeric
 
 from tvae.fields import BOOLEAN, SHARE, above, at_least, one_of
 from tvae.losses import nce as core
+from tvae.losses.blocks import map_rows
 from tvae.losses.levels import masked_mean
 from tvae.losses.memory import Queue
 from tvae.losses.nce import nce
+from tvae.losses.pairs import Block, distinct
 from tvae.losses.registry import term
 from tvae.losses.similarity import ANY, FLAT, similarities
 
@@ -31,12 +33,28 @@ _REFERENCE = "the reference system's "
 
 
 def _matches(
-    n_rows: int, match_id: jax.Array | None, where: jax.Array | None
+    i: jax.Array, n_rows: int, match_id: jax.Array | None, where: jax.Array | None
 ) -> tuple[jax.Array, jax.Array]:
-    """Positive pairs and candidates of two modalities, bool ``(n, n)``; both are symmetric."""
-    own = jnp.eye(n_rows, dtype=bool)
-    positive = own if match_id is None else core.same(match_id, match_id)
-    return positive, core.both_count(where, n_rows)
+    """Positive pairs and candidates of rows i of two modalities, bool ``(b, n)``.
+
+    Both are symmetric: a direction and its reverse have the same.
+    """
+    ids = jnp.arange(n_rows) if match_id is None else match_id
+    return core.same(ids[i], ids), _candidates(i, n_rows, where)
+
+
+def _candidates(i: jax.Array, n_rows: int, where: jax.Array | None) -> jax.Array:
+    """Pairs of rows i and all rows of which both count, bool ``(b, n)``."""
+    if where is None:
+        return jnp.ones((i.size, n_rows), bool)
+    return where[i][:, None] & where[None, :]
+
+
+def _both_directions(
+    loss: Callable[[jax.Array, jax.Array], jax.Array], x: jax.Array, y: jax.Array
+) -> jax.Array:
+    """Mean of a loss of rows and their candidates over both directions."""
+    return (loss(x, y) + loss(y, x)) / 2
 
 
 @term(
@@ -100,14 +118,17 @@ def clip(
     >>> round(float(clip(jnp.eye(2), jnp.eye(2), temperature=1.0)), 4)  # log(1 + 1/e)
     0.3133
     """
-    positive, candidate = _matches(x.shape[0], match_id, where)
 
-    def loss(logits: jax.Array, positive: jax.Array) -> jax.Array:
-        target = core.uniform_targets(positive, candidate, label_smoothing)
-        return core.mean_rows(nce(logits, positive, candidate, target=target))
+    def loss(x: jax.Array, y: jax.Array) -> jax.Array:
+        def of_rows(i: jax.Array) -> core.Rows:
+            positive, candidate = _matches(i, len(x), match_id, where)
+            target = core.uniform_targets(positive, candidate, label_smoothing)
+            logits = similarities(x[i], y, similarity=similarity, c=c) / temperature
+            return nce(logits, positive, candidate, target=target)
 
-    logits = similarities(x, y, similarity=similarity, c=c) / temperature
-    return core.symmetric(loss, logits, positive)
+        return core.mean_rows(map_rows(of_rows, len(x)))
+
+    return _both_directions(loss, x, y)
 
 
 @term(
@@ -165,15 +186,20 @@ def info_nce(
     >>> round(float(info_nce(x, x, temperature=1.0)), 4), float(info_nce(x, x, match_id=same))
     (0.3133, 0.0)
     """
-    positive, candidate = _matches(x.shape[0], match_id, where)
-    near = similarities(x, y, similarity=similarity)
 
-    def loss(near: jax.Array, positive: jax.Array) -> jax.Array:
-        weight = core.negative_log_weights(near, positive, candidate, mining=mining, factor=factor)
-        rows = nce(near / temperature, positive, candidate, log_weight=weight, denominator="pair")
-        return core.mean_pairs(rows)
+    def loss(x: jax.Array, y: jax.Array) -> jax.Array:
+        def of_rows(i: jax.Array) -> core.Rows:
+            positive, candidate = _matches(i, len(x), match_id, where)
+            near = similarities(x[i], y, similarity=similarity)
+            weight = core.negative_log_weights(
+                near, positive, candidate, mining=mining, factor=factor
+            )
+            logits = near / temperature
+            return nce(logits, positive, candidate, log_weight=weight, denominator="pair")
 
-    return core.symmetric(loss, near, positive)
+        return core.mean_pairs(map_rows(of_rows, len(x)))
+
+    return _both_directions(loss, x, y)
 
 
 @term(
@@ -224,7 +250,7 @@ def dynamic_temperature(
     >>> bool(jnp.allclose(value, clip(eye, eye, temperature=0.8 + 0.4 * jnp.exp(-2.0))))
     True
     """
-    positive, candidate = _matches(x.shape[0], match_id, where)
+    positive, candidate = _matches(jnp.arange(len(x)), len(x), match_id, where)
     near = similarities(x, y)
     temperature = core.separation_temperature(
         near, positive, candidate, base=base, low=low, high=high
@@ -294,20 +320,21 @@ def decoupled(
     >>> round(float(decoupled(x, x, temperature=1.0)), 4)
     0.6265
     """
-    positive, candidate = _matches(x.shape[0], match_id, where)
-    logits_of = functools.partial(similarities, similarity=similarity, c=c)
 
-    def across(logits: jax.Array, positive: jax.Array) -> jax.Array:
-        rows = nce(logits, positive, candidate, inside="sum")
+    def rows_of(x: jax.Array, y: jax.Array, match_id: jax.Array | None) -> core.Rows:
+        def of_rows(i: jax.Array) -> core.Rows:
+            logits = similarities(x[i], y, similarity=similarity, c=c) / temperature
+            return nce(logits, *_matches(i, len(x), match_id, where), inside="sum")
+
+        return map_rows(of_rows, len(x))
+
+    def across(x: jax.Array, y: jax.Array) -> jax.Array:
+        rows = rows_of(x, y, match_id)
         n_pairs = jnp.where(rows.counts, rows.n_positives, 0).sum()
         return rows.loss.sum() / jnp.maximum(n_pairs, 1)
 
-    def within(z: jax.Array) -> jax.Array:
-        own = jnp.eye(z.shape[0], dtype=bool)
-        return core.mean_rows(nce(logits_of(z, z) / temperature, own, candidate, inside="sum"))
-
-    cross = core.symmetric(across, logits_of(x, y) / temperature, positive)
-    return cross + uniformity * (within(x) + within(y))
+    within = sum(core.mean_rows(rows_of(z, z, None)) for z in (x, y))
+    return _both_directions(across, x, y) + uniformity * within
 
 
 @term(
@@ -358,18 +385,28 @@ def nt_xent(
     >>> round(float(nt_xent(jnp.eye(2), jnp.eye(2), temperature=1.0)), 4)  # log(1 + 2/e)
     0.5514
     """
-    z, candidate = _two_views(x, y, where)
-    positive = core.same(*(2 * [jnp.tile(jnp.arange(x.shape[0]), 2)]))
-    logits = similarities(z, z, similarity=similarity, c=c) / temperature
+    row = jnp.tile(jnp.arange(len(x)), 2)
+    z, counts = _two_views(x, y, where)
     denominator = "negatives" if decoupled else "all"
-    return core.mean_rows(nce(logits, positive, candidate, denominator=denominator))
+
+    def of_rows(i: jax.Array) -> core.Rows:
+        logits = similarities(z[i], z, similarity=similarity, c=c) / temperature
+        candidate = _others(i, len(z), counts)
+        return nce(logits, core.same(row[i], row), candidate, denominator=denominator)
+
+    return core.mean_rows(map_rows(of_rows, len(z)))
 
 
-def _two_views(x: jax.Array, y: jax.Array, where: jax.Array | None) -> tuple[jax.Array, jax.Array]:
-    """Rows of both views, ``(2n, d)``, and candidates: all that count but the row itself."""
-    z = jnp.concatenate([x, y])
-    counts = None if where is None else jnp.tile(where, 2)
-    return z, core.both_count(counts, z.shape[0]) & core.distinct_rows(z.shape[0])
+def _two_views(
+    x: jax.Array, y: jax.Array, where: jax.Array | None
+) -> tuple[jax.Array, jax.Array | None]:
+    """Rows of both views, ``(2n, d)``, and which of them count."""
+    return jnp.concatenate([x, y]), None if where is None else jnp.tile(where, 2)
+
+
+def _others(i: jax.Array, n_rows: int, where: jax.Array | None) -> jax.Array:
+    """Candidates of rows i among the rows themselves: all that count but the row itself."""
+    return _candidates(i, n_rows, where) & distinct(n_rows, Block(i))
 
 
 @term(
@@ -434,18 +471,21 @@ def supervised_contrastive(
     >>> float(supervised_contrastive(x, x, label, blocks="intra"))  # no other row of a class
     0.0
     """
-    logits_of = functools.partial(similarities, similarity=similarity, c=c)
     if blocks == "joint":
-        z, candidate = _two_views(x, y, where)
+        z, where = _two_views(x, y, where)
         label = jnp.tile(label, 2)
         pairs = [(z, z)]
     else:
-        candidate = core.both_count(where, x.shape[0]) & core.distinct_rows(x.shape[0])
         pairs = {"intra": [(x, x), (y, y)], "cross": [(x, y)]}.get(blocks, [(x, x), (y, y), (x, y)])
-    positive = core.same(label, label)
-    losses = [
-        core.mean_rows(nce(logits_of(a, b) / temperature, positive, candidate)) for a, b in pairs
-    ]
+
+    def loss(a: jax.Array, b: jax.Array) -> jax.Array:
+        def of_rows(i: jax.Array) -> core.Rows:
+            logits = similarities(a[i], b, similarity=similarity, c=c) / temperature
+            return nce(logits, core.same(label[i], label), _others(i, len(a), where))
+
+        return core.mean_rows(map_rows(of_rows, len(a)))
+
+    losses = [loss(a, b) for a, b in pairs]
     return sum(losses, jnp.zeros_like(losses[0])) / len(losses)
 
 
@@ -502,16 +542,20 @@ def shared_classes(
     1.0986
     """
     of_class = member.astype(bool).astype(x.dtype)
-    common = of_class @ of_class.T
     size = of_class.sum(-1)
-    union = size[:, None] + size[None, :] - common
-    candidate = core.both_count(where, x.shape[0]) & core.distinct_rows(x.shape[0])
-    positive = (common > 0) & candidate
-    share = jnp.where(positive, common / jnp.maximum(union, 1) if weighting == "jaccard" else 1, 0)
-    total = share.sum(-1, keepdims=True)
-    target = share / jnp.where(total > 0, total, 1)
-    logits = similarities(x, x, similarity=similarity, c=c) / temperature
-    return core.mean_rows(nce(logits, positive, candidate, target=target))
+
+    def of_rows(i: jax.Array) -> core.Rows:
+        common = of_class[i] @ of_class.T
+        union = jnp.maximum(size[i][:, None] + size[None, :] - common, 1)
+        candidate = _others(i, len(x), where)
+        positive = (common > 0) & candidate
+        share = jnp.where(positive, common / union if weighting == "jaccard" else 1, 0)
+        total = share.sum(-1, keepdims=True)
+        target = share / jnp.where(total > 0, total, 1)
+        logits = similarities(x[i], x, similarity=similarity, c=c) / temperature
+        return nce(logits, positive, candidate, target=target)
+
+    return core.mean_rows(map_rows(of_rows, len(x)))
 
 
 @term(
@@ -573,23 +617,25 @@ def moco(
     >>> round(float(moco(x, x, empty, temperature=1.0)), 4)  # log(1 + 1/e)
     0.3133
     """
-    n_rows, n_slots = x.shape[0], queue.keys.shape[0]
-    positive, candidate = _matches(n_rows, match_id, where)
-    stored = jnp.broadcast_to(queue.occupied[None, :], (n_rows, n_slots))
-    if where is not None:
-        stored = stored & where[:, None]
-    known = jnp.zeros((n_rows, n_slots), bool)
-    if match_id is not None:
-        known = core.same(match_id, queue.ids)
-    if matching == "masked":
-        stored, known = stored & ~known, jnp.zeros_like(known)
     keys = jnp.concatenate([y, jax.lax.stop_gradient(queue.keys)])
-    rows = nce(
-        similarities(x, keys, similarity=similarity) / temperature,
-        jnp.concatenate([positive, known], axis=1),
-        jnp.concatenate([candidate, stored], axis=1),
-    )
-    return core.mean_rows(rows)
+
+    def of_rows(i: jax.Array) -> core.Rows:
+        positive, candidate = _matches(i, len(x), match_id, where)
+        stored = jnp.broadcast_to(queue.occupied[None, :], (i.size, queue.occupied.size))
+        if where is not None:
+            stored = stored & where[i][:, None]
+        known = jnp.zeros_like(stored)
+        if match_id is not None:
+            known = core.same(match_id[i], queue.ids)
+        if matching == "masked":
+            stored, known = stored & ~known, jnp.zeros_like(known)
+        return nce(
+            similarities(x[i], keys, similarity=similarity) / temperature,
+            jnp.concatenate([positive, known], axis=1),
+            jnp.concatenate([candidate, stored], axis=1),
+        )
+
+    return core.mean_rows(map_rows(of_rows, len(x), width=-(-len(keys) // len(x))))
 
 
 @term(
@@ -624,7 +670,11 @@ def match_distance(
     >>> float(match_distance(x, y))  # (4/2 + 0) / 2
     1.0
     """
-    positive, candidate = _matches(x.shape[0], match_id, where)
-    share = core.uniform_targets(positive, candidate)
-    square = jnp.square(similarities(x, y, similarity="euclidean")) / x.shape[-1]
-    return masked_mean((share * square).sum(-1), (positive & candidate).any(-1))
+
+    def of_rows(i: jax.Array) -> tuple[jax.Array, jax.Array]:
+        positive, candidate = _matches(i, len(x), match_id, where)
+        share = core.uniform_targets(positive, candidate)
+        square = jnp.square(similarities(x[i], y, similarity="euclidean")) / x.shape[-1]
+        return (share * square).sum(-1), (positive & candidate).any(-1)
+
+    return masked_mean(*map_rows(of_rows, len(x)))

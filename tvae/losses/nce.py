@@ -199,17 +199,6 @@ def distinct_rows(n_rows: int) -> jax.Array:
     return ~jnp.eye(n_rows, dtype=bool)
 
 
-def both_count(where: jax.Array | None, n_rows: int) -> jax.Array:
-    """Pairs of two rows that count, bool ``(n, n)``; all of them where ``where`` is None.
-
-    >>> both_count(jnp.asarray([True, False]), 2).tolist()
-    [[True, False], [False, False]]
-    """
-    if where is None:
-        return jnp.ones((n_rows, n_rows), bool)
-    return where[:, None] & where[None, :]
-
-
 def uniform_targets(
     positive: jax.Array, candidate: jax.Array, smoothing: Numeric = 0.0
 ) -> jax.Array:
