@@ -13,7 +13,9 @@ from tvae.losses.pairs import Block, Pairs, distinct, ends, pair_lengths
 
 ALL_PAIRS = (
     "centroid",
+    "class_contrast",
     "clip",
+    "cohesion",
     "concepts",
     "decoupled",
     "entailment_cones",
@@ -28,6 +30,7 @@ ALL_PAIRS = (
     "radial_hierarchy",
     "rank",
     "ranking_softmax",
+    "separation",
     "shared_classes",
     "soft_ranking",
     "supervised_contrastive",

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 from chex import Numeric
 
 from tvae.fields import above, at_least
-from tvae.losses.levels import masked_mean
-from tvae.losses.pairs import distinct, ends, lengths_between, pair_lengths
+from tvae.losses.blocks import map_rows, mean_over_pairs
+from tvae.losses.pairs import Block, Pairs, distinct, ends, lengths_between, pair_lengths
 from tvae.losses.registry import term
 
 
-def _same_class(label: jax.Array) -> jax.Array:
-    """Which rows have the class of which, bool ``(n, n)``."""
-    return jnp.equal(*ends(label, None))
+def _same_class(label: jax.Array, pairs: Pairs | Block | None) -> jax.Array:
+    """Whether the rows of a pair have one class, of the shape of the pairs."""
+    return jnp.equal(*ends(label, pairs))
 
 
 @term(
@@ -41,8 +41,12 @@ def cohesion(
     >>> round(float(cohesion(point, jnp.asarray([1, 1, 0]), 1.0)), 4)
     1.0986
     """
-    pairs = distinct(label.size, None, where) & _same_class(label)
-    return masked_mean(pair_lengths(point, None, c=c), pairs)
+
+    def penalty(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array]:
+        counts = distinct(label.size, pairs, where) & _same_class(label, pairs)
+        return pair_lengths(point, pairs, c=c), counts
+
+    return mean_over_pairs(penalty, label.size, None)
 
 
 @term(
@@ -82,16 +86,24 @@ def separation(
     0.25
     """
     rows = jnp.ones(label.shape, bool) if where is None else where
-    member = (_same_class(label) & rows[None, :]).astype(point.dtype)
-    size = jnp.maximum(member.sum(1), 1.0)
-    centroid = (member @ point) / size[:, None]
-    penalty = jax.nn.relu(margin - lengths_between(centroid, centroid, c=c))
-    apart = ~_same_class(label) & rows[:, None] & rows[None, :]
-    # Each pair of classes is met by as many pairs of rows as the product of their sizes.
-    share = jnp.where(apart, 1.0 / (size[:, None] * size[None, :]), 0.0)
-    total = share.sum()
+
+    def middle(i: jax.Array) -> tuple[jax.Array, jax.Array]:
+        member = (_same_class(label, Block(i)) & rows[None, :]).astype(point.dtype)
+        size = jnp.maximum(member.sum(1), 1.0)
+        return (member @ point) / size[:, None], size
+
+    centroid, size = map_rows(middle, label.size)
+
+    def of_rows(i: jax.Array) -> tuple[jax.Array, jax.Array]:
+        penalty = jax.nn.relu(margin - lengths_between(centroid[i], centroid, c=c))
+        apart = ~_same_class(label, Block(i)) & rows[i][:, None] & rows[None, :]
+        # Each pair of classes is met by as many pairs of rows as the product of their sizes.
+        share = jnp.where(apart, 1.0 / (size[i][:, None] * size[None, :]), 0.0)
+        return (share * penalty).sum(-1), share.sum(-1)
+
+    penalties, total = (x.sum() for x in map_rows(of_rows, label.size))
     some = total > 0.0
-    return jnp.where(some, (share * penalty).sum() / jnp.where(some, total, 1.0), 0.0)
+    return jnp.where(some, penalties / jnp.where(some, total, 1.0), 0.0)
 
 
 @term(
@@ -137,7 +149,16 @@ def class_contrast(
     >>> round(float(class_contrast(point, label, 1.0, margin=1.0, other_weight=0.5)), 4)
     0.4507
     """
-    length, same = pair_lengths(point, None, c=c), _same_class(label)
-    pairs = distinct(label.size, None, where)
-    within, between = masked_mean(length, pairs & same), masked_mean(length, pairs & ~same)
-    return jnp.where(pairs.any(), jax.nn.relu(within - other_weight * between + margin), 0.0)
+
+    def of_rows(i: jax.Array) -> tuple[jax.Array, ...]:
+        block = Block(i)
+        length, same = pair_lengths(point, block, c=c), _same_class(label, block)
+        pairs = distinct(label.size, block, where)
+        sums = (jnp.where(mask, length, 0.0).sum(-1) for mask in (pairs & same, pairs & ~same))
+        return *sums, (pairs & same).sum(-1), (pairs & ~same).sum(-1)
+
+    within, between, n_within, n_between = (x.sum() for x in map_rows(of_rows, label.size))
+    within /= jnp.maximum(n_within, 1).astype(point.dtype)
+    between /= jnp.maximum(n_between, 1).astype(point.dtype)
+    hinge = jax.nn.relu(within - other_weight * between + margin)
+    return jnp.where(n_within + n_between > 0, hinge, 0.0)
