@@ -76,8 +76,10 @@ class Hierarchy:
             )
         item, ancestor = _tree_pairs(self.parent)
         if len(self.extra):
-            item, ancestor = _with_extra(len(self), item, ancestor, self.parent, self.extra)
-        order = np.lexsort((ancestor, item))
+            further = _beside_tree(self)
+            item = np.concatenate([item, further[0]])
+            ancestor = np.concatenate([ancestor, further[1]])
+        order = np.argsort(item.astype(np.int64) * len(self) + ancestor)
         offset = np.zeros(len(self) + 1, np.int64)
         np.cumsum(np.bincount(item, minlength=len(self)), out=offset[1:])
         return offset, ancestor[order].astype(np.int32)
@@ -224,10 +226,7 @@ def _refuse_cycle_of_all(known: Hierarchy) -> None:
     front, done = np.flatnonzero(waiting == 0), 0
     while front.size:
         done += front.size
-        count = ends[front + 1] - ends[front]
-        below = item[
-            np.repeat(ends[front] - np.cumsum(count) + count, count) + np.arange(count.sum())
-        ]
+        below = item[_ranges(ends[front], ends[front + 1])]
         np.subtract.at(waiting, below, 1)
         front = np.unique(below[waiting[below] == 0])
     if done < n:
@@ -279,37 +278,38 @@ def _tree_pairs(parent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([none, *items]), np.concatenate([none, *above])
 
 
-def _with_extra(
-    n: int, item: np.ndarray, ancestor: np.ndarray, parent: np.ndarray, extra: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of item and ancestor by every path, those along primary parents given."""
-    child = np.concatenate([np.flatnonzero(parent >= 0), extra[:, 0]])
-    above = np.concatenate([parent[parent >= 0], extra[:, 1]])
+def _beside_tree(known: Hierarchy) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of item and ancestor that are none along primary parents."""
+    n, parent, size = len(known), known.parent.astype(np.int64), known.size.astype(np.int64)
+    child = np.concatenate([np.arange(1, n), known.extra[:, 0]])
+    above = np.concatenate([parent[1:], known.extra[:, 1]])
     order = np.argsort(child, kind="stable")
     above, ends = above[order], np.searchsorted(child[order], np.arange(n + 1))
-    known = np.unique(item.astype(np.int64) * n + ancestor)
-    # Below a further parent lie the whole subtrees of its items.
-    new = np.setdiff1d(_below_extra(n, item, ancestor, extra), known)
-    while new.size:
-        known = np.union1d(known, new)
-        if known.size > LARGEST_CLOSURE:
+    # A further parent is above the whole subtree of its item.
+    first = known.extra[:, 0].astype(np.int64)
+    low = _ranges(first, first + size[first])
+    high = np.repeat(known.extra[:, 1].astype(np.int64), size[first])
+    found = np.zeros(0, np.int64)
+    while low.size:
+        outside = (low < high) | (low >= high + size[high])
+        new = np.setdiff1d(low[outside] * n + high[outside], found, assume_unique=False)
+        found = np.union1d(found, new)
+        if found.size > LARGEST_CLOSURE:
             raise UserError(
                 f"hierarchy: its closure has more than {LARGEST_CLOSURE:,} pairs of item and "
                 "ancestor"
             )
-        low, high = new // n, new % n
-        count = ends[high + 1] - ends[high]
-        at = np.repeat(ends[high] - np.cumsum(count) + count, count) + np.arange(count.sum())
-        new = np.setdiff1d(np.repeat(low, count) * n + above[at], known)
-    return (known // n).astype(np.int32), (known % n).astype(np.int32)
+        item, upper = new // n, new % n
+        high = above[_ranges(ends[upper], ends[upper + 1])]
+        low = np.repeat(item, ends[upper + 1] - ends[upper])
+    return (found // n).astype(np.int32), (found % n).astype(np.int32)
 
 
-def _below_extra(n: int, item: np.ndarray, ancestor: np.ndarray, extra: np.ndarray) -> np.ndarray:
-    """Pairs of further parents and the items at or below the items that have them."""
-    order = np.argsort(ancestor, kind="stable")
-    item, ends = item[order], np.searchsorted(ancestor[order], np.arange(n + 1))
-    child, parent = extra[:, 0].astype(np.int64), extra[:, 1].astype(np.int64)
-    count = ends[child + 1] - ends[child]
-    at = np.repeat(ends[child] - np.cumsum(count) + count, count) + np.arange(count.sum())
-    below = item[at].astype(np.int64) * n + np.repeat(parent, count)
-    return np.concatenate([child * n + parent, below])
+def _ranges(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+    """All numbers of some ranges, one range after the other.
+
+    >>> _ranges(np.asarray([0, 5]), np.asarray([2, 6])).tolist()
+    [0, 1, 5]
+    """
+    count = stop - start
+    return np.repeat(start - np.cumsum(count) + count, count) + np.arange(count.sum())
