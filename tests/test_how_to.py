@@ -3,12 +3,18 @@
 import doctest
 import re
 
+import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
 from tvae.domains import registry
 
-PAGES = ("own_data", "gpu", "from_pytorch")  # own_domain and own_term are those of CONTRIBUTING
+PAGES = (
+    "own_data",
+    "own_hierarchy",
+    "gpu",
+    "from_pytorch",
+)  # own_domain and own_term are those of CONTRIBUTING
 
 
 def blocks(page):
@@ -39,6 +45,10 @@ def test_what_the_pages_show_happens(page_names):
     examples = doctest.DocTestFinder().find(own["own_tree"].stress, globs=vars(own["own_tree"]))
     assert [doctest.DocTestRunner().run(each) for each in examples] == [(0, 1)]
     assert page_names["from_pytorch"]["gradient"].tolist() == [0.0, 0.0]
+    animals = page_names["own_hierarchy"]["model"]
+    assert animals.card["metrics"]["eval/map"] == 1.0
+    lineage = animals.lineage(animals.find("lion"))
+    assert animals.items.labels(np.asarray(lineage)) == ["animal", "mammal", "cat", "lion"]
     stress = gpu["metrics"]["train/stress"]
     assert stress.shape == (3,)
     assert len(set(stress.tolist())) == 3

@@ -89,8 +89,8 @@ def export_model(model: Model, target: pathlib.Path) -> dict[str, Any]:
             (draft / name).mkdir(parents=True)
         if items:
             arrays = tables.item_arrays(model)
-            tables.write_tables(draft / "tables", items.name, arrays)
             labels = items.labels(jnp.asarray(arrays["index"]))
+            tables.write_tables(draft / "tables", items.name, arrays, labels)
             tables.write_projector_files(draft / "projector", arrays, labels)
         write_weights(draft / "weights", model)
         described = programs.write_programs(draft / "programs", model)

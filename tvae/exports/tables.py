@@ -70,13 +70,31 @@ def flat(arrays: Arrays) -> Arrays:
     return columns
 
 
-def write_tables(folder: pathlib.Path, name: str, arrays: Arrays) -> None:
-    """Write :func:`item_arrays` as ``<name>.npz``, ``<name>.parquet`` and ``<name>.csv``."""
+def write_tables(folder: pathlib.Path, name: str, arrays: Arrays, labels: list[str]) -> None:
+    """Write :func:`item_arrays` and labels as ``<name>.npz``, ``<name>.parquet``, ``<name>.csv``.
+
+    And the first embedding as ``<name>.vec``, for programs that read word vectors.
+    """
+    arrays = arrays | {"label": np.asarray(labels)}
     table = optional("pyarrow").table(flat(arrays))
+    points = next(name for name in arrays if name.startswith(("points_", "latents_")))
+    write_word2vec(folder / f"{name}.vec", labels, arrays[points])
     with (folder / f"{name}.npz").open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
     optional("pyarrow.parquet").write_table(table, folder / f"{name}.parquet")
     optional("pyarrow.csv").write_csv(table, folder / f"{name}.csv")
+
+
+def write_word2vec(path: pathlib.Path, labels: list[str], points: np.ndarray) -> None:
+    """Write points in the text format of word2vec, as gensim's ``KeyedVectors`` reads it.
+
+    A line ``n d``, then a label and its numbers a line; spaces in labels become underscores.
+    """
+    rows = (" ".join(map(repr, row)) for row in points.astype(float).tolist())
+    words = ("_".join(label.split()) or "_" for label in labels)
+    with path.open("w", encoding="utf-8") as file:
+        file.write(f"{points.shape[0]} {points.shape[1]}\n")
+        file.writelines(f"{word} {row}\n" for word, row in zip(words, rows, strict=True))
 
 
 def write_projector_files(folder: pathlib.Path, arrays: Arrays, labels: list[str]) -> None:

@@ -23,10 +23,15 @@ import jax
 import jax.numpy as jnp
 
 from tvae.engine.riemannian import Surface, flat_surface
-from tvae.geometry import hyperboloid, numerics, poincare, wrapped_normal
+from tvae.geometry import numerics, poincare, wrapped_normal
 
 _NEAREST = 1e-12
 """Smallest excess or squared distance whose root is taken: its derivative stays finite."""
+
+_SMALL = 1e-3
+"""Radius or length below which sinh x is x, to 2e-7 of it."""
+_TINY = 1e-12
+"""Radius of the origin, where a direction is needed."""
 
 
 class Placed(NamedTuple):
@@ -109,27 +114,33 @@ def _place_flat(x: jax.Array) -> Placed:
     return Placed(x, jnp.ones_like(x[..., :1]))
 
 
-def _shortened(x: jax.Array, longest: float) -> jax.Array:
-    """Vectors cut to a length."""
-    length = _radius(x)
-    return x * jnp.minimum(1.0, longest / jnp.maximum(length, longest))
-
-
 @functools.cache
 def normal_surface(max_radius: float) -> Surface:
     """Normal coordinates at the origin of the hyperboloid, points cut to a radius."""
 
     def to_frame(x: jax.Array, gradient: jax.Array) -> jax.Array:
         # Across the radius a coordinate is sinh(r)/r times as long as it is at the origin.
-        narrow = 1.0 / numerics.sinh_ratio(numerics.squared_norm(x, keepdims=True))
-        radius = _radius(x)
-        unit = x / jnp.where(radius > 0.0, radius, 1.0)
-        along = unit * jnp.sum(unit * gradient, -1, keepdims=True)
-        return jnp.where(radius > 0.0, along + narrow * (gradient - along), gradient)
+        radius = jnp.maximum(_radius(x), _TINY)
+        grown = jnp.exp(radius)
+        narrow = jnp.where(radius > _SMALL, 2.0 * radius / (grown - 1.0 / grown), 1.0)
+        along = jnp.sum(x * gradient, -1, keepdims=True) / jnp.square(radius)
+        return narrow * gradient + ((1.0 - narrow) * along) * x
 
     def follow(x: jax.Array, u: jax.Array) -> jax.Array:
-        point = hyperboloid.wrap(hyperboloid.exp_map_origin(x, c=1.0), u, c=1.0)
-        return _shortened(hyperboloid.log_map_origin(point, c=1.0), max_radius)
+        # The exponential map in the hyperboloid's space: as hyperboloid.wrap, by two exponentials
+        # and a logarithm a row, for it moves the whole table at every step.
+        radius, length = jnp.maximum(_radius(x), _TINY), _radius(u)
+        grown, longer = jnp.exp(radius), jnp.exp(length)
+        sinh, cosh = 0.5 * (grown - 1.0 / grown), 0.5 * (grown + 1.0 / grown)
+        safe = jnp.where(length > _SMALL, length, 1.0)
+        stretch = jnp.where(length > _SMALL, 0.5 * (longer - 1.0 / longer) / safe, 1.0)
+        along = jnp.sum(x * u, -1, keepdims=True) / radius
+        own = (0.5 * (longer + 1.0 / longer) * sinh + stretch * (cosh - 1.0) * along) / radius
+        space = own * x + stretch * u
+        norm = _radius(space)
+        far = norm > _SMALL  # nearer, the logarithm would cancel
+        reached = jnp.minimum(jnp.log(norm + jnp.sqrt(jnp.square(norm) + 1.0)), max_radius)
+        return space * jnp.where(far, reached / jnp.where(far, norm, 1.0), 1.0)
 
     return Surface(f"hyperboloid to radius {max_radius:g}", to_frame, follow)
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.domains.hierarchy import evaluation, source
 from tvae.domains.hierarchy.batches import Batch, Block, Sampler, make_sampler
-from tvae.domains.hierarchy.geometry import GEOMETRIES, Geometry
+from tvae.domains.hierarchy.geometry import GEOMETRIES, Geometry, Placed
 from tvae.domains.hierarchy.start import STARTS
 from tvae.engine.riemannian import Surface
 from tvae.engine.schedules import LearningRate, make_learning_rate
@@ -89,23 +90,30 @@ class HierarchyTask(Task):
         # log_rank takes distances over T; curvature -c divides all distances by the root of c.
         temperature = self.temperature(aux, hparams) * jnp.sqrt(curvature(params, hparams))
 
-        def one(start: jax.Array) -> tuple[jax.Array, jax.Array]:
-            pairs: Block = self.sampler.pairs(start, shared)
-            query = space.place(points[pairs.query])
-            column = space.place(points[jnp.concatenate([pairs.query, shared])])
-            above = space.place(points[pairs.ancestor])
+        pairs = jax.vmap(lambda start: self.sampler.pairs(start, shared))(batch.start)
+        parts = (pairs.query, shared, pairs.ancestor)
+        # One gather, whose transpose is one sum into the table: it is as large as all of the rest.
+        rows = space.place(points[jnp.concatenate([part.ravel() for part in parts])])
+        ends = np.cumsum([part.size for part in parts])[:-1]
+        query, common, above = zip(*(jnp.split(x, ends) for x in rows), strict=True)
+
+        def one(query: Placed, above: Placed, pairs: Block) -> jax.Array:
+            column = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), query, Placed(*common))
             own = jax.tree.map(lambda x: x[:, None, :], query)
-            rows = log_rank(
+            return log_rank(
                 space.distance(own, above),
                 space.pairwise(query, column),
                 pairs.log_weight,
                 temperature=temperature,
                 where=pairs.is_ancestor,
             )
-            return rows, pairs.is_ancestor
 
-        rows, counts = jax.vmap(one)(batch.start)
-        return {"rows": rows, "counts": counts}
+        def blocks(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
+            return x.reshape(*shape, x.shape[-1])
+
+        query = Placed(*(blocks(x, pairs.query.shape) for x in query))
+        above = Placed(*(blocks(x, pairs.ancestor.shape) for x in above))
+        return {"rows": jax.vmap(one)(query, above, pairs), "counts": pairs.is_ancestor}
 
     def terms(self, outputs: Any, batch: Batch, hparams: Hparams) -> Metrics:
         """Mean over the pairs of item and ancestor, nats."""
