@@ -3,9 +3,9 @@
     python experiments/wordnet/run.py --data=FOLDER --part=mammals_5d
 
 ``FOLDER`` holds ``data.noun`` and ``index.noun`` of WordNet 3.0, as in Debian's package
-``wordnet-base`` (``apt-get download wordnet-base``, then ``dpkg-deb -x``). Each part writes its rows
-into ``results.json``: the mammals five seeds of ten seconds, the nouns one seed of about ten minutes
-on two cores, for each geometry. Figures are exact, of all nodes and the whole closure.
+``wordnet-base`` (``apt-get download wordnet-base``, then ``dpkg-deb -x``). Each part writes its
+rows into ``results.json``: the mammals five seeds of ten seconds, the nouns one seed of about ten
+minutes on two cores, for each geometry. Figures are exact, of all nodes and the whole closure.
 """
 
 import argparse
