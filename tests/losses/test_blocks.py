@@ -18,6 +18,7 @@ ALL_PAIRS = (
     "cohesion",
     "concepts",
     "decoupled",
+    "dynamic_temperature",
     "entailment_cones",
     "fisher_rao_spread",
     "info_nce",
@@ -27,6 +28,7 @@ ALL_PAIRS = (
     "match_distance",
     "moco",
     "nt_xent",
+    "property_alignment",
     "radial_hierarchy",
     "rank",
     "ranking_softmax",
@@ -34,6 +36,7 @@ ALL_PAIRS = (
     "shared_classes",
     "soft_ranking",
     "supervised_contrastive",
+    "tree_alignment",
     "tree_geodesic",
     "ultrametric",
 )

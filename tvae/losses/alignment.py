@@ -5,15 +5,10 @@ from chex import Numeric
 
 from tvae.fields import above
 from tvae.geometry.tree import Tree
-from tvae.losses.correlation import pearson
-from tvae.losses.pairs import Pairs, distinct, ends, pair_lengths
+from tvae.losses.correlation import pair_correlation
+from tvae.losses.pairs import Block, Pairs, distinct, ends, pair_lengths
 from tvae.losses.registry import term
 from tvae.losses.ultrametric import ultrametric_distance
-
-
-def distance_gap(found: jax.Array, wanted: jax.Array, counted: jax.Array) -> jax.Array:
-    """One minus the correlation of two lengths over the pairs that count, all of one shape."""
-    return 1.0 - pearson(found.ravel(), wanted.ravel(), counted.ravel())
 
 
 @term(
@@ -45,8 +40,12 @@ def property_alignment(
     >>> round(float(property_alignment(x, -2.0 * x)), 6)
     0.0
     """
-    found, wanted = (pair_lengths(rows, pairs, c=None) for rows in (x, y))
-    return distance_gap(found, wanted, distinct(x.shape[0], pairs, where))
+
+    def lengths(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+        found, wanted = (pair_lengths(rows, pairs, c=None) for rows in (x, y))
+        return found, wanted, distinct(x.shape[0], pairs, where)
+
+    return 1.0 - pair_correlation(lengths, x.shape[0], pairs)
 
 
 @term(
@@ -91,6 +90,9 @@ def tree_alignment(
     >>> bool(tree_alignment(point, index, PadicTree(3, 2), 1.0) < 0.05)
     True
     """
-    wanted = ultrametric_distance(*ends(index, pairs), tree=tree, base=base)
-    found = pair_lengths(point, pairs, c=c)
-    return distance_gap(found, wanted, distinct(index.size, pairs, where))
+
+    def lengths(pairs: Pairs | Block | None) -> tuple[jax.Array, jax.Array, jax.Array]:
+        wanted = ultrametric_distance(*ends(index, pairs), tree=tree, base=base)
+        return pair_lengths(point, pairs, c=c), wanted, distinct(index.size, pairs, where)
+
+    return 1.0 - pair_correlation(lengths, index.size, pairs)

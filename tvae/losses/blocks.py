@@ -18,6 +18,15 @@ ELEMENTS = 2**20
 """Numbers of an array of one block: 4 MB in float32."""
 
 
+def fits(n_rows: int, width: int = 1) -> bool:
+    """Whether all pairs are one block.
+
+    >>> fits(1024), fits(1025)
+    (True, False)
+    """
+    return n_rows**2 * width <= ELEMENTS
+
+
 def map_rows(function: Callable[[jax.Array], Any], n_rows: int, *, width: int = 1) -> Any:
     """Apply a function to the positions of all rows, in blocks where there are many.
 
@@ -35,7 +44,7 @@ def map_rows(function: Callable[[jax.Array], Any], n_rows: int, *, width: int = 
     1999
     """
     positions = jnp.arange(n_rows, dtype=jnp.int32)
-    if _fits(n_rows, width):
+    if fits(n_rows, width):
         return function(positions)
     size = max(1, ELEMENTS // (n_rows * width))
     n_blocks = -(-n_rows // size)
@@ -44,11 +53,6 @@ def map_rows(function: Callable[[jax.Array], Any], n_rows: int, *, width: int = 
     block = jax.checkpoint(function, prevent_cse=False)
     found = jax.lax.map(block, padded.reshape(n_blocks, size))
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:n_rows], found)
-
-
-def _fits(n_rows: int, width: int) -> bool:
-    """Whether all pairs are one block."""
-    return n_rows**2 * width <= ELEMENTS
 
 
 def mean_over_pairs(
@@ -78,7 +82,7 @@ def mean_over_pairs(
     >>> round(float(mean_over_pairs(gap, 1500, None)), 2)  # (n + 1) / 3
     500.33
     """
-    if pairs is not None or _fits(n_rows, width):
+    if pairs is not None or fits(n_rows, width):
         return masked_mean(*penalty(pairs))
 
     def of_block(i: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -250,18 +250,23 @@ def dynamic_temperature(
     >>> bool(jnp.allclose(value, clip(eye, eye, temperature=0.8 + 0.4 * jnp.exp(-2.0))))
     True
     """
-    positive, candidate = _matches(jnp.arange(len(x)), len(x), match_id, where)
-    near = similarities(x, y)
-    temperature = core.separation_temperature(
-        near, positive, candidate, base=base, low=low, high=high
-    )
+
+    def sums(i: jax.Array) -> tuple[jax.Array, jax.Array]:
+        masks = (*_matches(i, len(x), match_id, where), distinct(len(x), Block(i)))
+        return core.separation_sums(similarities(x[i], y), *masks)
+
+    temperature = core.temperature_of_sums(*map_rows(sums, len(x)), base=base, low=low, high=high)
     if fixed:
         temperature = jax.lax.stop_gradient(temperature)
 
-    def loss(logits: jax.Array, positive: jax.Array) -> jax.Array:
-        return core.mean_pairs(nce(logits, positive, candidate))
+    def loss(x: jax.Array, y: jax.Array) -> jax.Array:
+        def of_rows(i: jax.Array) -> core.Rows:
+            masks = _matches(i, len(x), match_id, where)
+            return nce(similarities(x[i], y) / temperature, *masks)
 
-    return core.symmetric(loss, near / temperature, positive)
+        return core.mean_pairs(map_rows(of_rows, len(x)))
+
+    return _both_directions(loss, x, y)
 
 
 @term(

@@ -9,7 +9,6 @@ equation 4, and for several positives Khosla et al., *Supervised contrastive lea
 equations 2 and 3.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import chex
@@ -169,18 +168,6 @@ def mean_pairs(rows: Rows) -> jax.Array:
     return (n * rows.loss).sum() / jnp.maximum(n.sum(), 1)
 
 
-def symmetric(
-    loss: Callable[[jax.Array, jax.Array], jax.Array], logits: jax.Array, positive: jax.Array
-) -> jax.Array:
-    """Mean of a loss of ``(logits, positive)`` over both directions of a square matrix.
-
-    >>> logits = jnp.asarray([[0.0, 9.0], [0.0, 0.0]])
-    >>> float(symmetric(lambda s, _: s[0].sum(), logits, jnp.eye(2, dtype=bool)))
-    4.5
-    """
-    return (loss(logits, positive) + loss(logits.T, positive.T)) / 2
-
-
 def same(a: jax.Array, b: jax.Array) -> jax.Array:
     """Pairs of equal ids, int ``(n,)`` and ``(m,)`` to bool ``(n, m)``.
 
@@ -306,8 +293,40 @@ def separation_temperature(
     >>> round(float(separation_temperature(jnp.eye(2), eye, eye | True)), 5)  # 0.8 + 0.4 e^-2
     0.05979
     """
-    off_diagonal = positive & candidate & distinct_rows(similarity.shape[0])
-    chosen = jnp.where(off_diagonal.any(), off_diagonal, positive & candidate)
-    negative = candidate & ~positive
-    separation = masked_mean(similarity, chosen) - masked_mean(similarity, negative)
+    sums = separation_sums(similarity, positive, candidate, distinct_rows(similarity.shape[0]))
+    return temperature_of_sums(*sums, base=base, low=low, high=high)
+
+
+def separation_sums(
+    similarity: jax.Array, positive: jax.Array, candidate: jax.Array, other: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """What :func:`separation_temperature` adds up of rows: two arrays ``(b, 3)``.
+
+    Args:
+      similarity: ``(b, n)``.
+      positive: bool ``(b, n)``.
+      candidate: bool ``(b, n)``.
+      other: bool ``(b, n)``, pairs of different rows.
+
+    Returns:
+      Sums of similarities, and numbers of pairs: positives of other rows, all positives, negatives.
+    """
+    own = positive & candidate
+    masks = (own & other, own, candidate & ~positive)
+    total = jnp.stack([jnp.where(mask, similarity, 0).sum(-1) for mask in masks], -1)
+    return total, jnp.stack([mask.sum(-1) for mask in masks], -1)
+
+
+def temperature_of_sums(
+    total: jax.Array, count: jax.Array, *, base: Numeric, low: Numeric, high: Numeric
+) -> jax.Array:
+    """The temperature of :func:`separation_temperature` from :func:`separation_sums` of all rows.
+
+    >>> total, count = jnp.asarray([[0.0, 2.0, 0.0]]), jnp.asarray([[0, 2, 2]])
+    >>> round(float(temperature_of_sums(total, count, base=0.07, low=0.04, high=0.2)), 5)
+    0.05979
+    """
+    total, count = total.sum(0), count.sum(0)
+    mean = total / jnp.maximum(count, 1).astype(total.dtype)
+    separation = jnp.where(count[0] > 0, mean[0], mean[1]) - mean[2]
     return jnp.clip(base * (0.8 + 0.4 * jnp.exp(-2 * separation)), low, high)
