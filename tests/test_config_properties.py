@@ -80,7 +80,8 @@ def assert_finite_or_skipped(config):
 
 
 @pytest.mark.parametrize(
-    ("task", "examples"), [("dual_vae", 2), ("projected_vae", 1), ("hyperbolic_vae", 1)]
+    ("task", "examples"),
+    [("dual_vae", 2), ("projected_vae", 1), ("hyperbolic_vae", 1), ("hierarchy", 2)],
 )
 def test_what_is_accepted_trains(task, examples):
     """Few, because each compiles for seconds; ``-m slow`` draws 180."""

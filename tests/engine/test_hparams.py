@@ -14,10 +14,11 @@ from tvae.domains import registry
 from tvae.domains.projected_vae.task import ProjectedVAETask
 from tvae.engine import loop, step
 
-BUILT_IN = ("dual_vae", "hyperbolic_vae", "projected_vae")
+BUILT_IN = ("dual_vae", "hierarchy", "hyperbolic_vae", "projected_vae")
 # Switches without which some fields have no effect.
 SWITCHES = {
     "dual_vae": {},
+    "hierarchy": {},
     "hyperbolic_vae": {},
     "projected_vae": {
         "model.controller": True,

@@ -92,7 +92,7 @@ def test_points_stop_at_the_cap(name):
     space = GEOMETRIES[name]
     surface = space.surface(8.0)
     x = space.from_tangent(jnp.asarray([[7.5, 0.0], [0.0, 0.0]], jnp.float32))
-    moved = surface.follow(x, jnp.asarray([[3.0, 0.0], [0.0, 30.0]], jnp.float32))
+    moved = surface.follow(x, jnp.asarray([[3.0, 0.0], [0.0, 1e9]], jnp.float32))
     radius = jnp.linalg.norm(space.to_tangent(moved), axis=-1)
     np.testing.assert_allclose(radius, 8.0, rtol=1e-3)
 

@@ -71,6 +71,8 @@ DEFAULTS: dict[str, Any] = {
 """Defaults of shared fields that differ from those of :mod:`tvae.engine.config`."""
 
 TINY: dict[str, Any] = {
+    "data.edges": "",
+    "data.root": "",
     "data.block": 16,
     "data.top": 4,
     "data.random": 4,

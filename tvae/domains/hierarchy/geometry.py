@@ -129,6 +129,8 @@ def normal_surface(max_radius: float) -> Surface:
     def follow(x: jax.Array, u: jax.Array) -> jax.Array:
         # The exponential map in the hyperboloid's space: as hyperboloid.wrap, by two exponentials
         # and a logarithm a row, for it moves the whole table at every step.
+        # No step is longer than from one end to the other: its exponential stays finite.
+        u = poincare.project(u, c=1.0, max_norm=2.0 * max_radius)
         radius, length = jnp.maximum(_radius(x), _TINY), _radius(u)
         grown, longer = jnp.exp(radius), jnp.exp(length)
         sinh, cosh = 0.5 * (grown - 1.0 / grown), 0.5 * (grown + 1.0 / grown)
