@@ -84,13 +84,14 @@ def test_memory_of_4096_rows_of_64_numbers(name):
 def test_a_block_holds_the_pairs_of_its_rows():
     x = jnp.asarray([[0.0, 0.1], [0.3, 0.2], [0.5, 0.0]])
     where, block = jnp.asarray([True, False, True]), Block(jnp.asarray([2, 0]))
-    for of in (
-        lambda pairs: pair_lengths(x, pairs, c=1.0),
-        lambda pairs: pair_lengths(x, pairs, c=None),
-        lambda pairs: distinct(3, pairs, where),
-        lambda pairs: ends(x[:, 0], pairs)[0] - ends(x[:, 0], pairs)[1],
-    ):
-        np.testing.assert_allclose(of(block), of(None)[jnp.asarray([2, 0])], atol=1e-7)
+
+    def of(pairs):
+        lengths = [pair_lengths(x, pairs, c=c) for c in (1.0, None)]
+        return *lengths, distinct(3, pairs, where), jnp.subtract(*ends(x[:, 0], pairs))
+
+    found = jax.jit(lambda: (of(block), of(None)), compiler_options=FAST_COMPILE)()
+    for rows, every in zip(*found, strict=True):
+        np.testing.assert_allclose(rows, every[np.asarray([2, 0])], atol=1e-7)
 
 
 def test_drawn_pairs_are_not_cut_into_blocks():
