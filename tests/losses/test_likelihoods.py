@@ -49,21 +49,28 @@ TARGET = RNG.integers(0, 5, (4, 3))
 
 
 def test_smoothing_equals_optax():
-    labels = optax.smooth_labels(jax.nn.one_hot(TARGET, 5), 0.2)
-    expected = optax.softmax_cross_entropy(LOGITS, labels).mean(-1)
-    value = classification.categorical_nll(LOGITS, TARGET, smoothing=0.2)
-    np.testing.assert_allclose(value, expected, rtol=1e-5)
-    plain = classification.categorical_nll(LOGITS, TARGET)
+    @jax.jit
+    def both(logits, smoothing):
+        labels = optax.smooth_labels(jax.nn.one_hot(TARGET, 5), smoothing)
+        expected = optax.softmax_cross_entropy(logits, labels).mean(-1)
+        return classification.categorical_nll(logits, TARGET, smoothing=smoothing), expected
+
+    np.testing.assert_allclose(*both(LOGITS, 0.2), rtol=1e-5)
+    plain, _ = both(LOGITS, 0.0)
     np.testing.assert_allclose(plain, likelihood.cross_entropy(LOGITS, TARGET) / 3, rtol=1e-5)
 
 
 def test_focus_equals_the_binary_focal_loss_of_optax():
     logit = np.asarray([-3.0, 0.2, 4.0, 40.0], np.float32)
     label = np.asarray([1, 0, 1, 1])
-    expected = optax.sigmoid_focal_loss(logit, label, gamma=2.0)
     two = np.stack([np.zeros_like(logit), logit], -1)
-    value = classification.categorical_nll(two, label, focus=2.0)
-    np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-12)
+
+    @jax.jit
+    def both(logit, two):
+        expected = optax.sigmoid_focal_loss(logit, label, gamma=2.0)
+        return classification.categorical_nll(two, label, focus=2.0), expected
+
+    np.testing.assert_allclose(*both(logit, two), rtol=1e-4, atol=1e-12)
 
 
 def test_weights_and_classes_that_do_not_count():
@@ -108,13 +115,18 @@ def test_floors_of_the_mean_of_a_batch():
     mu = jnp.asarray([[2.0, 0.5], [0.0, 0.5]])
     logvar = jnp.zeros((2, 2))
 
-    def loss(mu, where=None):
-        return divergence.batch_free_bits_kl(mu, logvar, where, free_bits=0.5)
+    @jax.jit
+    def both(mu, where):
+        def loss(mu):
+            return divergence.batch_free_bits_kl(mu, logvar, where, free_bits=0.5)
 
-    assert float(loss(mu)) == pytest.approx(1.5)
+        return jax.value_and_grad(loss)(mu)
+
+    every = jnp.ones(2, bool)
+    assert float(both(mu, every)[0]) == pytest.approx(1.5)
     # The row without use of the first dimension has a gradient as well: the floor is of the mean.
-    np.testing.assert_allclose(jax.grad(loss)(mu + 0.1)[:, 0], [1.05, 0.05], rtol=1e-5)
-    assert float(loss(mu, jnp.asarray([False, True]))) == pytest.approx(1.0)
+    np.testing.assert_allclose(both(mu + 0.1, every)[1][:, 0], [1.05, 0.05], rtol=1e-5)
+    assert float(both(mu, jnp.asarray([False, True]))[0]) == pytest.approx(1.0)
 
 
 def test_dirichlet_belief_by_quadrature():

@@ -1,5 +1,8 @@
 """Order and correlation losses: arithmetic by hand, scipy, and the special cases elsewhere."""
 
+import functools
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -24,14 +27,16 @@ def test_links(link, penalty):
     # Levels 0, 2, 2: radii 0.5 > 0.4 in order by 0.1 and 0.7 out of order by 0.2, two levels apart.
     radius, level = jnp.asarray([0.5, 0.4, 0.7]), jnp.asarray([0, 2, 2])
     options = {"margin": 0.05, "margin_per_level": 0.1, "link": link, "temperature": 0.2}
-    value = order.level_order(radius, level, **options)
-    assert float(value) == pytest.approx((penalty(0.25 - 0.1) + penalty(0.25 + 0.2)) / 2, rel=1e-5)
     pair = Pairs(jnp.asarray([2, 1]), jnp.asarray([0, 2]))
-    value = order.level_order(radius, level, pair, **options)
-    assert float(value) == pytest.approx(penalty(0.45), rel=1e-5)
     two = jnp.asarray([True, True, False])
-    value = order.level_order(radius, level, where=two, **options)
-    assert float(value) == pytest.approx(penalty(0.15), rel=1e-5)
+
+    @jax.jit
+    def losses(radius, level):
+        of = functools.partial(order.level_order, radius, level, **options)
+        return of(), of(pair), of(where=two)
+
+    expected = [(penalty(0.25 - 0.1) + penalty(0.25 + 0.2)) / 2, penalty(0.45), penalty(0.15)]
+    np.testing.assert_allclose(losses(radius, level), expected, rtol=1e-5)
 
 
 def test_half_the_level_spacing_is_the_margin_loss_of_the_hierarchy():
@@ -54,14 +59,23 @@ def test_margin_ranking_counts_pairs_of_different_measurement():
 def test_correlations_equal_scipy():
     x, y = RNG.normal(size=(2, 12, 2)).astype(np.float32)
     expected = np.asarray([scipy.stats.pearsonr(x[:, k], y[:, k])[0] for k in (0, 1)])
-    np.testing.assert_allclose(correlation.pearson(x, y), expected, atol=1e-6)
-    gap = correlation.correlation_gap(jnp.asarray(x), jnp.asarray(y))
-    np.testing.assert_allclose(gap, 1 - expected.mean(), rtol=1e-5)
-    squares = correlation.target_correlation(jnp.asarray(x), jnp.asarray(y), target=0.4)
-    np.testing.assert_allclose(squares, np.square(expected - 0.4).mean(), rtol=1e-5)
     where = np.arange(12) % 3 != 0
     some = scipy.stats.pearsonr(x[where, 0], y[where, 0])[0]
-    np.testing.assert_allclose(correlation.pearson(x[:, 0], y[:, 0], where), some, atol=1e-6)
+
+    @jax.jit
+    def measures(x, y):
+        return (
+            correlation.pearson(x, y),
+            correlation.correlation_gap(x, y),
+            correlation.target_correlation(x, y, target=0.4),
+            correlation.pearson(x[:, 0], y[:, 0], where),
+        )
+
+    found = measures(x, y)
+    np.testing.assert_allclose(found[0], expected, atol=1e-6)
+    np.testing.assert_allclose(found[1], 1 - expected.mean(), rtol=1e-5)
+    np.testing.assert_allclose(found[2], np.square(expected - 0.4).mean(), rtol=1e-5)
+    np.testing.assert_allclose(found[3], some, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [0.0, 0.1, 1e4])

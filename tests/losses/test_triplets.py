@@ -124,8 +124,14 @@ def test_mined_triplets():
     anchor = jnp.zeros(400, jnp.int32)
     margin = LevelMargin(0.1, 0.15)
 
-    def drawn(**options):
-        mined = mine_triplets(jax.random.key(0), anchor, level, length, margin=margin, **options)
+    mine = {
+        semi_hard: jax.jit(functools.partial(mine_triplets, margin=margin, semi_hard=semi_hard))
+        for semi_hard in (True, False)
+    }
+
+    def drawn(*, hard_share, semi_hard=True, where=(True,) * 6):
+        given = jax.random.key(0), anchor, level, length
+        mined = mine[semi_hard](*given, hard_share=hard_share, where=jnp.asarray(where))
         assert bool(mined.mask.all())
         return {(int(p), int(n)) for _, p, n, _ in zip(*mined, strict=True)}
 

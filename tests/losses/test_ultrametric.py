@@ -53,13 +53,18 @@ def test_match_by_hand():
     point = jnp.asarray([[0.0], [0.3], [0.6]])
     index, tree = jnp.asarray([0, 2, 1]), PadicTree(2, 2)
     errors = np.asarray([2 * 0.5 - 0.3, 2.0 - 0.6, 2.0 - 0.3])
-    value = ultrametric.ultrametric_match(point, index, tree, scale=2.0, base=2.0)
+
+    @jax.jit
+    def match(index, where, scale):
+        return ultrametric.ultrametric_match(point, index, tree, where=where, scale=scale, base=2.0)
+
+    value = match(index, jnp.ones(3, bool), 2.0)
     assert float(value) == pytest.approx(np.square(errors).mean(), rel=1e-5)
     two = jnp.asarray([True, False, True])
-    value = ultrametric.ultrametric_match(point, index, tree, where=two, scale=2.0, base=2.0)
+    value = match(index, two, 2.0)
     assert float(value) == pytest.approx(errors[1] ** 2, rel=1e-5)
-    same = ultrametric.ultrametric_match(point[:2], jnp.asarray([1, 1]), tree)
-    assert float(same) == pytest.approx(0.3**2, rel=1e-5)  # one item twice is wanted at 0
+    same = match(jnp.asarray([1, 2, 1]), two, 1.0)  # one item twice is wanted at 0
+    assert float(same) == pytest.approx(0.6**2, rel=1e-5)
 
 
 @pytest.mark.parametrize("with_self", [True, False])
