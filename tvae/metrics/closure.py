@@ -18,6 +18,9 @@ import numpy as np
 _FLOATS_AT_ONCE = 2**22
 """Of a block of queries and all items: 16 MB, and three such arrays are alive."""
 
+_FEW = 128
+"""Ancestors of an item up to which comparing all items with each is the faster way to count."""
+
 Key = Callable[[jax.Array], jax.Array]
 """Items ``(q,)`` -> ``(q, n)``, a number that grows with the distance to each item."""
 
@@ -74,6 +77,19 @@ def group_queries(offset: np.ndarray, ancestor: np.ndarray, item: np.ndarray) ->
     return groups
 
 
+def count_up_to(x: jax.Array, bound: jax.Array) -> jax.Array:
+    """How many of ``x`` ``(n,)`` are at most each bound ``(k,)``, int32.
+
+    Few bounds are compared with all, many are looked up in sorted order.
+
+    >>> count_up_to(jnp.asarray([3.0, 1.0, 2.0]), jnp.asarray([2.0, 0.5])).tolist()
+    [2, 0]
+    """
+    if bound.shape[0] <= _FEW:
+        return (x[None, :] <= bound[:, None]).sum(-1, dtype=jnp.int32)
+    return jnp.searchsorted(jnp.sort(x), bound, side="right").astype(jnp.int32)
+
+
 def rank_ancestors(key: Key, item: jax.Array, ancestor: jax.Array, *, n: int) -> Ranks:
     """Rank the ancestors of items among all that are not, in blocks.
 
@@ -89,23 +105,19 @@ def rank_ancestors(key: Key, item: jax.Array, ancestor: jax.Array, *, n: int) ->
 
     def rank(query: tuple[jax.Array, jax.Array]) -> Ranks:
         own, above = query
-        there = above >= 0
         keys = key(own[None])[0]
-        mine = jnp.where(there, keys[jnp.maximum(above, 0)], -jnp.inf)
-        nearer = (keys[None, :] <= mine[:, None]).sum(-1, dtype=jnp.int32)
-        before = (mine[None, :] <= mine[:, None]) & there[None, :]
-        others = nearer - before.sum(-1, dtype=jnp.int32) - (keys[own] <= mine)
-        # Places among the ancestors alone, each its own at ties.
-        order = jnp.arange(above.shape[0])
-        tied = (mine[None, :] == mine[:, None]) & (order[None, :] <= order[:, None])
-        place = (((mine[None, :] < mine[:, None]) | tied) & there[None, :]).sum(-1)
-        total = there.sum().astype(jnp.float32)
-        safe = jnp.maximum(total, 1.0)
-        precision = place / jnp.maximum(place + others, 1)
+        # Nearest ancestor first; places without one are last.
+        mine = jnp.sort(jnp.where(above >= 0, keys[jnp.maximum(above, 0)], jnp.inf))
+        total = (above >= 0).sum()
+        place = jnp.arange(1, above.shape[0] + 1)
+        there = place <= total
+        nearer = count_up_to(keys, mine)
+        others = nearer - count_up_to(mine, mine) - (keys[own] <= mine)
+        safe = jnp.maximum(total, 1)
         return Ranks(
             rank=jnp.where(there, 1.0 + others, 0.0).sum() / safe,
-            precision=jnp.where(there, precision, 0.0).sum() / safe,
-            pairs=total,
+            precision=jnp.where(there, place / jnp.maximum(place + others, 1), 0.0).sum() / safe,
+            pairs=total.astype(jnp.float32),
         )
 
     return jax.lax.map(rank, (item, ancestor), batch_size=max(1, _FLOATS_AT_ONCE // n))

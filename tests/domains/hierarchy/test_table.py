@@ -72,9 +72,7 @@ def test_load_resume_evaluate_report_export(trained, tmp_path):
     chex.assert_trees_all_close(measured, shared, rtol=1e-5)
     longer = make_config(trained.config.data.edges, **{"model.latent_dim": 3, "epochs": 60})
     resumed = tvae.train(longer, trained.path, extend=True)
-    straight = tvae.train(longer)
-    # The cosine of 60 epochs differs from the one of 40: only the count of epochs is the same.
-    assert resumed.card["metrics"]["train/epochs"] == straight.card["metrics"]["train/epochs"] == 60
+    assert resumed.card["metrics"]["train/epochs"] == 60
     assert (
         "mean average precision: ancestors" in pathlib.Path(write_report(trained.path)).read_text()
     )
@@ -163,10 +161,10 @@ def test_weights_of_negatives_add_up_to_all_items():
     known = random_hierarchy(300, seed=1)
     sampler = make_sampler(known, block=16, blocks=1, top=5, random=8, ancestors=4)
     offset, _ = known.closure
-    weights = []
+    weights, pairs_of = [], jax.jit(sampler.pairs)
     for seed in range(40):
         batch = sampler.epoch(jax.random.key(seed))
-        pairs = [sampler.pairs(jnp.int32(100), sampler.shared(d)) for d in batch.drawn[:1]]
+        pairs = [pairs_of(jnp.int32(100), sampler.shared(d)) for d in batch.drawn[:1]]
         weights += [np.exp(p.log_weight).sum(1) for p in pairs]
     expected = 300 - 1 - np.diff(offset)[100:116]
     np.testing.assert_allclose(np.mean(weights, 0), expected, rtol=0.15)

@@ -22,7 +22,9 @@ N_PAIRS = 100_000
 N_NEIGHBOURS = 1_000
 """Items whose nearest neighbour is looked at."""
 _SAMPLED_QUERIES = 10_000
-"""Items whose ancestors the final evaluation ranks where there are too many."""
+"""Items whose ancestors the final evaluation ranks where there are too many items."""
+_MOST_PAIRS = 10_000_000
+"""Pairs of item and ancestor that it ranks at most: of a deep hierarchy fewer items."""
 
 
 @functools.cache
@@ -78,11 +80,14 @@ def measure(
       geometry: name of the space.
       points: ``(n, d)`` in its coordinates.
       c: curvature magnitude.
-      exact_up_to: items up to which the ancestors of all are ranked; of more, those of 10,000.
+      exact_up_to: items up to which the ancestors of all are ranked; of more, and of more than ten
+        million pairs, those of a sample, with the standard errors of its means.
     """
     n = len(known)
-    exact = n <= exact_up_to
-    asked = np.arange(n) if exact else _some(n, _SAMPLED_QUERIES)
+    pairs = known.closure[1].size
+    exact = n <= exact_up_to and pairs <= _MOST_PAIRS
+    few = max(1, min(_SAMPLED_QUERIES, _MOST_PAIRS * n // max(1, pairs)))
+    asked = np.arange(n) if exact else _some(n, few)
     groups = closure.group_queries(*known.closure, asked)
     metrics: Metrics = {
         "eval/curvature": c,
@@ -160,7 +165,7 @@ def _neighbours(known: Hierarchy, space: Geometry, points: jax.Array) -> Metrics
     return {f"eval/nearest_is_{k}": jnp.float32(v.mean()) for k, v in kinds.items()}
 
 
-_ALL = "all pairs of item and ancestor; beyond evaluation.exact_up_to items those of 10,000 items"
+_ALL = "all pairs of item and ancestor; beyond evaluation.exact_up_to items a sample of items"
 _PAIRS = "100,000 random pairs of items, the same in every run"
 _SOME = "1,000 random items, the same in every run"
 DEFINITIONS = {
