@@ -48,14 +48,14 @@ CATALOGUE = {
         ConsequencePredictor PurposefulRankingLoss
     """,
     "numbers and classes": """
-        HeteroscedasticNLL EvidentialLoss EvidentialPredictor FocalLoss LabelSmoothing
+        HeteroscedasticNLL EvidentialLoss EvidentialPredictor FocalLoss LabelSmoothing DirichletLoss
         CrossEntropyLoss MeanSquaredError BaseSupervisedLoss
     """,
     "contrastive": """
         BaseContrastiveLoss ContrastiveLoss CLIPLoss CLIPStyleLoss SimCLRLoss SimpleContrastiveLoss
         MixedMultimodalLoss MultiModalMixedContrastiveLoss nt_xent_loss NTXent
-        supervised_contrastive_loss SupervisedContrastiveLoss SupCon MoCoLoss EMAMoCoLoss MoCo
-        HardNegativeLoss DynamicTemperatureLoss DecoupledLoss DecoupledContrastiveLoss BYOL
+        supervised_contrastive_loss SupervisedContrastiveLoss SupCon MoCoLoss EMAMoCoLoss
+        MemoryQueue HardNegativeLoss DynamicTemperatureLoss DecoupledLoss DecoupledContrastiveLoss BYOL
     """,
     "redundancy": """
         VICRegLoss BarlowTwinsLoss DecorrelationLoss FeatureConsistencyLoss HybridPretrainVICRegLoss
