@@ -55,7 +55,8 @@ CATALOGUE = {
         BaseContrastiveLoss ContrastiveLoss CLIPLoss CLIPStyleLoss SimCLRLoss SimpleContrastiveLoss
         MixedMultimodalLoss MultiModalMixedContrastiveLoss nt_xent_loss NTXent
         supervised_contrastive_loss SupervisedContrastiveLoss SupCon MoCoLoss EMAMoCoLoss
-        MemoryQueue HardNegativeLoss DynamicTemperatureLoss DecoupledLoss DecoupledContrastiveLoss BYOL
+        MemoryQueue HardNegativeLoss DynamicTemperatureLoss DecoupledLoss
+        DecoupledContrastiveLoss BYOL
     """,
     "redundancy": """
         VICRegLoss BarlowTwinsLoss DecorrelationLoss FeatureConsistencyLoss HybridPretrainVICRegLoss
