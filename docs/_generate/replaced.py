@@ -23,5 +23,11 @@ REPLACED: dict[str, str] = {
     "Objective": "a term per row",
     "ObjectiveRegistry": "`config.objective`; its score matrix is the values of the rows",
     "CombinedLoss": "rows with weights 1, 0.5 and 0.3",
+    "MixedMultimodalLoss": '`MIXTURES["mixed"]` of {py:mod}`tvae.losses.mixtures`',
+    "SimpleContrastiveLoss": '`MIXTURES["simple"]` of {py:mod}`tvae.losses.mixtures`',
+    "MultiModalMixedContrastiveLoss": "rows `clip`, `categorical_nll` of classes and `binary_nll` "
+    "of matches, weights 1, 0 and 0",
+    "HybridPretrainVICRegLoss": '`MIXTURES["hybrid"]` of {py:mod}`tvae.losses.mixtures`, or '
+    "{py:class}`tvae.losses.memory.Handover`",
     "MultitaskLoss": "weights of rows; `config.balancing`",
 }

@@ -2,7 +2,8 @@
 
 Cross-modal terms take features ``x`` and ``y`` of two modalities, or of two views, whose rows i
 belong together, and average both directions. With ``match_id``, rows of one id belong together
-too. Rows where ``where`` does not hold are neither rows nor candidates.
+too. Rows where ``where`` does not hold are neither rows nor candidates. The matrices of large
+batches are evaluated in blocks of rows (:mod:`tvae.losses.blocks`).
 
 The reference system of this module and of :mod:`tvae.losses.redundancy` is a multimodal trainer
 (``docs/parity.md``). Where it draws one of several positives at random, these terms take all of
@@ -75,9 +76,6 @@ def _both_directions(
         "CLIPStyleLoss": "corrected",
         "SimCLRLoss": "corrected",
         "ContrastiveLoss": "subsumed",
-        "SimpleContrastiveLoss": "subsumed",
-        "MixedMultimodalLoss": "subsumed",
-        "MultiModalMixedContrastiveLoss": "subsumed",
     },
 )
 def clip(
@@ -144,7 +142,11 @@ def clip(
     },
     bounds=(0.0, float("inf")),
     invariances=("permutation", "rotation", "scale"),
-    was={"BaseContrastiveLoss": "corrected", "HardNegativeLoss": "same"},
+    was={
+        "BaseContrastiveLoss": "corrected",
+        "info_nce_loss": "same",
+        "HardNegativeLoss": "same",
+    },
 )
 def info_nce(
     x: jax.Array,
@@ -578,7 +580,12 @@ def shared_classes(
     },
     bounds=(0.0, float("inf")),
     invariances=("permutation", "scale"),
-    was={"MoCoLoss": "corrected", "EMAMoCoLoss": "corrected", "MemoryQueue": "corrected"},
+    was={
+        "MoCoLoss": "corrected",
+        "EMAMoCoLoss": "corrected",
+        "MemoryQueue": "corrected",
+        "MoCo": "corrected",
+    },
 )
 def moco(
     x: jax.Array,

@@ -18,6 +18,7 @@ from chex import Numeric
 
 from tvae.errors import UserError
 from tvae.losses.levels import masked_mean
+from tvae.losses.pairs import distinct
 
 DENOMINATORS = ("all", "pair", "negatives")
 """Choices of ``denominator`` in :func:`nce`."""
@@ -177,15 +178,6 @@ def same(a: jax.Array, b: jax.Array) -> jax.Array:
     return a[:, None] == b[None, :]
 
 
-def distinct_rows(n_rows: int) -> jax.Array:
-    """All pairs but a row with itself, bool ``(n, n)``.
-
-    >>> distinct_rows(2).tolist()
-    [[False, True], [True, False]]
-    """
-    return ~jnp.eye(n_rows, dtype=bool)
-
-
 def uniform_targets(
     positive: jax.Array, candidate: jax.Array, smoothing: Numeric = 0.0
 ) -> jax.Array:
@@ -293,7 +285,7 @@ def separation_temperature(
     >>> round(float(separation_temperature(jnp.eye(2), eye, eye | True)), 5)  # 0.8 + 0.4 e^-2
     0.05979
     """
-    sums = separation_sums(similarity, positive, candidate, distinct_rows(similarity.shape[0]))
+    sums = separation_sums(similarity, positive, candidate, distinct(similarity.shape[0], None))
     return temperature_of_sums(*sums, base=base, low=low, high=high)
 
 

@@ -74,7 +74,7 @@ def off_diagonal_power(matrix: jax.Array) -> jax.Array:
     options={"centre": (BOOLEAN, "compare the views less their means")},
     bounds=(0.0, float("inf")),
     invariances=("permutation", "rotation", "translation"),
-    was={"VICRegLoss": "corrected", "HybridPretrainVICRegLoss": "subsumed"},
+    was={"VICRegLoss": "corrected"},
 )
 def vicreg_invariance(
     x: jax.Array, y: jax.Array, *, where: jax.Array | None = None, centre: bool = False
@@ -111,7 +111,7 @@ def vicreg_invariance(
     },
     bounds=(0.0, float("inf")),
     invariances=("permutation", "translation"),
-    was={"VICRegLoss": "corrected", "HybridPretrainVICRegLoss": "subsumed"},
+    was={"VICRegLoss": "corrected"},
 )
 def vicreg_variance(
     x: jax.Array,
@@ -154,7 +154,7 @@ def vicreg_variance(
     source=_VICREG + "3",
     bounds=(0.0, float("inf")),
     invariances=("permutation", "translation"),
-    was={"VICRegLoss": "corrected", "HybridPretrainVICRegLoss": "subsumed"},
+    was={"VICRegLoss": "corrected"},
 )
 def vicreg_covariance(x: jax.Array, y: jax.Array, *, where: jax.Array | None = None) -> jax.Array:
     r"""Squared covariances between the dimensions of each view, summed over both views.
