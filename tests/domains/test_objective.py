@@ -206,6 +206,12 @@ def test_terms_that_draw_are_given_a_key_and_pairs(task):
     jaxpr, terms = program(jax.random.key(0))
     assert {terms[name].shape for name in rows} == {()}
     assert "i32[11]" in str(jaxpr)  # ends of the pairs that were asked for
+    made, hparams = domain.make_task(config), config_lib.hparams(config)
+
+    def evaluate(key):
+        return made.evaluate(*made.init(jax.random.fold_in(key, 1), hparams), key, hparams)
+
+    jax.eval_shape(evaluate, jax.random.key(0))
 
 
 def test_a_term_of_a_users_own_trains_from_a_config(tmp_path):

@@ -30,14 +30,14 @@ class Outputs:
       vae: outputs of the model.
       entropy_a: of A's latent, nats.
       entropy_b: of B's.
-      key: of what terms draw; None in a pass with given noise.
+      key: of what terms draw; the same in every pass with given noise.
       pairs: of rows of the batch, by row of the objective; None where all pairs are taken.
     """
 
     vae: DualVAEOutputs
     entropy_a: jax.Array
     entropy_b: jax.Array
-    key: jax.Array | None = None
+    key: jax.Array
     pairs: dict[str, Pairs | None] = flax.struct.field(default_factory=dict)
 
 
@@ -130,6 +130,7 @@ class DualVAETask(Task):
             vae=vae,
             entropy_a=latent.histogram_entropy(vae.z_a, batch.mask),
             entropy_b=latent.histogram_entropy(vae.z_b, batch.mask),
+            key=jax.random.key(0),
         )
 
     def terms(self, outputs: Outputs, batch: data.Batch, hparams: Hparams) -> Metrics:
