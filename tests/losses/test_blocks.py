@@ -32,6 +32,7 @@ ALL_PAIRS = (
     "radial_hierarchy",
     "rank",
     "ranking_softmax",
+    "repulsion",
     "separation",
     "shared_classes",
     "soft_ranking",

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from tvae.fields import above
+from tvae.losses import blocks
 from tvae.losses.registry import term
 
 
@@ -58,6 +59,11 @@ def repulsion(
     """
     mask = jnp.ones(z.shape[0]) if where is None else where.astype(z.dtype)
     norms = (z**2).sum(-1)
-    squared = jnp.maximum(norms[:, None] + norms[None, :] - 2.0 * (z @ z.T), 0.0)
-    pair = (1.0 - jnp.eye(z.shape[0])) * mask[:, None] * mask[None, :]
-    return (jnp.exp(-squared / sigma**2) * pair).sum() / jnp.maximum(pair.sum(), 1.0)
+
+    def of_rows(i: jax.Array) -> tuple[jax.Array, jax.Array]:
+        squared = jnp.maximum(norms[i][:, None] + norms[None, :] - 2.0 * (z[i] @ z.T), 0.0)
+        pair = (i[:, None] != jnp.arange(z.shape[0])[None, :]) * mask[i][:, None] * mask[None, :]
+        return (jnp.exp(-squared / sigma**2) * pair).sum(-1), pair.sum(-1)
+
+    total, count = blocks.map_rows(of_rows, z.shape[0])
+    return total.sum() / jnp.maximum(count.sum(), 1.0)

@@ -92,10 +92,14 @@ ENGINE = (
     _riemannian("second moment of another length", "factor**2 * numerics", "factor * numerics"),
     _riemannian(
         "bias of the second moment",
-        "optax.tree.bias_correction(nu, b2, count)",
-        "optax.tree.bias_correction(nu, b1, count)",
+        "bias_correction(nu, b2, count)\n        steps",
+        "bias_correction(nu, b1, count)\n        steps",
     ),
-    _riemannian("epsilon inside the root", "(jnp.sqrt(v) + eps)", "jnp.sqrt(v + eps)"),
+    _riemannian(
+        "epsilon inside the root",
+        "m / (jnp.sqrt(v) + eps), mu_hat",
+        "m / jnp.sqrt(v + eps), mu_hat",
+    ),
     _riemannian(
         "exact and straight steps exchanged",
         "poincare.exp_map(x, u, c=c) if exact else",

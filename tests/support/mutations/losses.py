@@ -37,15 +37,15 @@ LOSSES = (
     _regularizers("logarithm of 0", "jnp.log(mean + 1e-10)", "jnp.log(mean)"),
     _regularizers(
         "a row repels itself",
-        "(1.0 - jnp.eye(z.shape[0])) * mask",
-        "jnp.ones((z.shape[0],) * 2) * mask",
+        "(i[:, None] != jnp.arange(z.shape[0])[None, :]) * mask",
+        "jnp.ones((i.size, z.shape[0])) * mask",
     ),
     _regularizers("scale not squared", "sigma**2", "sigma"),
     _distances("scale of the levels multiplied", ") / level_scale)", ") * level_scale)"),
     _distances(
         "the distance of a row to itself counts",
-        "masked_mean(penalty, distinct(point.shape[0], pairs))",
-        "penalty.mean()",
+        "return value, distinct(point.shape[0], pairs)",
+        "return value, jnp.ones(value.shape, bool)",
     ),
     _distances(
         "corner of the smooth loss",
@@ -121,8 +121,8 @@ LOSSES = (
     _radial(
         "sign in the margin", "wanted - (radius_j - radius_i)", "wanted + (radius_j - radius_i)"
     ),
-    _radial("pairs of both orders", "levels > 0)", "levels != 0)"),
+    _radial("pairs of both orders", "), levels > 0", "), levels != 0"),
     _ranking("no weight by levels", "jnp.abs(levels) * jax.nn.sigmoid", "jax.nn.sigmoid"),
     _ranking("sign in the rank loss", "-ordered / temperature", "ordered / temperature"),
-    _ranking("pairs of one level count", ", levels != 0)", ", levels == levels)"),
+    _ranking("pairs of one level count", ", levels != 0", ", levels == levels"),
 )
