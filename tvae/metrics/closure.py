@@ -140,21 +140,67 @@ def summarise(found: Ranks) -> dict[str, jax.Array]:
     }
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2))
-def _group(key_of: Callable[..., Key], arrays: tuple, n: int, item, ancestor) -> Ranks:  # type: ignore[no-untyped-def]
-    return rank_ancestors(key_of(*arrays), item, ancestor, n=n)
+@functools.partial(jax.jit, static_argnums=0)
+def _keys(key_of: Callable[..., Key], arrays: tuple[jax.Array, ...], item: jax.Array) -> jax.Array:
+    return key_of(*arrays)(item)
 
 
 def measure(
     key_of: Callable[..., Key], arrays: tuple[jax.Array, ...], groups: list[Queries], *, n: int
 ) -> dict[str, jax.Array]:
-    """Mean rank and MAP of groups of queries, one program for each width; not for ``jit``.
+    """Mean rank and MAP of groups of queries, on the host: there counting is ten times as fast.
 
     Args:
-      key_of: the arrays -> :data:`Key`; the same function at every call, or it compiles anew.
+      key_of: the arrays -> :data:`Key`, not negative; the same function at every call, or it
+        compiles anew.
       arrays: of the embedding.
       groups: from :func:`group_queries`.
       n: number of all items.
     """
-    found = [_group(key_of, arrays, n, g.item, g.ancestor) for g in groups]
-    return summarise(Ranks(*(jnp.concatenate(column) for column in zip(*found, strict=True))))
+    size = max(1, _FLOATS_AT_ONCE // n)
+    found = []
+    for group in groups:
+        # The last block takes some queries twice, so that all have one shape.
+        for start in range(0, len(group.item), size):
+            rows = np.arange(start, start + size) % len(group.item)
+            item, above = group.item[rows], group.ancestor[rows]
+            ranks = _rank_on_host(np.asarray(_keys(key_of, arrays, item)), item, above)
+            found.append([column[: len(group.item) - start] for column in ranks])
+    return summarise(Ranks(*(jnp.asarray(np.concatenate(c)) for c in zip(*found, strict=True))))
+
+
+def _rank_on_host(keys: np.ndarray, item: np.ndarray, ancestor: np.ndarray) -> list[np.ndarray]:
+    """The columns of :class:`Ranks` from the keys ``(q, n)`` of some queries."""
+    there = ancestor >= 0
+    mine = np.take_along_axis(keys, np.maximum(ancestor, 0), 1)
+    mine = np.sort(np.where(there, mine, np.inf), 1)
+    place = np.arange(1, ancestor.shape[1] + 1)[None, :]
+    total = there.sum(1, keepdims=True)
+    there = place <= total
+    far = np.max(mine, 1, initial=0.0, where=there, keepdims=True)
+    own = np.take_along_axis(keys, item[:, None].astype(np.int64), 1)
+    nearer = _count_rows(keys, keys <= far, np.where(there, mine, 0.0))
+    others = nearer - _count_rows(mine, there, np.where(there, mine, 0.0)) - (own <= mine)
+    rank = np.where(there, 1 + others, 0).sum(1) / total[:, 0]
+    precision = np.where(there, place / np.maximum(place + others, 1), 0.0).sum(1) / total[:, 0]
+    columns = (rank, precision, total[:, 0])
+    return [column.astype(np.float32) for column in columns]
+
+
+def _count_rows(x: np.ndarray, among: np.ndarray, bound: np.ndarray) -> np.ndarray:
+    """How many of the marked numbers of each row of ``x`` ``(q, n)`` are at most its bounds.
+
+    All numbers are not negative: their bits, as integers, are in the same order. Below the row
+    number they make one sorted list of all rows, in which every bound is looked up.
+    """
+    row = np.arange(len(x), dtype=np.int64)[:, None] << 32
+    marked = np.sort(_marked(x, among))
+    asked = row | bound.astype(np.float32).view(np.int32)
+    before = np.cumsum(np.count_nonzero(among, 1)) - np.count_nonzero(among, 1)
+    return np.searchsorted(marked, asked.ravel(), "right").reshape(bound.shape) - before[:, None]
+
+
+def _marked(x: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Row number and bits of the marked numbers."""
+    row, column = np.nonzero(among)
+    return (row << 32) | x[row, column].view(np.int32)
