@@ -325,8 +325,9 @@ def adam_in_frames(
     >>> tx = adam_in_frames(flat_surface())
     >>> x = jnp.asarray([[0.5, 0.0]])
     >>> gradient = jnp.asarray([[2.0, 0.0]])
-    >>> tx.update(gradient, tx.init(x), x, learning_rate=0.1)[0].round(4).tolist()
-    [[-0.1, 0.0]]
+    >>> step, _ = tx.update(gradient, tx.init(x), x, learning_rate=0.1)
+    >>> round(float(step[0, 0]), 4)
+    -0.1
     """
 
     def init(params: optax.Params) -> FrameState:
