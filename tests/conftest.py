@@ -28,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
     Long trainings, and whoever sets ``XLA_FLAGS``, get the programs that users run.
     """
+    # Threads of BLAS that wait for each other cost more than they save at the sizes of tests.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = {"xla_cpu_parallel_codegen_split_count": 1} | FAST_COMPILE
     if jax.__version_info__ < (0, 11):  # later compilers have one emitter, and refuse the flag
         options["xla_cpu_use_fusion_emitters"] = False

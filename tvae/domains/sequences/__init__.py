@@ -1,0 +1,1 @@
+"""Sequences with measured labels: tables, encodings, splits without leaks, fitted models."""
