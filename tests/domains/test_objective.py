@@ -160,7 +160,7 @@ def tiny(task):
     return config
 
 
-TASKS = ["dual_vae", "hyperbolic_vae", "projected_vae"]
+TASKS = ["dual_vae", "hierarchy", "hyperbolic_vae", "projected_vae"]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -192,7 +192,7 @@ def test_terms_that_draw_are_given_a_key_and_pairs(task):
     """Rows in which a term draws triplets or takes a number of pairs, on any domain."""
     domain, config = registry.get(task), tiny(task)
     flat = task == "dual_vae"
-    row = {"on": "b"} if task != "hyperbolic_vae" else {}
+    row = {"on": "b"} if "b" in domain.inputs(config) else {}
     row |= {"inputs": {"point": "z"}} if flat else {}
     rows = {
         "triplets": {"term": "triplet", "n_triplets": 7} | row,

@@ -1,8 +1,13 @@
 """Losses on an embedding of a transitive closure: ancestors are to be nearer than other items."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from chex import Numeric
+
+from tvae.losses.levels import masked_mean
+from tvae.losses.registry import term
 
 
 def log_rank(
@@ -46,3 +51,45 @@ def log_rank(
     log_sum = jnp.where(some, jnp.log(jnp.where(some, total, 1.0)) + top, -1e30)
     loss = jax.nn.softplus(distance / temperature + log_sum)
     return loss if where is None else jnp.where(where, loss, 0.0)
+
+
+@term(
+    "log_rank",
+    unit="nats",
+    bounds=(0.0, math.inf),
+    invariances=("permutation",),
+    source="Nickel and Kiela, Poincaré Embeddings (2017), equation 5, see tvae.losses.closure",
+)
+def mean_log_rank(
+    positive_distance: jax.Array,
+    other_distance: jax.Array,
+    log_weight: jax.Array,
+    temperature: Numeric,
+    *,
+    is_positive: jax.Array | None = None,
+    where: jax.Array | None = None,
+) -> jax.Array:
+    """Mean of :func:`log_rank` over the positives of all queries that count.
+
+    Args:
+      positive_distance: ``(q, a)``, of each query to its positives.
+      other_distance: ``(q, w)``, of each query to the negatives.
+      log_weight: ``(q, w)``, see :func:`log_rank`.
+      temperature: unit of the distances.
+      is_positive: bool ``(q, a)``, positives that count; None for all.
+      where: bool ``(q,)``, queries that count; None for all.
+
+    Returns:
+      A scalar; 0 where no positive counts.
+
+    >>> one = jnp.ones((1, 1))
+    >>> round(float(mean_log_rank(one, one, 0.0 * one, 1.0)), 4)  # one tie: log 2
+    0.6931
+    """
+    counts = jnp.ones(positive_distance.shape, bool) if is_positive is None else is_positive
+    if where is not None:
+        counts = counts & where[:, None]
+    rows = log_rank(
+        positive_distance, other_distance, log_weight, temperature=temperature, where=counts
+    )
+    return masked_mean(rows, counts)

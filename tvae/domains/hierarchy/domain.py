@@ -7,6 +7,7 @@ from tvae.domains.domain import SHARED_DEFINITIONS, Curves, Domain
 from tvae.domains.hierarchy import evaluation
 from tvae.domains.hierarchy.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.hierarchy.task import make_task
+from tvae.domains.hierarchy.terms import INPUTS, OBJECTIVE
 from tvae.domains.hierarchy.views import make_views
 from tvae.metrics.definitions import Definition, define
 
@@ -31,6 +32,8 @@ def aspects(config: ConfigDict) -> list[Aspect]:
 DOMAIN = Domain(
     name="hierarchy",
     fields=FIELDS,
+    objective=OBJECTIVE,
+    inputs=lambda _: {"": INPUTS},
     defaults=DEFAULTS,
     validate=validate,
     tiny=TINY,

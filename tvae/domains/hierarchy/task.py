@@ -3,19 +3,20 @@
 import dataclasses
 from typing import Any
 
+import flax.struct
 import jax
 import jax.numpy as jnp
-import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.domains.hierarchy import evaluation, source
 from tvae.domains.hierarchy.batches import Batch, Block, Sampler, make_sampler
-from tvae.domains.hierarchy.geometry import GEOMETRIES, Geometry, Placed
+from tvae.domains.hierarchy.geometry import GEOMETRIES, Geometry
 from tvae.domains.hierarchy.start import STARTS
+from tvae.domains.objective import Objective, Sources, make_objective
 from tvae.engine.riemannian import Surface
 from tvae.engine.schedules import LearningRate, make_learning_rate
 from tvae.engine.task import Hparams, Metrics, Params, Task
-from tvae.losses.closure import log_rank
+from tvae.losses.pairs import Pairs
 
 POINTS, LOG_CURVATURE = "points", "log_curvature"
 """Names of the parameters: the table ``(n, d)``, and log c where it is learned."""
@@ -28,11 +29,52 @@ def curvature(params: Params, hparams: Hparams) -> jax.Array:
     return hparams["model.curvature"]
 
 
+@flax.struct.dataclass
+class Queries:
+    """The queries of a step and their distances, for curvature -1.
+
+    Attributes:
+      index: items, int32 ``(q,)``.
+      point: of the unit ball, or of Euclidean space, ``(q, d)``.
+      ancestor_distance: of each query to its ancestors, ``(q, ancestors)``.
+      other_distance: to the negatives, ``(q, others)``.
+      log_weight: logarithm of how many items a negative stands for, ``(q, others)``.
+      is_ancestor: which of the ancestors there are, bool ``(q, ancestors)``.
+    """
+
+    index: jax.Array
+    point: jax.Array
+    ancestor_distance: jax.Array
+    other_distance: jax.Array
+    log_weight: jax.Array
+    is_ancestor: jax.Array
+
+
+@flax.struct.dataclass
+class Outputs:
+    """What the terms read.
+
+    Attributes:
+      queries: of the step.
+      c: curvature magnitude.
+      temperature: of the step, in units of the queries' distances.
+      key: of what terms draw.
+      pairs: of queries, by row of the objective; None where all pairs are taken.
+    """
+
+    queries: Queries
+    c: jax.Array
+    temperature: jax.Array
+    key: jax.Array
+    pairs: dict[str, Pairs | None]
+
+
 @dataclasses.dataclass(frozen=True)
 class HierarchyTask(Task):
     """A point for each item; aux is the number of steps taken, int32.
 
     Attributes:
+      objective: terms and weights.
       sampler: of the hierarchy.
       geometry: name of the space.
       latent_dim: its dimension.
@@ -45,6 +87,7 @@ class HierarchyTask(Task):
       rate: learning rate of an epoch.
     """
 
+    objective: Objective
     sampler: Sampler
     geometry: str
     latent_dim: int
@@ -82,44 +125,66 @@ class HierarchyTask(Task):
 
     def forward(
         self, params: Params, aux: jax.Array, batch: Batch, key: jax.Array, hparams: Hparams
-    ) -> dict[str, jax.Array]:
-        """Logarithms of the soft ranks ``(blocks, block, ancestors)``, and which of them count."""
-        del key
+    ) -> Outputs:
+        """Points of the queries, and their distances to ancestors and negatives."""
         space, points = self.space, params[POINTS]
         shared = self.sampler.shared(batch.drawn)
-        # log_rank takes distances over T; curvature -c divides all distances by the root of c.
-        temperature = self.temperature(aux, hparams) * jnp.sqrt(curvature(params, hparams))
 
-        pairs = jax.vmap(lambda start: self.sampler.pairs(start, shared))(batch.start)
-        parts = (pairs.query, shared, pairs.ancestor)
-        # One gather, whose transpose is one sum into the table: it is as large as all of the rest.
-        rows = space.place(points[jnp.concatenate([part.ravel() for part in parts])])
-        ends = np.cumsum([part.size for part in parts])[:-1]
-        query, common, above = zip(*(jnp.split(x, ends) for x in rows), strict=True)
-
-        def one(query: Placed, above: Placed, pairs: Block) -> jax.Array:
-            column = jax.tree.map(lambda x, y: jnp.concatenate([x, y]), query, Placed(*common))
+        def one(start: jax.Array) -> Queries:
+            pairs: Block = self.sampler.pairs(start, shared)
+            query = space.place(points[pairs.query])
+            column = space.place(points[jnp.concatenate([pairs.query, shared])])
+            above = space.place(points[pairs.ancestor])
             own = jax.tree.map(lambda x: x[:, None, :], query)
-            return log_rank(
-                space.distance(own, above),
-                space.pairwise(query, column),
-                pairs.log_weight,
-                temperature=temperature,
-                where=pairs.is_ancestor,
+            return Queries(
+                index=pairs.query,
+                point=query.point,
+                ancestor_distance=space.distance(own, above),
+                other_distance=space.pairwise(query, column),
+                log_weight=pairs.log_weight,
+                is_ancestor=pairs.is_ancestor,
             )
 
-        def blocks(x: jax.Array, shape: tuple[int, ...]) -> jax.Array:
-            return x.reshape(*shape, x.shape[-1])
+        # Queries of all blocks are the rows of one batch.
+        blocks = jax.vmap(one)(batch.start)
+        queries = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), blocks)
+        pair_key, term_key = (jax.random.fold_in(key, i) for i in range(2))
+        c = curvature(params, hparams)
+        return Outputs(
+            queries=queries,
+            c=c,
+            temperature=self.temperature(aux, hparams) * jnp.sqrt(c),
+            key=term_key,
+            pairs=self.objective.draw_pairs(pair_key, batch_size=queries.index.size),
+        )
 
-        query = Placed(*(blocks(x, pairs.query.shape) for x in query))
-        above = Placed(*(blocks(x, pairs.ancestor.shape) for x in above))
-        return {"rows": jax.vmap(one)(query, above, pairs), "counts": pairs.is_ancestor}
+    def terms(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> Metrics:
+        """Unweighted terms of the queries, each of which counts alike."""
+        del batch
+        return self.objective.terms(
+            lambda _: self.sources(outputs), hparams, reduce=jnp.mean, pairs=outputs.pairs
+        )
 
-    def terms(self, outputs: Any, batch: Batch, hparams: Hparams) -> Metrics:
-        """Mean over the pairs of item and ancestor, nats."""
-        del batch, hparams
-        pairs = jnp.maximum(outputs["counts"].sum(), 1)
-        return {"log_rank": outputs["rows"].sum() / pairs}
+    def sources(self, outputs: Outputs) -> Sources:
+        """What the terms may ask for: :data:`tvae.domains.hierarchy.terms.INPUTS`."""
+        tree, queries = self.sampler.known.tree, outputs.queries
+        return {
+            "index": queries.index,
+            "level": tree.level(queries.index),
+            "tree": tree,
+            "point": queries.point / jnp.sqrt(outputs.c),
+            "c": outputs.c,
+            "key": outputs.key,
+            "positive_distance": queries.ancestor_distance,
+            "other_distance": queries.other_distance,
+            "log_weight": queries.log_weight,
+            "is_positive": queries.is_ancestor,
+            "temperature": outputs.temperature,
+        }
+
+    def weights(self, aux: jax.Array, hparams: Hparams) -> Metrics:
+        """Weights of the terms."""
+        return self.objective.weights(aux / self.steps_per_epoch, hparams)
 
     def temperature(self, aux: jax.Array, hparams: Hparams) -> jax.Array:
         """Temperature of a step, a geometric schedule: order first, then single ranks."""
@@ -182,6 +247,7 @@ def make_task(config: ConfigDict) -> HierarchyTask:
     """
     data, model = config.data, config.model
     return HierarchyTask(
+        objective=make_objective(config.objective.to_dict()),
         sampler=make_sampler(
             source.load(data),
             block=data.block,
