@@ -161,6 +161,30 @@ def test_a_bad_value_of_the_hyperbolic_vae_is_refused_by_name(path, value):
     assert "expected" in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("table", "got"), [(None, "nothing"), ({}, "no row"), (3, "3"), ({"kl": 3}, "got 3")]
+)
+def test_an_objective_that_is_no_table_is_refused(table, got):
+    stored = config_lib.default("hyperbolic_vae").to_dict() | {"objective": table}
+    if table is None:
+        del stored["objective"]
+    with pytest.raises(UserError, match=r"config\.objective") as refusal:
+        config_lib.validate(ConfigDict(stored))
+    assert got in str(refusal.value) or "unknown field" in str(refusal.value)
+    if table is not None:
+        with pytest.raises(UserError, match=r"config\.objective"):
+            config_lib.complete(stored)
+
+
+@pytest.mark.parametrize("task", ["dual_vae", "hyperbolic_vae", "projected_vae"])
+def test_a_damaged_configuration_of_before_the_table_is_refused(task):
+    stored = config_lib.default(task).to_dict()
+    del stored["objective"]
+    for section in ("loss", "weights", "legacy", "dynamics"):
+        with pytest.raises(UserError):
+            config_lib.complete(stored | {section: 5, "unknown": 1})
+
+
 RATE_FIELDS = {
     "piecewise": {"learning_rate.boundaries", "learning_rate.rates"},
     "cosine": {"learning_rate.peak", "learning_rate.end"},

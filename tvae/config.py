@@ -114,7 +114,7 @@ def require_path(config: ConfigDict, path: str) -> None:
 
 
 def validate(config: ConfigDict) -> None:
-    """Check every field, then what involves several, then the terms of the objective.
+    """Check every field and row of the objective, then what involves several.
 
     Raises:
       UserError: naming the first field that is missing, unknown or out of range, with its value
@@ -123,13 +123,23 @@ def validate(config: ConfigDict) -> None:
     domain = registry.get(config.get("task"))
     _check_fields(config, domain)
     if domain.objective:
-        rows = config.objective.to_dict()
-        objective.validate(rows, domain.inputs(config), domain=domain.name)
+        objective.validate(_rows(config), domain.inputs(config), domain=domain.name)
+    engine.validate(config)
     domain.validate(config)
 
 
+def _rows(config: ConfigDict) -> dict[str, Any]:
+    """The table of the objective; the terms that it names may be unknown."""
+    table = config.get("objective")
+    if not isinstance(table, ConfigDict) or not table:
+        got = "nothing" if table is None else "no row" if not table else repr(table)
+        raise UserError(f"config.objective: expected {objective.TABLE.expectation}, got {got:.60}")
+    objective.check_rows(table.to_dict())
+    return table.to_dict()
+
+
 def _check_fields(config: ConfigDict, domain: Domain) -> None:
-    """Check every field but the rows of the objective, then what involves several shared ones."""
+    """Check every field but the rows of the objective."""
     known, given = _fixed_fields(domain), dict(leaves(config))
     # The entries of a section whose keys are free, such as metric names, are not fields.
     free = tuple(f"{path}." for path, field in known.items() if field.check.kind is dict)
@@ -142,9 +152,6 @@ def _check_fields(config: ConfigDict, domain: Domain) -> None:
             raise UserError(
                 f"config.{path}: expected {field.check.expectation}, got {given[path]!r}"
             )
-    engine.validate(config)
-    if domain.objective:
-        objective.check_rows(config.objective.to_dict())
 
 
 def complete(stored: Mapping[str, Any]) -> ConfigDict:
@@ -156,10 +163,18 @@ def complete(stored: Mapping[str, Any]) -> ConfigDict:
       UserError: if the domain or a field is unknown, or a value is out of range.
     """
     task = str(stored.get("task"))
-    stored = registry.get(task).migrate(stored)
+    domain = registry.get(task)
+    try:
+        stored = domain.migrate(stored)
+    # A section of an earlier version that holds no section, or no numbers.
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"config of task {task!r}: not a configuration ({error})") from error
     config = ConfigDict(_merged(default(task).to_dict(), stored) | _free_sections(task, stored))
-    _check_fields(config, registry.get(task))
-    registry.get(task).validate(config)
+    _check_fields(config, domain)
+    if domain.objective:
+        _rows(config)
+    engine.validate(config)
+    domain.validate(config)
     return config
 
 
@@ -167,7 +182,9 @@ def _free_sections(task: str, stored: Mapping[str, Any]) -> dict[str, Any]:
     """Stored sections whose keys are free: they replace the defaults instead of adding to them."""
     rows = stored.get("objective")
     known = _fixed_fields(registry.get(task))
-    return {"objective": _merged({}, rows)} if "objective" in known and rows is not None else {}
+    if "objective" not in known or rows is None:
+        return {}
+    return {"objective": _merged({}, rows) if isinstance(rows, Mapping) else rows}
 
 
 def _merged(defaults: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
