@@ -8,6 +8,7 @@ whose default is None is handed over where the domain has it.
 
 import dataclasses
 import difflib
+import functools
 import importlib
 import inspect
 import math
@@ -215,10 +216,16 @@ def _make_term(
 
 def all_terms() -> dict[str, Term]:
     """All registered terms by name, those of the library first."""
+    _import_library()
+    return dict(_TERMS)
+
+
+@functools.cache
+def _import_library() -> None:
+    """Import every module of the package, once: each registers its terms."""
     package = importlib.import_module("tvae.losses")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"tvae.losses.{module.name}")
-    return dict(_TERMS)
 
 
 def get(name: str, *, where: str = "term") -> Term:
