@@ -34,7 +34,7 @@ def refusal(config):
 def test_a_value_is_accepted_or_its_field_is_named(task):
     known = set(fields(task))
 
-    @settings(QUICK, max_examples=200)
+    @settings(QUICK, max_examples=100)
     @given(changed(task))
     def check(drawn):
         config, bad = drawn

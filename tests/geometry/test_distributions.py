@@ -75,7 +75,7 @@ def test_densities_and_divergences_by_quadrature(d, model):
         p = make("riemannian", OTHER[d], model)
         for kind in KINDS:
             q = make(kind, LOC[d], model)
-            log_q, log_p = log_densities(q, p, x)
+            log_q, log_p = jax.device_get(log_densities(q, p, x))
             density = volume * np.exp(log_q)
             np.testing.assert_allclose(density.sum(), 1.0, atol=2e-5)
             expected = (density * (log_q - log_p)).sum()
