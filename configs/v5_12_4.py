@@ -9,14 +9,14 @@ Target radii are the documented 0.08 and 0.90, taken as the Euclidean norms that
 the zero-structure term, which contradicts the hierarchy, is off; the richness term compares with a
 spread that the levels can have.
 
-Seeds 0..4, from the means (experiments/v5_12_4); 50 to 52 s on two CPU cores, compilation included:
+Seeds 0..4, from the means (experiments/v5_12_4); 46 to 48 s on two CPU cores, compilation included:
 
-    eval/coverage_ball       0.99995 to 1.0       (decoded from A's point of the ball alone)
-    eval/coverage_mu_a       0.08 to 0.35         (the decoder was tuned to the ball, not to mu)
-    eval/hierarchy_b         -0.83202 to -0.83204 (ceiling -0.83205)
-    eval/richness_b          0.0066 to 0.0076
+    eval/coverage_ball       0.9999 to 1.0        (decoded from A's point of the ball alone)
+    eval/coverage_mu_a       0.10 to 0.36         (the decoder was tuned to the ball, not to mu)
+    eval/hierarchy_b         -0.83202 to -0.83205 (ceiling -0.83205)
+    eval/richness_b          0.0062 to 0.0069
     eval/q_quick_b           2.161 to 2.162       (ceiling 2.163)
-    eval/q_comprehensive_b   2.07 to 2.08
+    eval/q_comprehensive_b   2.07 to 2.09
     eval/tree_fidelity_b     0.823 to 0.829       (ceiling 0.832)
 """
 

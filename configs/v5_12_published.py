@@ -10,10 +10,10 @@ posterior samples, as there; the final table is measured from the means.
 Seeds 0..4 after 22 epochs (experiments/v5_12_published), from the means and from samples:
 
     eval/coverage_mu_a       1.0 (the frozen autoencoder's)   1.0
-    eval/hierarchy_b         -0.815 to -0.822                 -0.811 to -0.820
+    eval/hierarchy_b         -0.814 to -0.823                 -0.811 to -0.821
     eval/richness_a          0.012 to 0.013                   0.025 to 0.030
-    eval/q_quick_b           1.914 to 1.975                   1.892 to 1.958
-    eval/q_comprehensive_b   1.60 to 1.71                     1.59 to 1.69
+    eval/q_quick_b           1.911 to 1.978                   1.886 to 1.961
+    eval/q_comprehensive_b   1.60 to 1.71                     1.59 to 1.68
     eval/coverage_ball       0.006 to 0.008                   0.001 to 0.002
 
 The published figures (-0.8169, 0.0256, 1.96, 1.59) were measured from one unseeded sample of one

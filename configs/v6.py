@@ -11,7 +11,7 @@ Seeds 0..4, from scratch, deterministic embeddings of all operations:
     eval/q_comprehensive    2.149 to 2.150       (ceiling 2.163)
     eval/q_quick            2.029                (ceiling 2.163)
 
-3,240 steps; 22 to 24 s from process start on two CPU cores, most of it compilation. experiments/v6
+3,240 steps; 21 to 22 s from process start on two CPU cores, most of it compilation. experiments/v6
 explains the config, experiments/frontier its trade-offs.
 """
 
