@@ -11,7 +11,7 @@ from tests.support.production_cases import FAST_COMPILE
 from tvae.domains import objective
 from tvae.errors import UserError
 from tvae.geometry import hyperboloid
-from tvae.losses import contrastive, memory, nce, redundancy
+from tvae.losses import contrastive, instances, memory, nce, redundancy
 from tvae.losses.mixtures import MIXTURES
 from tvae.losses.similarity import similarities, trained_temperature, unit
 
@@ -44,9 +44,10 @@ def by_loops(logits, positive, candidate, *, weight=None, denominator="all", ins
         elif inside == "sum":
             losses.append(logsumexp(every) - logsumexp([logits[i, j] for j in chosen]))
         else:
-            sums = {"all": lambda j: every, "negatives": lambda j: negative}  # noqa: B023
-            sums["pair"] = lambda j: [logits[i, j], *negative]  # noqa: B023
-            losses.append(np.mean([logsumexp(sums[denominator](j)) - logits[i, j] for j in chosen]))
+            shared = {"all": every, "negatives": negative}
+            sums = [shared.get(denominator, [logits[i, j], *negative]) for j in chosen]
+            pairs = zip(chosen, sums, strict=True)
+            losses.append(np.mean([logsumexp(z) - logits[i, j] for j, z in pairs]))
     return losses
 
 
@@ -114,7 +115,7 @@ def test_nt_xent_equals_that_of_optax(views):
     z = jnp.concatenate([unit(view) for view in views])
     label = jnp.tile(jnp.arange(N), 2)
     expected = run(lambda z: optax.losses.ntxent(z, label, temperature=0.2), z)
-    found = run(lambda *views: contrastive.nt_xent(*views, temperature=0.2), *views)
+    found = run(lambda *views: instances.nt_xent(*views, temperature=0.2), *views)
     assert float(found) == pytest.approx(float(expected), rel=1e-5)
 
 
@@ -123,7 +124,7 @@ def test_a_decoupled_denominator_lacks_the_positive(views):
     logits = z @ z.T / 0.2
     other = np.eye(2 * N, dtype=bool)[:, (np.arange(2 * N) + N) % (2 * N)]
     expected = by_loops(logits, other, ~np.eye(2 * N, dtype=bool), denominator="negatives")
-    found = contrastive.nt_xent(*views, temperature=0.2, decoupled=True)
+    found = instances.nt_xent(*views, temperature=0.2, decoupled=True)
     assert float(found) == pytest.approx(np.mean(expected), rel=1e-5)
 
 
@@ -164,7 +165,7 @@ def test_every_positive_of_a_shared_class_counts_by_what_is_shared():
     ]
     found, flat = run(
         lambda z: [
-            contrastive.shared_classes(z, member, temperature=0.5, weighting=weighting)
+            instances.shared_classes(z, member, temperature=0.5, weighting=weighting)
             for weighting in ("jaccard", "any")
         ],
         z,
@@ -249,11 +250,11 @@ def test_an_empty_queue_is_the_loss_without_one_and_ids_are_never_negatives(view
     # One direction of the symmetric loss.
     logits = similarities(x, y) / 0.07
     alone = nce.mean_rows(nce.nce(logits, jnp.eye(N, dtype=bool)))
-    assert float(contrastive.moco(x, y, empty)) == pytest.approx(float(alone), rel=1e-6)
+    assert float(memory.moco(x, y, empty)) == pytest.approx(float(alone), rel=1e-6)
     stored = memory.queue_push(empty, x[:3], ids[:3])
     masked, positive = run(
         lambda x, y, stored: [
-            contrastive.moco(x, y, stored, match_id=ids, matching=matching)
+            memory.moco(x, y, stored, match_id=ids, matching=matching)
             for matching in ("masked", "positive")
         ],
         x,
@@ -275,7 +276,7 @@ def test_targets_pass_no_gradient(views):
     terms = {
         "byol": lambda y: redundancy.byol(x, y).sum(),
         "consistency": lambda y: redundancy.feature_consistency(x, y).sum(),
-        "queue": lambda y: contrastive.moco(
+        "queue": lambda y: memory.moco(
             x, x, memory.Queue(y, jnp.zeros(N, int), jnp.ones(N, bool), jnp.int32(0))
         ),
         "push": lambda y: memory.queue_push(memory.init_queue(N, DIM), y).keys.sum(),
@@ -353,14 +354,14 @@ def test_mixtures_are_valid_objectives_whose_weights_follow_their_schedules(view
     expected = run(
         lambda: (
             0.4 * contrastive.clip(x, y)
-            + 0.3 * contrastive.nt_xent(x, y)
-            + 0.3 * contrastive.supervised_contrastive(x, y, label)
+            + 0.3 * instances.nt_xent(x, y)
+            + 0.3 * instances.supervised_contrastive(x, y, label)
         )
     )
     assert mixed == pytest.approx(float(expected), rel=1e-5)
     shares = [[float(w["clip"]), float(w["invariance"])] for w in values["hybrid"][1]]
     assert shares == [[1.0, 0.0], [0.5, 12.5], [0.0, 25.0]]
     terms = values["moco"][0]
-    back = run(lambda: contrastive.moco(y, x, queue))
+    back = run(lambda: memory.moco(y, x, queue))
     assert float(terms["moco_yx"]) == pytest.approx(float(back), rel=1e-6)
     assert values["moco"][1][0]["moco_yx"] == 0.5

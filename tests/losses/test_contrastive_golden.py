@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.support.production_cases import FAST_COMPILE
-from tvae.losses import contrastive, nce, redundancy
+from tvae.losses import contrastive, instances, memory, nce, redundancy
 from tvae.losses.memory import Queue
 from tvae.losses.nce import mean_pairs, mean_rows
 from tvae.losses.similarity import cosine, dot, unit
@@ -53,7 +53,7 @@ def masked_queue(x, y, case):
         slot = jnp.arange(len(keys))
         return Queue(keys, jnp.zeros_like(slot), slot < len(keys) // 2, slot[0])
 
-    term = functools.partial(contrastive.moco, similarity="dot")
+    term = functools.partial(memory.moco, similarity="dot")
     forth = term(unit(x), unit(y), queue(case["queue_text"]))
     return (forth + term(unit(y), unit(x), queue(case["queue_vision"]))) / 2
 
@@ -99,9 +99,9 @@ def values(x, y, case):
         "info_nce_ids": mean_pairs(
             nce.nce(cosine(x, y) / TAU, nce.same(ids, ids), denominator="pair")
         ),
-        "nt_xent": contrastive.nt_xent(unit(x), unit(y), similarity="dot"),
-        "nt_xent_unnormalised_tau_1": contrastive.nt_xent(x, y, similarity="dot", temperature=1.0),
-        "supervised_function_tau_05": contrastive.supervised_contrastive(
+        "nt_xent": instances.nt_xent(unit(x), unit(y), similarity="dot"),
+        "nt_xent_unnormalised_tau_1": instances.nt_xent(x, y, similarity="dot", temperature=1.0),
+        "supervised_function_tau_05": instances.supervised_contrastive(
             x, y, label, similarity="dot", temperature=0.5
         ),
         "supervised_all": sum(blocks) / 3,
@@ -176,7 +176,7 @@ def test_parts_and_metrics_equal_the_reference_system(reference):
     def parts(x, y, case):
         near, matched = cosine(x, y), nce.same(case["ids"], case["ids"])
         aligned = alignment_metrics(near)
-        supervised = functools.partial(contrastive.supervised_contrastive, x, y, case["labels"])
+        supervised = functools.partial(instances.supervised_contrastive, x, y, case["labels"])
         found = {
             "vicreg/invariance_loss": redundancy.vicreg_invariance(x, y, centre=True),
             "vicreg/variance_loss": redundancy.vicreg_variance(x, y, epsilon=1e-3),

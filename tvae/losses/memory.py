@@ -19,6 +19,13 @@ import optax
 from chex import Numeric
 
 from tvae.errors import UserError
+from tvae.fields import one_of
+from tvae.losses import nce as core
+from tvae.losses.blocks import map_rows
+from tvae.losses.matching import matches
+from tvae.losses.nce import nce
+from tvae.losses.registry import term
+from tvae.losses.similarity import FLAT_SIMILARITY, TEMPERATURE, similarities
 
 Tree = TypeVar("Tree")
 
@@ -191,3 +198,87 @@ def handover_share(handover: Handover, step: Numeric, *, n_steps: Numeric) -> ja
     """Weight of the second term, from 0 to 1 over ``n_steps``; that of the first is the rest."""
     share = jnp.clip((step - handover.start) / n_steps, 0, 1)
     return jnp.where(handover.start < 0, 0, share).astype(jnp.float32)
+
+
+@term(
+    "moco",
+    unit="nats",
+    source="He et al., Momentum contrast for unsupervised visual representation learning (2020), "
+    "equation 1",
+    options={
+        "temperature": TEMPERATURE,
+        "matching": (
+            one_of("masked", "positive"),
+            "what stored keys of a row's own match id are",
+        ),
+        "similarity": FLAT_SIMILARITY,
+    },
+    bounds=(0.0, float("inf")),
+    invariances=("permutation", "scale"),
+    was={
+        "MoCoLoss": "corrected",
+        "EMAMoCoLoss": "corrected",
+        "MemoryQueue": "corrected",
+        "MoCo": "corrected",
+    },
+)
+def moco(
+    x: jax.Array,
+    y: jax.Array,
+    queue: Queue,
+    *,
+    match_id: jax.Array | None = None,
+    where: jax.Array | None = None,
+    temperature: Numeric = 0.07,
+    matching: str = "masked",
+    similarity: str = "cosine",
+) -> jax.Array:
+    r"""Cross-entropy of each row's key among the keys of the batch and a queue of earlier ones.
+
+    One direction; the other is a second term. Empty slots of the queue are not candidates: an
+    empty queue gives the loss without one, where the reference system's random or zero keys of
+    weight 0 each add :math:`e^0` to the denominator. It also stores the batch before the loss, so
+    that each positive is a negative too, and scales the queue's logits by how full it is. Store
+    the keys after the step (:func:`tvae.losses.memory.queue_push`).
+
+    Args:
+      x: ``(n, d)``, queries.
+      y: ``(n, d)``, their keys, from the teacher of the other view or modality; the caller stops
+        their gradient.
+      queue: of K stored keys.
+      match_id: int ``(n,)``; None: row i belongs to key i, and ids of the queue are not read.
+      where: bool ``(n,)``, rows that count; None for all.
+      temperature: τ.
+      matching: stored keys of the row's own id are "masked" or "positive", never negatives
+        (static).
+      similarity: see :mod:`tvae.losses.similarity`.
+
+    Returns:
+      A scalar in nats; 0 where no row counts.
+
+    Raises:
+      UserError: if the similarity is unknown.
+
+    >>> x, empty = jnp.eye(2), init_queue(2, 2)
+    >>> round(float(moco(x, x, empty, temperature=1.0)), 4)  # log(1 + 1/e)
+    0.3133
+    """
+    keys = jnp.concatenate([y, jax.lax.stop_gradient(queue.keys)])
+
+    def of_rows(i: jax.Array) -> core.Rows:
+        positive, candidate = matches(i, len(x), match_id, where)
+        stored = jnp.broadcast_to(queue.occupied[None, :], (i.size, queue.occupied.size))
+        if where is not None:
+            stored = stored & where[i][:, None]
+        known = jnp.zeros_like(stored)
+        if match_id is not None:
+            known = core.same(match_id[i], queue.ids)
+        if matching == "masked":
+            stored, known = stored & ~known, jnp.zeros_like(known)
+        return nce(
+            similarities(x[i], keys, similarity=similarity) / temperature,
+            jnp.concatenate([positive, known], axis=1),
+            jnp.concatenate([candidate, stored], axis=1),
+        )
+
+    return core.mean_rows(map_rows(of_rows, len(x), width=-(-len(keys) // len(x))))

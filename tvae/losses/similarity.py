@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from chex import Numeric
 
 from tvae.errors import UserError
-from tvae.fields import one_of
+from tvae.fields import above, one_of
 from tvae.geometry import hyperboloid, numerics, poincare
 
 # Norms below it count as this long. The gradient at a zero vector is its inverse; far smaller
@@ -83,6 +83,11 @@ FLAT = one_of(*SIMILARITIES)
 """Check of an option ``similarity`` where the term takes no curvature."""
 ANY = one_of(*SIMILARITIES, *DISTANCES)
 """Check of an option ``similarity`` where the term has the curvature among its inputs."""
+
+TEMPERATURE = (above(0.0), "τ, unit of the similarity")
+SIMILARITY = (ANY, "of pairs, see tvae.losses.similarity")
+FLAT_SIMILARITY = (FLAT, "of pairs, see tvae.losses.similarity")
+"""Options of terms that compare pairs."""
 
 
 def similarities(
