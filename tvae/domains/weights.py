@@ -1,12 +1,16 @@
 """Weights of terms: a number, or a schedule over epochs whose numbers are all traced."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 
+from tvae.engine import schedules
+from tvae.engine.schedules import Value
 from tvae.engine.task import Hparams
 from tvae.errors import UserError
 from tvae.fields import Field, above, at_least, within
@@ -15,38 +19,9 @@ _NUMBER = within(-1e6, 1e6)
 _EPOCHS = at_least(0.0)
 
 
-def linear(epoch: jax.Array, *, start: Any, end: Any, begin: Any, epochs: Any) -> jax.Array:
-    """``start`` before epoch ``begin``, then a line to ``end``, ``epochs`` later; 0 epochs: a jump.
-
-    >>> [float(linear(jnp.float32(e), start=0.0, end=2.0, begin=10.0, epochs=4.0)) for e in (9, 12)]
-    [0.0, 1.0]
-    """
-    return start + (end - start) * _progress(epoch, begin, epochs)
-
-
-def cosine(epoch: jax.Array, *, start: Any, end: Any, begin: Any, epochs: Any) -> jax.Array:
-    """Like :func:`linear`, along half a cosine.
-
-    >>> round(float(cosine(jnp.float32(1), start=0.0, end=2.0, begin=0.0, epochs=4.0)), 4)
-    0.2929
-    """
-    return start + (end - start) * (1.0 - jnp.cos(jnp.pi * _progress(epoch, begin, epochs))) / 2.0
-
-
-def cycle(epoch: jax.Array, *, base: Any, amplitude: Any, period: Any) -> jax.Array:
-    r"""``base`` + ``amplitude`` :math:`\\sin(2\\pi e / \\text{period})`.
-
-    >>> round(float(cycle(jnp.float32(5), base=1.0, amplitude=0.5, period=20.0)), 4)
-    1.5
-    """
-    return base + amplitude * jnp.sin(2.0 * jnp.pi * jnp.mod(epoch, period) / period)
-
-
-def _progress(epoch: jax.Array, begin: Any, epochs: Any) -> jax.Array:
-    """Share of a ramp that an epoch has behind it, in [0, 1]."""
-    since = jnp.asarray(epoch, jnp.float32) - begin
-    ramped = jnp.clip(since / jnp.maximum(epochs, 1e-6), 0.0, 1.0)
-    return jnp.where(epochs > 0, ramped, (since >= 0).astype(jnp.float32))
+def _cycle(*, base: Value, amplitude: Value, period: Value) -> optax.Schedule:
+    """``base`` plus ``amplitude`` times a sine, which rises first."""
+    return schedules.cosine_cycle(base, -amplitude, period_epochs=period)
 
 
 _RAMP = {
@@ -55,11 +30,11 @@ _RAMP = {
     "begin": Field(0.0, _EPOCHS, "first epoch of the ramp", traced=True),
     "epochs": Field(1.0, _EPOCHS, "length of the ramp; 0 = a jump", traced=True),
 }
-SCHEDULES: dict[str, tuple[Callable[..., jax.Array], dict[str, Field]]] = {
-    "linear": (linear, _RAMP),
-    "cosine": (cosine, _RAMP),
+SCHEDULES: dict[str, tuple[Callable[..., optax.Schedule], dict[str, Field]]] = {
+    "linear": (schedules.ramp, _RAMP),
+    "cosine": (functools.partial(schedules.ramp, shape="cosine"), _RAMP),
     "cycle": (
-        cycle,
+        _cycle,
         {
             "base": Field(1.0, _NUMBER, "mean of the cycle", traced=True),
             "amplitude": Field(0.5, _NUMBER, "amplitude of the cycle", traced=True),
@@ -67,7 +42,7 @@ SCHEDULES: dict[str, tuple[Callable[..., jax.Array], dict[str, Field]]] = {
         },
     ),
 }
-"""Kind of a schedule -> its function of the epoch, and its numbers."""
+"""Kind of a schedule -> its maker, and its numbers."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +56,9 @@ class Weight:
         """The weight in an epoch, float32 scalar."""
         if not self.schedule:
             return hparams[self.path]
-        function, numbers = SCHEDULES[self.schedule]
-        return function(epoch, **{name: hparams[f"{self.path}.{name}"] for name in numbers})
+        maker, numbers = SCHEDULES[self.schedule]
+        schedule = maker(**{name: hparams[f"{self.path}.{name}"] for name in numbers})
+        return jnp.asarray(schedule(epoch), jnp.float32)
 
 
 def make_weight(path: str, value: Any) -> Weight:

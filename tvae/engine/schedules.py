@@ -77,7 +77,7 @@ def warmup_then_linear(
     return optax.join_schedules([rise, line], [warmup_epochs])
 
 
-def cosine_cycle(base: Value, amplitude: Value, *, period_epochs: int = 30) -> optax.Schedule:
+def cosine_cycle(base: Value, amplitude: Value, *, period_epochs: Value = 30) -> optax.Schedule:
     r"""``base`` + ``amplitude`` :math:`\cos(2\pi e/\text{period} + \pi/2)` (v5.5's lambda3).
 
     >>> [round(float(cosine_cycle(0.3, 0.15)(e)), 4) for e in (0, 1, 15)]
@@ -89,6 +89,31 @@ def cosine_cycle(base: Value, amplitude: Value, *, period_epochs: int = 30) -> o
         return base - amplitude * jnp.sin(2.0 * jnp.pi * phase)
 
     return cycle
+
+
+def ramp(
+    start: Value, end: Value, *, begin: Value, epochs: Value, shape: str = "linear"
+) -> optax.Schedule:
+    """``start`` before epoch ``begin``, ``end`` from ``epochs`` later on; 0 epochs: a jump.
+
+    In between a line, or half a cosine for the shape "cosine". optax's own cannot trace the length.
+
+    >>> rise = ramp(0.0, 2.0, begin=10.0, epochs=4.0)
+    >>> [float(rise(e)) for e in (9, 11, 12, 20)]
+    [0.0, 0.5, 1.0, 2.0]
+    >>> round(float(ramp(0.0, 2.0, begin=10.0, epochs=4.0, shape="cosine")(11)), 4)
+    0.2929
+    """
+
+    def value(epoch: Value) -> jax.Array:
+        since = jnp.asarray(epoch, jnp.float32) - begin
+        ramped = jnp.clip(since / jnp.maximum(epochs, 1e-6), 0.0, 1.0)
+        done = jnp.where(epochs > 0, ramped, (since >= 0).astype(jnp.float32))
+        if shape == "cosine":
+            done = (1.0 - jnp.cos(jnp.pi * done)) / 2.0
+        return start + (end - start) * done
+
+    return value
 
 
 def piecewise_constant(

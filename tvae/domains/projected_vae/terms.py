@@ -12,6 +12,7 @@ from tvae.domains.objective import Rows, Sources
 from tvae.domains.operations.tree import TREE
 from tvae.domains.projected_vae import zero_structure
 from tvae.domains.projected_vae.module import ProjectedVAEOutputs
+from tvae.engine import schedules
 from tvae.engine.task import Hparams
 from tvae.fields import at_least
 from tvae.geometry import padic, poincare
@@ -195,10 +196,8 @@ def make_targets(config: ConfigDict) -> Targets:
 
 def geodesic_share(epoch: jax.Array, hparams: Hparams) -> jax.Array:
     """Share of the geodesic weight that is in force, 0 before phase 2."""
-    since = (epoch - hparams["loss.geodesic_start"]).astype(jnp.float32)
-    ramp = hparams["loss.geodesic_ramp_epochs"]
-    ramped = jnp.clip(since / jnp.maximum(ramp, 1.0), 0.0, 1.0)
-    return jnp.where(ramp == 0, (since >= 0).astype(jnp.float32), ramped)
+    begin, epochs = hparams["loss.geodesic_start"], hparams["loss.geodesic_ramp_epochs"]
+    return jnp.asarray(schedules.ramp(0.0, 1.0, begin=begin, epochs=epochs)(epoch))
 
 
 def phase_factors(epoch: jax.Array, tau: jax.Array, hparams: Hparams) -> dict[str, jax.Array]:
