@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from tvae.engine import riemannian
+from tvae.engine import frames, riemannian
 from tvae.engine.balancing import STATIC, Balancing
 from tvae.engine.task import Hparams
 from tvae.errors import UserError
@@ -159,10 +159,10 @@ def _descend_in_ball(
 
 
 def _descend_on_surface(
-    settings: OptimizerSettings, factor: Factor, surface: riemannian.Surface
+    settings: OptimizerSettings, factor: Factor, surface: frames.Surface
 ) -> optax.GradientTransformationExtraArgs:
     """Adam in the frames of points; these do not decay, and a group's factor is on the step."""
-    inner = riemannian.adam_in_frames(surface, settings.b1, settings.b2, settings.eps)
+    inner = frames.adam_in_frames(surface, settings.b1, settings.b2, settings.eps)
 
     def update(
         updates: Any, state: Any, params: Any = None, *, learning_rate: jax.Array, **_: Any
@@ -184,7 +184,7 @@ def _gated(
     return optax.conditionally_mask(inner, is_open, forward_extra_args=True)
 
 
-Place = str | riemannian.Surface
+Place = str | frames.Surface
 """Traced field with the curvature of a ball, a surface, or "" for flat parameters."""
 
 
@@ -236,7 +236,7 @@ def make_optimizer(
     for group, factor in groups.items():
         inner = {group: _descend(settings, factor, decay)}
         for place in curved:
-            if isinstance(place, riemannian.Surface):
+            if isinstance(place, frames.Surface):
                 tx = _descend_on_surface(settings, factor, place)
             else:
                 tx = _descend_in_ball(settings, factor, decay, hparams[place])

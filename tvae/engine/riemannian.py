@@ -13,9 +13,6 @@ Source: Bécigneul and Ganea, *Riemannian Adaptive Optimization Methods* (2019);
 operations follows geoopt 0.5.1.
 """
 
-import dataclasses
-import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -53,7 +50,12 @@ class AdamState(NamedTuple):
     point: optax.Params
 
 
-def _required(params: optax.Params | None) -> optax.Params:
+def required_params(params: optax.Params | None) -> optax.Params:
+    """The parameters, without which points cannot move on their surface.
+
+    Raises:
+      ValueError: if there are none.
+    """
     if params is None:
         raise ValueError(
             "Riemannian transformations need params: call update(updates, state, params)"
@@ -83,7 +85,7 @@ def to_riemannian(*, c: jax.Array | float = 1.0) -> optax.GradientTransformation
         return jax.tree.map(
             lambda g, x: g / poincare.conformal_factor(x, c=c)[..., None] ** 2,
             updates,
-            _required(params),
+            required_params(params),
         )
 
     return optax.stateless(update)
@@ -106,7 +108,7 @@ def retract(*, c: jax.Array | float = 1.0, exact: bool = False) -> optax.Gradien
         return moved - x
 
     def update(updates: optax.Updates, params: optax.Params | None) -> optax.Updates:
-        return jax.tree.map(step, updates, _required(params))
+        return jax.tree.map(step, updates, required_params(params))
 
     return optax.stateless(update)
 
@@ -131,7 +133,7 @@ def riemannian_trace(
     def update(
         updates: optax.Updates, state: MomentumState, params: optax.Params | None = None
     ) -> tuple[optax.Updates, MomentumState]:
-        params = _required(params)
+        params = required_params(params)
         carried = _transported(state.trace, state.point, params, c)
         trace = jax.tree.map(lambda g, m: g + decay * m, updates, carried)
         ahead = jax.tree.map(lambda g, m: g + decay * m, updates, trace) if nesterov else trace
@@ -174,7 +176,7 @@ def scale_by_riemannian_adam(
     def update(
         updates: optax.Updates, state: AdamState, params: optax.Params | None = None
     ) -> tuple[optax.Updates, AdamState]:
-        params = _required(params)
+        params = required_params(params)
         count = optax.safe_increment(state.n_updates)
         carried = _transported(state.mu, state.point, params, c)
         mu = jax.tree.map(lambda g, m: b1 * m + (1.0 - b1) * g, updates, carried)
@@ -261,106 +263,3 @@ def riemannian_adam(
         optax.scale_by_learning_rate(learning_rate),
         retract(c=c, exact=exact),
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class Surface:
-    """How points of a space move, in orthonormal frames that belong to the points.
-
-    Compared by its functions: make one of each kind only.
-
-    Attributes:
-      name: for labels.
-      to_frame: ``(x, gradient)`` -> the Riemannian gradient in the frame at ``x``.
-      follow: ``(x, u)`` -> the point that the geodesic along ``u``, in that frame, leads to.
-    """
-
-    name: str
-    to_frame: Callable[[jax.Array, jax.Array], jax.Array] = dataclasses.field(repr=False)
-    follow: Callable[[jax.Array, jax.Array], jax.Array] = dataclasses.field(repr=False)
-
-
-@functools.cache
-def flat_surface() -> Surface:
-    """Euclidean space."""
-    return Surface("flat", lambda _, gradient: gradient, lambda x, u: x + u)
-
-
-class FrameState(NamedTuple):
-    """State of :func:`adam_in_frames`.
-
-    Attributes:
-      n_updates: number of updates, int32.
-      mu: first moments, in the frames of their points.
-      nu: second moments ``(..., 1)``, one number a point.
-    """
-
-    n_updates: jax.Array
-    mu: optax.Updates
-    nu: optax.Updates
-
-
-def adam_in_frames(
-    surface: Surface, b1: float = 0.9, b2: float = 0.999, eps: float = 1e-8
-) -> optax.GradientTransformationExtraArgs:
-    r"""Adam with one second moment a point, whose moments stay in the frames of their points.
-
-    .. math:: m \leftarrow b_1 m + (1-b_1) h, \qquad v \leftarrow b_2 v + (1-b_2) \|h\|^2, \qquad
-              x \leftarrow \exp_x\Big({-\eta}\,\frac{\hat m}{\sqrt{\hat v} + \epsilon}\Big)
-
-    with the gradient h in the frame at x. Frames are carried along rays from the origin, so that
-    nothing is transported: beside parallel transport along a step, the moment turns by the area of
-    the triangle of both points and the origin, less than the step's length.
-
-    Args:
-      surface: of the points, which are the last axis of every leaf.
-      b1: decay of the first moment.
-      b2: decay of the second moment.
-      eps: added to the root.
-
-    Returns:
-      A transformation whose ``update`` needs ``params`` and a ``learning_rate``, the Riemannian
-      length of a step. It returns differences of coordinates.
-
-    >>> tx = adam_in_frames(flat_surface())
-    >>> x = jnp.asarray([[0.5, 0.0]])
-    >>> gradient = jnp.asarray([[2.0, 0.0]])
-    >>> step, _ = tx.update(gradient, tx.init(x), x, learning_rate=0.1)
-    >>> round(float(step[0, 0]), 4)
-    -0.1
-    """
-
-    def init(params: optax.Params) -> FrameState:
-        return FrameState(
-            n_updates=jnp.zeros((), jnp.int32),
-            mu=optax.tree.zeros_like(params),
-            nu=jax.tree.map(lambda x: jnp.zeros_like(x[..., :1]), params),
-        )
-
-    def update(
-        updates: optax.Updates,
-        state: FrameState,
-        params: optax.Params | None = None,
-        *,
-        learning_rate: jax.Array | float,
-        **_: object,
-    ) -> tuple[optax.Updates, FrameState]:
-        params = _required(params)
-        count = optax.safe_increment(state.n_updates)
-        h = jax.tree.map(surface.to_frame, params, updates)
-        mu = jax.tree.map(lambda g, m: b1 * m + (1.0 - b1) * g, h, state.mu)
-        nu = jax.tree.map(
-            lambda g, v: b2 * v + (1.0 - b2) * numerics.squared_norm(g, keepdims=True),
-            h,
-            state.nu,
-        )
-        mu_hat = optax.tree.bias_correction(mu, b1, count)
-        nu_hat = optax.tree.bias_correction(nu, b2, count)
-
-        def moved(x: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
-            return surface.follow(x, -learning_rate * m / (jnp.sqrt(v) + eps)) - x
-
-        steps = jax.tree.map(moved, params, mu_hat, nu_hat)
-        return steps, FrameState(n_updates=count, mu=mu, nu=nu)
-
-    return optax.GradientTransformationExtraArgs(init, update)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from tvae.engine.riemannian import Surface
+from tvae.engine.frames import Surface
 
 Params = Any
 Aux = Any
@@ -191,6 +191,41 @@ class Task:
     def final_evaluate(self, params: Params, aux: Aux, key: jax.Array, hparams: Hparams) -> Metrics:
         """Everything that is worth reporting once; not for ``jit``. By default ``evaluate``."""
         return evaluate(self, params, aux, key, hparams)
+
+
+class StepCountingTask(Task):
+    """A task whose aux is the number of steps taken, int32, and whose rate moves with every step.
+
+    Attributes:
+      rate: learning rate of an epoch, which may be fractional.
+    """
+
+    rate: Callable[[jax.Array, Hparams], jax.Array]
+
+    def epoch(self, aux: jax.Array) -> jax.Array:
+        """Epochs taken, fractional."""
+        return aux / self.steps_per_epoch
+
+    def learning_rate(self, aux: jax.Array, hparams: Hparams) -> jax.Array:
+        """The rate of the step."""
+        return self.rate(self.epoch(aux), hparams)
+
+    def after_step(
+        self,
+        aux: jax.Array,
+        old: Params,
+        new: Params,
+        outputs: Outputs,
+        metrics: Metrics,
+        hparams: Hparams,
+    ) -> jax.Array:
+        """Count the step."""
+        del old, new, outputs, metrics, hparams
+        return aux + 1
+
+    def monitor(self, aux: jax.Array, hparams: Hparams) -> Metrics:
+        """The learning rate of the last step."""
+        return {"schedule/learning_rate": self.learning_rate(aux - 1, hparams)}
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tvae.domains.hierarchy.geometry import GEOMETRIES
-from tvae.engine import riemannian
+from tvae.engine import frames
 
 CURVED = ("lorentz", "poincare")
 
@@ -98,7 +98,7 @@ def test_points_stop_at_the_cap(name):
 
 
 def test_moments_in_frames_are_one_number_a_point():
-    tx = riemannian.adam_in_frames(riemannian.flat_surface(), 0.9, 0.99, 1e-8)
+    tx = frames.adam_in_frames(frames.flat_surface(), 0.9, 0.99, 1e-8)
     x = jnp.asarray([[3.0, 4.0], [0.0, 0.0]])
     gradient = jnp.asarray([[3.0, 4.0], [0.0, 1e-3]])
     step, state = tx.update(gradient, tx.init(x), x, learning_rate=0.5)

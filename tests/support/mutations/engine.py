@@ -92,8 +92,8 @@ ENGINE = (
     _riemannian("second moment of another length", "factor**2 * numerics", "factor * numerics"),
     _riemannian(
         "bias of the second moment",
-        "bias_correction(nu, b2, count)\n        steps",
-        "bias_correction(nu, b1, count)\n        steps",
+        "optax.tree.bias_correction(nu, b2, count)",
+        "optax.tree.bias_correction(nu, b1, count)",
     ),
     _riemannian(
         "epsilon inside the root",

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from tvae.engine.riemannian import Surface, flat_surface
+from tvae.engine.frames import Surface, flat_surface
 from tvae.geometry import numerics, poincare, wrapped_normal
 
 _NEAREST = 1e-12

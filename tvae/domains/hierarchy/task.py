@@ -1,7 +1,6 @@
 """The training problem of a table: ancestors nearer than all other items."""
 
 import dataclasses
-from typing import Any
 
 import flax.struct
 import jax
@@ -13,9 +12,9 @@ from tvae.domains.hierarchy.batches import Batch, Block, Sampler, make_sampler
 from tvae.domains.hierarchy.geometry import GEOMETRIES, Geometry
 from tvae.domains.hierarchy.start import STARTS
 from tvae.domains.objective import Objective, Sources, make_objective
-from tvae.engine.riemannian import Surface
+from tvae.engine.frames import Surface
 from tvae.engine.schedules import LearningRate, make_learning_rate
-from tvae.engine.task import Hparams, Metrics, Params, Task
+from tvae.engine.task import Hparams, Metrics, Params, StepCountingTask
 from tvae.losses.pairs import Pairs
 
 POINTS, LOG_CURVATURE = "points", "log_curvature"
@@ -70,7 +69,7 @@ class Outputs:
 
 
 @dataclasses.dataclass(frozen=True)
-class HierarchyTask(Task):
+class HierarchyTask(StepCountingTask):
     """A point for each item; aux is the number of steps taken, int32.
 
     Attributes:
@@ -184,7 +183,7 @@ class HierarchyTask(Task):
 
     def weights(self, aux: jax.Array, hparams: Hparams) -> Metrics:
         """Weights of the terms."""
-        return self.objective.weights(aux / self.steps_per_epoch, hparams)
+        return self.objective.weights(self.epoch(aux), hparams)
 
     def temperature(self, aux: jax.Array, hparams: Hparams) -> jax.Array:
         """Temperature of a step, a geometric schedule: order first, then single ranks."""
@@ -196,29 +195,10 @@ class HierarchyTask(Task):
         """Points move on the surface of their geometry; log c is flat."""
         return self.space.surface(self.max_radius) if path == POINTS else ""
 
-    def learning_rate(self, aux: jax.Array, hparams: Hparams) -> jax.Array:
-        """The rate moves with every step."""
-        return self.rate(aux / self.steps_per_epoch, hparams)
-
-    def after_step(
-        self,
-        aux: jax.Array,
-        old: Params,
-        new: Params,
-        outputs: Any,
-        metrics: Metrics,
-        hparams: Hparams,
-    ) -> jax.Array:
-        """Count the step."""
-        del old, new, outputs, metrics, hparams
-        return aux + 1
-
     def monitor(self, aux: jax.Array, hparams: Hparams) -> Metrics:
         """Learning rate and temperature of the last step."""
-        return {
-            "schedule/learning_rate": self.learning_rate(aux - 1, hparams),
-            "schedule/temperature": self.temperature(aux - 1, hparams),
-        }
+        temperature = self.temperature(aux - 1, hparams)
+        return super().monitor(aux, hparams) | {"schedule/temperature": temperature}
 
     def evaluate(self, params: Params, aux: jax.Array, key: jax.Array, hparams: Hparams) -> Metrics:
         """Mean rank and MAP of a sample of items, the same at every call."""

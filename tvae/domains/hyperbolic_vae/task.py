@@ -21,7 +21,7 @@ from tvae.domains.operations import affine_walk, bands
 from tvae.domains.operations.data import Batch
 from tvae.domains.operations.tree import TREE
 from tvae.engine.schedules import LearningRate, make_learning_rate
-from tvae.engine.task import Hparams, Metrics, Params, Task
+from tvae.engine.task import Hparams, Metrics, Params, StepCountingTask
 from tvae.geometry import padic, poincare
 from tvae.losses.pairs import Pairs
 from tvae.models.decoders import Decoder
@@ -87,7 +87,7 @@ def with_values(module: HyperbolicVAE, hparams: Mapping[str, Any]) -> Hyperbolic
 
 
 @dataclasses.dataclass(frozen=True)
-class HyperbolicVAETask(Task):
+class HyperbolicVAETask(StepCountingTask):
     """The training problem of v6; aux is the number of steps taken, int32.
 
     Attributes:
@@ -218,7 +218,7 @@ class HyperbolicVAETask(Task):
 
     def weights(self, aux: jax.Array, hparams: Hparams) -> Metrics:
         """Weights of the terms."""
-        return self.objective.weights(aux / self.steps_per_epoch, hparams)
+        return self.objective.weights(self.epoch(aux), hparams)
 
     def group_of(self, path: str) -> str:
         """All parts learn in one group."""
@@ -228,27 +228,6 @@ class HyperbolicVAETask(Task):
         """The group learns at the full rate."""
         del hparams
         return {"vae": 1.0}
-
-    def learning_rate(self, aux: jax.Array, hparams: Hparams) -> jax.Array:
-        """The rate moves with every step."""
-        return self.rate(aux / self.steps_per_epoch, hparams)
-
-    def after_step(
-        self,
-        aux: jax.Array,
-        old: Params,
-        new: Params,
-        outputs: Outputs,
-        metrics: Metrics,
-        hparams: Hparams,
-    ) -> jax.Array:
-        """Count the step."""
-        del old, new, outputs, metrics, hparams
-        return aux + 1
-
-    def monitor(self, aux: jax.Array, hparams: Hparams) -> Metrics:
-        """The learning rate of the last step."""
-        return {"schedule/learning_rate": self.learning_rate(aux - 1, hparams)}
 
     def evaluate(self, params: Params, aux: jax.Array, key: jax.Array, hparams: Hparams) -> Metrics:
         """The periodic evaluation."""

@@ -48,8 +48,8 @@ class Inputs(NamedTuple):
 class Products(NamedTuple):
     """Inner products and squared distances of two sets of isolates, ``(n, m)`` each."""
 
-    inner: tuple[jax.Array, jax.Array, jax.Array]
-    squared: tuple[jax.Array, jax.Array, jax.Array]
+    inner: tuple[jax.Array, ...]
+    squared: tuple[jax.Array, ...]
 
 
 class GaussianProcess(NamedTuple):
@@ -85,7 +85,7 @@ def products(one: Inputs, other: Inputs) -> Products:
         jnp.maximum((u**2).sum(1)[:, None] + (v**2).sum(1)[None, :] - 2 * g, 0)
         for u, v, g in zip(one, other, inner, strict=True)
     )
-    return Products(inner, squared)  # type: ignore[arg-type]
+    return Products(inner, squared)
 
 
 def covariance(log_h: jax.Array, terms: Products) -> jax.Array:
