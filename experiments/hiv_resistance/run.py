@@ -65,7 +65,7 @@ def read_tables(folder):
 
 def evaluate(table, groups, near, kind, seed, predictors):
     """Scores, intervals, leaks and seconds of one table on one set of folds."""
-    folds = splits.make_folds(groups, FOLDS, seed, kind)
+    folds = splits.make_folds(groups, FOLDS, seed, kind, table.header)
     leaks = splits.check_leaks(table, folds, near)
     print(f"{table.name}, {kind} folds, seed {seed}: {leaks}", flush=True)
     rows = samples.make_samples(table, encoding.find_features(table, "share"), groups)

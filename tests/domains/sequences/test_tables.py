@@ -96,10 +96,10 @@ def test_a_wrong_table_is_one_line(rows, header, message, tmp_path):
 
 def test_labels_without_use_are_named(tmp_path):
     missing = [[*row[:2], "NA", *row[3:]] for row in ROWS]
-    with pytest.raises(UserError, match=r"made.txt: label BBB has no value in any row"):
+    with pytest.raises(UserError, match=r"made.txt:1: label BBB has no value in any row"):
         hivdb.read(write(tmp_path / "made.txt", missing)).targets()
     constant = [[*row[:2], "2", *row[3:]] for row in ROWS]
-    with pytest.raises(UserError, match=r"made.txt: label BBB is 2 in every row"):
+    with pytest.raises(UserError, match=r"made.txt:1: label BBB is 2 in every row"):
         hivdb.read(write(tmp_path / "made.txt", constant)).targets()
     zero = [*ROWS[:4], ["5", "0", *ROWS[4][2:]]]
     table = hivdb.read(write(tmp_path / "made.txt", zero))
@@ -203,6 +203,29 @@ def test_bad_rows_of_ones_own_table_are_listed(own):
 def test_a_wrong_layout_is_one_line(change, message, own):
     with pytest.raises(UserError, match=message):
         user_tables.read_csv(own / "own.csv", dataclasses.replace(LAYOUT, **change))
+
+
+def test_a_parquet_file_counts_as_the_text_that_it_would_be(own):
+    pyarrow = pytest.importorskip("pyarrow", reason="needs the extra `export`")
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra `export`")
+    columns = {
+        "name": ["a", "b", "c", "d", "e"],
+        "seq": [*SEQUENCES.values(), "MK"],
+        "y": [1.0, 2.0, None, 4.0, 1.0],
+        "lab": ["g0", "g0", "g1", "g1", "g1"],
+    }
+    parquet.write_table(pyarrow.table(columns), own / "own.parquet")
+    table = user_tables.read_csv(own / "own.parquet", LAYOUT)
+    text = user_tables.read_csv(own / "own.csv", LAYOUT)
+    np.testing.assert_array_equal(table.cells, text.cells)
+    np.testing.assert_array_equal(table.values, text.values)
+    assert table.columns == text.columns
+    assert [str(each) for each in table.problems] == [
+        "own.parquet:6: sequence of 2 positions, expected 3; row left out"
+    ]
+    (own / "own.parquet").write_text("name,seq\n")
+    with pytest.raises(UserError, match=r"own.parquet: cannot be read"):
+        user_tables.read_csv(own / "own.parquet", LAYOUT)
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def half_width_name(level: float) -> str:
 def cross_validate(
     samples: Samples, folds: Folds, predictors: Mapping[str, Predictor], seed: int = 0
 ) -> OutOfFold:
-    """Train on all folds but one, predict that one, for each fold.
+    """Train on all folds but one, or on the earlier ones, and predict that one, for each fold.
 
     Args:
       samples: all rows.
@@ -67,15 +67,16 @@ def cross_validate(
       seed: of the models.
 
     Returns:
-      Predictions of all rows, each by models that saw no row of its fold.
+      Predictions of all rows, each by models that saw no row of its fold; NaN for rows of the
+      first of folds that follow each other in time.
     """
     predictions: dict[str, NDArray[np.float64]] = {}
     seconds = dict.fromkeys(predictors, 0.0)
-    for fold in range(folds.fold.max() + 1):
-        test = folds.fold == fold
+    for fold in folds.tested:
+        test, train = folds.fold == fold, samples.take(folds.training(fold))
         for name, predictor in predictors.items():
             start = time.perf_counter()
-            found = predictor(samples.take(~test), samples.features[test], seed)
+            found = predictor(train, samples.features[test], seed)
             seconds[name] += time.perf_counter() - start
             for key, values in found.items():
                 empty = np.full(samples.targets.shape, np.nan)

@@ -29,13 +29,19 @@ class Encoding(NamedTuple):
     mixtures: str
 
 
-def find_features(table: Table, mixtures: str = "presence", min_rows: int = 2) -> Encoding:
+def find_features(
+    table: Table,
+    mixtures: str = "presence",
+    min_rows: int = 2,
+    positions: NDArray[np.bool_] | None = None,
+) -> Encoding:
     """The letters other than the reference's that occur.
 
     Args:
       table: its labels are not read.
       mixtures: one of :data:`MIXTURES`.
       min_rows: how many rows a letter must occur in.
+      positions: ``(p,)``, positions to look at, such as the mask of a gene; all if not given.
 
     Raises:
       UserError: if ``mixtures`` is another word, or no letter occurs as often.
@@ -45,10 +51,12 @@ def find_features(table: Table, mixtures: str = "presence", min_rows: int = 2) -
     bits = np.uint32(1) << np.arange(len(table.alphabet.letters), dtype=np.uint32)
     counts = np.stack([((table.cells & bit) != 0).sum(0) for bit in bits], 1)
     counts[(table.reference[:, None] & bits) != 0] = 0
+    if positions is not None:
+        counts[~positions] = 0
     columns, letters = np.nonzero(counts >= min_rows)
     if not len(columns):
         raise UserError(
-            f"{table.name}: no letter differs from the reference in {min_rows} rows or more"
+            f"{table.header}: no letter differs from the reference in {min_rows} rows or more"
         )
     names = tuple(
         f"{table.alphabet.text(int(table.reference[column])).replace('-', '')}"

@@ -5,6 +5,7 @@ tests one label has no label of any kind in training.
 """
 
 import hashlib
+import re
 from typing import NamedTuple
 
 import jax
@@ -24,12 +25,24 @@ class Folds(NamedTuple):
       groups: ``(n,)``, the group of each row.
       fold: ``(n,)``, the fold of each row, from 0.
       seed: of the assignment.
+      forward: whether folds follow each other in time, so that a model learns from earlier folds
+        alone and the first is never predicted.
     """
 
     kind: str
     groups: NDArray[np.int64]
     fold: NDArray[np.int64]
     seed: int
+    forward: bool = False
+
+    @property
+    def tested(self) -> range:
+        """The folds that are predicted."""
+        return range(int(self.forward), int(self.fold.max()) + 1)
+
+    def training(self, fold: int) -> NDArray[np.bool_]:
+        """Rows that a model may learn from to predict a fold: ``(n,)``."""
+        return self.fold < fold if self.forward else self.fold != fold
 
     @property
     def digest(self) -> str:
@@ -135,11 +148,70 @@ def column_groups(table: Table, column: str) -> NDArray[np.int64]:
     """
     if column not in table.columns:
         known = ", ".join(table.columns) or "none"
-        raise UserError(f"{table.name}: no column {column!r} for groups; columns: {known}")
+        raise UserError(f"{table.header}: no column {column!r} for groups; columns: {known}")
     return connected_groups(np.asarray(table.columns[column]), np.asarray(table.ids))
 
 
-def make_folds(groups: NDArray[np.int64], n_folds: int, seed: int, kind: str) -> Folds:
+def read_dates(table: Table, column: str) -> NDArray[np.datetime64]:
+    """Days of a column of ISO dates, the first of the year or month where no more is given.
+
+    Raises:
+      UserError: if there is no such column, or a value is no date.
+    """
+    if column not in table.columns:
+        known = ", ".join(table.columns) or "none"
+        raise UserError(f"{table.header}: no column {column!r} of dates; columns: {known}")
+    days = []
+    for text, place in zip(table.columns[column], table.places, strict=True):
+        try:
+            if not re.fullmatch(r"\d{4}(-\d\d(-\d\d)?)?", text):
+                raise ValueError
+            days.append(np.datetime64(text, "D"))
+        except ValueError:
+            raise UserError(
+                f"{place}: {column} is {text!r}, expected a date: year, year-month or "
+                "year-month-day"
+            ) from None
+    return np.asarray(days)
+
+
+def time_folds(
+    table: Table, column: str, groups: NDArray[np.int64], n_folds: int, kind: str = "time"
+) -> Folds:
+    """Folds that follow each other in time: what is predicted is later than what is learnt from.
+
+    A group is as late as its last row, so that no row of a test isolate, and nothing later than
+    the first test isolate's group, is learnt from.
+
+    Args:
+      table: the sequences, with a column of dates.
+      column: its name.
+      groups: ``(n,)``, rows that are not divided.
+      n_folds: folds that are predicted, 1 or more; one more, the earliest, only trains. Fewer where
+        many rows are of one day.
+      kind: for the report.
+
+    Raises:
+      UserError: if there is no such column, a value is no date, or all groups end on one day.
+    """
+    day = read_dates(table, column)
+    last = np.full(groups.max() + 1, day.min())
+    np.maximum.at(last, groups, day)
+    _, number, counts = np.unique(last[groups], return_inverse=True, return_counts=True)
+    before = np.cumsum(counts) - counts
+    part = before * (n_folds + 1) // len(groups)
+    fold = np.unique(part, return_inverse=True)[1][number]
+    if n_folds < 1 or fold.max() < 1:
+        raise UserError(
+            f"{table.header}: {kind} folds by {column!r}: expected 1 or more folds and groups of "
+            f"different days, got {n_folds} folds and {len(counts)} days"
+        )
+    return Folds(kind, groups, fold, 0, forward=True)
+
+
+def make_folds(
+    groups: NDArray[np.int64], n_folds: int, seed: int, kind: str, header: str = ""
+) -> Folds:
     """Whole groups to folds of nearly equal size.
 
     Groups in random order, the larger ones first, each to the fold that has the fewest rows.
@@ -149,6 +221,7 @@ def make_folds(groups: NDArray[np.int64], n_folds: int, seed: int, kind: str) ->
       n_folds: 2 or more.
       seed: of the order.
       kind: for the report.
+      header: :attr:`Table.header <tvae.domains.sequences.tables.Table.header>`, for messages.
 
     Raises:
       UserError: if there are fewer groups than folds.
@@ -156,8 +229,8 @@ def make_folds(groups: NDArray[np.int64], n_folds: int, seed: int, kind: str) ->
     names, sizes = np.unique(groups, return_counts=True)
     if n_folds < 2 or len(names) < n_folds:
         raise UserError(
-            f"{kind} folds: expected 2 or more folds and as many groups, got {n_folds} folds "
-            f"and {len(names)} groups"
+            f"{header and f'{header}: '}{kind} folds: expected 2 or more folds and as many groups, "
+            f"got {n_folds} folds and {len(names)} groups"
         )
     order = np.random.default_rng(seed).permutation(len(names))
     order = order[np.argsort(-sizes[order], kind="stable")]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tvae.domains.sequences.alphabets import PROTEIN, Alphabet
-from tvae.errors import UserError
+from tvae.errors import UserError, needs_extra
 
 MISSING = ("", "NA", "NaN", "nan")
 """Texts of a value that was not measured."""
@@ -81,6 +81,11 @@ class Table:
     problems: tuple[Problem, ...] = ()
     shared: int | None = None
 
+    @property
+    def header(self) -> str:
+        """``file:1``, of each file, for messages about columns."""
+        return ", ".join(dict.fromkeys(f"{each.rpartition(':')[0]}:1" for each in self.places))
+
     def take(self, rows: NDArray[np.integer]) -> "Table":
         """The table of some rows, in their order."""
         return dataclasses.replace(
@@ -108,9 +113,9 @@ class Table:
         for label, column in zip(self.labels, self.values.T, strict=True):
             measured = column[~np.isnan(column)]
             if not len(measured):
-                raise UserError(f"{self.name}: label {label} has no value in any row")
+                raise UserError(f"{self.header}: label {label} has no value in any row")
             if measured.min() == measured.max():
-                raise UserError(f"{self.name}: label {label} is {measured[0]:g} in every row")
+                raise UserError(f"{self.header}: label {label} is {measured[0]:g} in every row")
             if scale == "log10" and measured.min() <= 0:
                 place = self.places[int(np.nanargmin(column))]
                 raise UserError(f"{place}: {label} is {measured.min():g}; log10 needs it above 0")
@@ -144,23 +149,48 @@ def read_value(text: str, cap: float = math.inf) -> Value:
 
 
 def read_lines(path: str | pathlib.Path, delimiter: str) -> tuple[list[str], list[list[str]]]:
-    """Header and further lines of a delimited text file.
+    """Header and further lines of a delimited text file, or of a Parquet file.
+
+    A Parquet file, by the ending ``.parquet``, counts as the text that it would be: the names of
+    its columns are line 1, its first row is line 2.
+
+    Args:
+      path: the file.
+      delimiter: between columns; not read for Parquet.
 
     Raises:
       UserError: if it cannot be read, has no row, or names a column twice.
     """
     path = pathlib.Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = list(csv.reader(file, delimiter=delimiter))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    lines = _parquet_lines(path) if path.suffix == ".parquet" else _text_lines(path, delimiter)
     if len(lines) < 2:
         raise UserError(f"{path}:1: expected a header and rows, got {len(lines)} lines")
     header = [name.strip() for name in lines[0]]
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise UserError(f"{path}:1: the column {twice[0]!r} is named twice")
     return header, lines[1:]
+
+
+def _text_lines(path: pathlib.Path, delimiter: str) -> list[list[str]]:
+    """Lines of a delimited text file."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            return list(csv.reader(file, delimiter=delimiter))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+
+
+def _parquet_lines(path: pathlib.Path) -> list[list[str]]:
+    """Names of columns and rows of a Parquet file, as text."""
+    with needs_extra("export", f"{path}: a Parquet file"):
+        import pyarrow
+        import pyarrow.parquet
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (OSError, pyarrow.ArrowException) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    columns = [["" if x is None else str(x) for x in each.to_pylist()] for each in table.columns]
+    return [table.column_names, *([*row] for row in zip(*columns, strict=True))]
 
 
 def read_cells(

@@ -1,4 +1,4 @@
-"""Tables of one's own: a CSV with a sequence column or one column a position, or FASTA and labels.
+"""Tables of one's own: CSV or Parquet with sequences or columns of positions, or FASTA and labels.
 
 Sequences must be aligned, all of the reference's length. A gap ``-`` is a deletion.
 """
@@ -49,10 +49,10 @@ class Layout:
 
 
 def read_csv(path: str | pathlib.Path, layout: Layout) -> Table:
-    """Read a delimited table with sequences and labels.
+    """Read a table with sequences and labels.
 
     Args:
-      path: the file, with a header.
+      path: a delimited text file with a header, or a Parquet file.
       layout: its columns.
 
     Returns:
