@@ -8,8 +8,11 @@ from tvae.domains.hierarchy.geometry import GEOMETRIES
 from tvae.errors import UserError
 from tvae.fields import Check, Field, above, at_least, one_of, text, within
 
-FORMATS = ("auto", "edges", "lineage", "newick", "distances", "wordnet", "obo", "icd10cm")
-"""How ``data.edges`` is read; "auto" decides by the name of the file."""
+FORMATS = (
+    "auto", "edges", "lineage", "newick", "distances", "wordnet", "obo", "icd10cm", "ncbi",
+    "stored", "table",
+)  # fmt: skip
+"""How ``data.edges`` is read; "auto" decides by the name of the file, "table" is one in memory."""
 
 # fmt: off
 FIELDS: dict[str, Field] = {
@@ -17,6 +20,8 @@ FIELDS: dict[str, Field] = {
         "the hierarchy, such as a CSV file of child and parent; '' is a made tree of 40 items"),
     "data.format": Field("auto", one_of(*FORMATS),
         "format of data.edges; auto decides by the file's name"),
+    "data.features": Field("", text("a CSV, TSV or Parquet file, or ''"),
+        "features of the items, by name; '' for those of data.edges alone"),
     "data.root": Field("", text("a name of an item, or ''"),
         "item whose subtree is embedded; '' for the whole hierarchy"),
     "data.block": Field(512, at_least(1),
@@ -73,6 +78,7 @@ DEFAULTS: dict[str, Any] = {
 TINY: dict[str, Any] = {
     "data.edges": "",
     "data.root": "",
+    "data.features": "",
     "data.block": 16,
     "data.top": 4,
     "data.random": 4,

@@ -5,7 +5,7 @@ Time and memory are linear in the edges times the logarithm of the depth; nothin
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -102,10 +102,14 @@ class Hierarchy:
         if not found.size:
             raise UserError(f"hierarchy: no item is named {name!r}")
         root = int(found[0])
-        offset, ancestor = self.closure
-        item = np.repeat(np.arange(len(self)), np.diff(offset))
-        kept = np.zeros(len(self), bool)
-        kept[item[ancestor == root]] = kept[root] = True
+        kept = self._below(root)
+        if not len(self.extra):  # one run of the preorder
+            return Hierarchy(
+                self.names[kept],
+                np.where(self.parent[kept] < root, -1, self.parent[kept] - root).astype(np.int32),
+                self.extra,
+                {name: column[kept] for name, column in self.features.items()},
+            )
         number = np.cumsum(kept) - 1
         edges = np.concatenate(
             [np.stack([np.arange(1, len(self)), self.parent[1:]], 1), self.extra]
@@ -124,6 +128,16 @@ class Hierarchy:
             {name: column[kept] for name, column in self.features.items()},
         )
 
+    def _below(self, root: int) -> np.ndarray:
+        """Whether each item is another one or below it by any path, bool ``(n,)``."""
+        kept = np.zeros(len(self), bool)
+        new = np.asarray([root])
+        while new.size:
+            kept[_ranges(new, new + self.size[new])] = True
+            item, above = self.extra.T
+            new = np.unique(item[kept[above] & ~kept[item]])
+        return kept
+
     def path(self, item: int) -> list[int]:
         """Items from the root to one along primary parents.
 
@@ -141,6 +155,8 @@ def from_parents(
     parent: Sequence[int] | np.ndarray,
     extra: np.ndarray | None = None,
     features: Mapping[str, np.ndarray] | None = None,
+    *,
+    line_of: Callable[[int, int], int] | None = None,
 ) -> Hierarchy:
     """A hierarchy of items in any order.
 
@@ -149,6 +165,7 @@ def from_parents(
       parent: number of each item's primary parent, -1 for the one root.
       extra: further parents ``(m, 2)``: item, parent.
       features: further columns, name -> array that leads with the number of items.
+      line_of: item and parent -> line of the file in which they stand, for messages.
 
     Returns:
       The hierarchy, items renumbered in preorder; siblings keep their order.
@@ -166,7 +183,7 @@ def from_parents(
     roots = np.flatnonzero(parent < 0)
     if not parent.size:
         raise UserError("hierarchy: expected one item or more, got none")
-    _refuse_cycle(names, parent)
+    _refuse_cycle(names, parent, line_of)
     if len(roots) > 1:
         some = ", ".join(repr(names[i]) for i in roots[:3])
         raise UserError(f"hierarchy: expected one root, got {len(roots)}: {some}")
@@ -180,8 +197,13 @@ def from_parents(
         extra=position[extra].astype(np.int32),
         features={name: np.asarray(column)[order] for name, column in (features or {}).items()},
     )
-    if len(extra):
-        _refuse_cycle_of_all(found)
+    if len(extra) and (closing := _closing_edge(found)):
+        item, upper = (int(order[i]) for i in closing)
+        line = f" (line {line_of(item, upper)})" if line_of else ""
+        raise UserError(
+            f"hierarchy: a cycle through {names[item]!r} below its further parent "
+            f"{names[upper]!r}{line}"
+        )
     return found
 
 
@@ -197,7 +219,9 @@ def _levels(parent: np.ndarray) -> np.ndarray:
     return steps[:n].astype(np.int32)
 
 
-def _refuse_cycle(names: np.ndarray, parent: np.ndarray) -> None:
+def _refuse_cycle(
+    names: np.ndarray, parent: np.ndarray, line_of: Callable[[int, int], int] | None
+) -> None:
     """Refuse items whose ancestors along primary parents run in a circle."""
     n = len(parent)
     above = np.append(np.where(parent < 0, n, parent), n)
@@ -211,12 +235,17 @@ def _refuse_cycle(names: np.ndarray, parent: np.ndarray) -> None:
         while len(ring) < 5 and int(parent[ring[-1]]) != first:
             ring.append(int(parent[ring[-1]]))
         closed = int(parent[ring[-1]]) == first
-        shown = " -> ".join(repr(names[i]) for i in [*ring, *([first] if closed else [])])
-        raise UserError(f"hierarchy: a cycle, each item below the next: {shown}")
+        lines = [f" (line {line_of(i, int(parent[i]))})" if line_of else "" for i in ring]
+        shown = [f"{names[i]!r}{line}" for i, line in zip(ring, lines, strict=True)]
+        shown += [repr(names[first])] if closed else ["..."]
+        raise UserError(f"hierarchy: a cycle, each item below the next: {' -> '.join(shown)}")
 
 
-def _refuse_cycle_of_all(known: Hierarchy) -> None:
-    """Refuse a cycle that further parents close, by removing items without parents in rounds."""
+def _closing_edge(known: Hierarchy) -> tuple[int, int] | None:
+    """A further edge, item and parent, that closes a cycle; None where there is no cycle.
+
+    Items without parents are removed in rounds.
+    """
     n = len(known)
     item = np.concatenate([np.arange(1, n), known.extra[:, 0]])
     above = np.concatenate([known.parent[1:], known.extra[:, 1]])
@@ -229,11 +258,21 @@ def _refuse_cycle_of_all(known: Hierarchy) -> None:
         below = item[_ranges(ends[front], ends[front + 1])]
         np.subtract.at(waiting, below, 1)
         front = np.unique(below[waiting[below] == 0])
-    if done < n:
-        stuck = np.flatnonzero(waiting > 0)
-        closing = known.extra[np.isin(known.extra[:, 0], stuck) & np.isin(known.extra[:, 1], stuck)]
-        child, parent = known.names[closing[0]]
-        raise UserError(f"hierarchy: a cycle through {child!r} below its further parent {parent!r}")
+    if done == n:
+        return None
+    # What is left is a cycle or below one: each such item has a parent that is left too.
+    left = waiting > 0
+    lower, upper = known.extra[left[known.extra[:, 0]] & left[known.extra[:, 1]]].T
+    following = known.parent.copy()
+    beside = np.isin(np.arange(n), lower) & ~left[np.maximum(known.parent, 0)]
+    following[lower[beside[lower]]] = upper[beside[lower]]
+    at, seen = int(np.flatnonzero(left)[0]), set()
+    while at not in seen:
+        seen.add(at)
+        at = int(following[at])
+    while following[at] == known.parent[at]:  # a cycle has an edge beside the tree
+        at = int(following[at])
+    return at, int(following[at])
 
 
 def _by_level(level: np.ndarray) -> list[np.ndarray]:

@@ -1,12 +1,14 @@
 """Newick trees: ``((lion,tiger)cat,dog)mammal;``."""
 
-import collections
 import os
 import pathlib
 import re
 from collections.abc import Iterator
 
+import numpy as np
+
 from tvae.domains.hierarchy.hierarchy import Hierarchy, from_parents
+from tvae.domains.hierarchy.tables import refuse, repeated
 from tvae.errors import UserError
 
 # Quoted labels may hold any sign; '' is a quotation mark inside. Comments stand in brackets.
@@ -30,15 +32,13 @@ def read_newick(path: str | os.PathLike[str]) -> Hierarchy:
         raise UserError(f"{file}: expected a tree such as ((a,b)c,d)e; got an empty file")
     tree = _Tree()
     for line, sign in _tokens(file, text):
-        if fault := tree.take(sign):
+        if fault := tree.take(sign, line):
             raise UserError(f"{file}:{line}: {fault}")
     if tree.current != 0:
         raise UserError(f"{file}: expected as many ')' as '('")
     labels = [name or f"node {i}" for i, name in enumerate(tree.names)]
-    if len(set(labels)) < len(labels):
-        counts = collections.Counter(labels)
-        twice = next(label for label in labels if counts[label] > 1)
-        raise UserError(f"{file}: label {twice!r} is there {counts[twice]} times")
+    twice = repeated(np.asarray(labels))
+    refuse(file, np.asarray(tree.lines), twice, lambda k: f"label {labels[k]!r} is there already")
     return from_parents(labels, tree.parent)
 
 
@@ -60,9 +60,9 @@ class _Tree:
     """A tree that grows token by token; node 0 is the root."""
 
     def __init__(self) -> None:
-        self.names, self.parent, self.current = [""], [-1], 0
+        self.names, self.parent, self.lines, self.current = [""], [-1], [0], 0
 
-    def take(self, sign: str) -> str:
+    def take(self, sign: str, line: int) -> str:
         """Take a token; what is wrong with it, or ""."""
         if sign == "(":
             self._grow(self.current)
@@ -77,10 +77,12 @@ class _Tree:
             if self.names[self.current]:
                 return f"a second label {sign!r} of one node"
             quoted = sign[0] == "'"
+            self.lines[self.current] = line
             self.names[self.current] = sign[1:-1].replace("''", "'") if quoted else sign
         return ""
 
     def _grow(self, above: int) -> None:
         self.names.append("")
         self.parent.append(above)
+        self.lines.append(0)
         self.current = len(self.names) - 1

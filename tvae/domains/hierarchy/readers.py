@@ -1,23 +1,33 @@
 """Hierarchies from files: one function a format, and :func:`read`, which chooses by the name."""
 
-import csv
-import os
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from tvae.domains.hierarchy.distances import read_distances
 from tvae.domains.hierarchy.hierarchy import Hierarchy, from_parents
 from tvae.domains.hierarchy.newick import read_newick
 from tvae.domains.hierarchy.ontologies import read_icd10cm, read_obo
+from tvae.domains.hierarchy.stored import read_stored
+from tvae.domains.hierarchy.tables import (
+    NAME,
+    Path,
+    columns_of,
+    find_column,
+    make_feature,
+    read_lines,
+    refuse,
+    repeated,
+)
+from tvae.domains.hierarchy.taxonomy import read_ncbi
 from tvae.domains.hierarchy.wordnet import read_wordnet
-from tvae.errors import UserError, needs_extra
+from tvae.errors import UserError
 
-Path = str | os.PathLike[str]
-Numbered = Iterator[tuple[int, list[str]]]
-"""Line of the file, and its cells."""
-
-_CHILD, _PARENT = ("child", "name", "item", "id"), ("parent",)
+_PARENT = ("parent",)
+PACKAGES = ("icd10cm", "ncbi")
+"""Words in place of a path: data of an installed package."""
 
 
 def read(path: Path, kind: str = "auto") -> Hierarchy:
@@ -26,17 +36,25 @@ def read(path: Path, kind: str = "auto") -> Hierarchy:
     Args:
       path: of the file; of the folder with WordNet's dictionary files.
       kind: the format; "auto" takes ``.nwk``, ``.newick`` and ``.tree`` for Newick, ``.obo`` for an
-        ontology, a folder for WordNet, the word ``icd10cm`` for the installed package, and all else
-        for a list of edges.
+        ontology, ``.marisa`` and a folder with ``nodes.dmp`` for NCBI's taxonomy, another folder
+        for WordNet, ``.npz`` for the copy that a run keeps, the words ``icd10cm`` and ``ncbi`` for
+        an installed package, and all else for a list of edges.
 
     Raises:
       UserError: if it cannot be read, or is no hierarchy; the line is named.
     """
     file = pathlib.Path(path)
-    if kind == "auto":
-        by_suffix = {".nwk": "newick", ".newick": "newick", ".tree": "newick", ".obo": "obo"}
-        kind = "wordnet" if file.is_dir() else by_suffix.get(file.suffix.lower(), "edges")
-    return _READERS[kind](file)
+    return _READERS[_format_of(file) if kind == "auto" else kind](file)
+
+
+def _format_of(file: pathlib.Path) -> str:
+    """The format that a name stands for."""
+    if file.is_dir():
+        of_ncbi = any((file / name).exists() for name in ("nodes.dmp", "taxa.marisa"))
+        return "ncbi" if of_ncbi else "wordnet"
+    if str(file) in PACKAGES and not file.exists():
+        return str(file)
+    return _BY_SUFFIX.get(file.suffix.lower(), "edges")
 
 
 def read_edges(path: Path) -> Hierarchy:
@@ -55,9 +73,9 @@ def read_edges(path: Path) -> Hierarchy:
         there twice, of an item below itself, or of a cycle; or if there is no edge.
     """
     file = pathlib.Path(path)
-    rows = list(_table(file))
+    rows = list(read_lines(file))
     header = rows[0][1] if rows else []
-    child, parent = (_column(header, known) for known in (_CHILD, _PARENT))
+    child, parent = (find_column(header, known) for known in (NAME, _PARENT))
     named = min(child, parent) >= 0
     if not named:
         child, parent = 0, 1
@@ -77,13 +95,39 @@ def read_edges(path: Path) -> Hierarchy:
     return from_edges(children, parents, where=file, lines=lines, columns=columns)
 
 
+def from_table(table: Any) -> Hierarchy:
+    """A hierarchy of a table in memory, by the columns of :func:`read_edges`.
+
+    Args:
+      table: see :func:`tvae.domains.hierarchy.tables.columns_of`; its rows are named from 1.
+
+    Raises:
+      UserError: see :func:`read_edges`; or if there are no such columns.
+
+    >>> known = from_table({"name": ["cat", "lion"], "parent": [None, "cat"], "legs": [4, 4]})
+    >>> known.names.tolist(), known.features["legs"].tolist()
+    (['cat', 'lion'], [4.0, 4.0])
+    """
+    columns = {name: [text.strip() for text in c] for name, c in columns_of(table).items()}
+    header = list(columns)
+    child, parent = (find_column(header, known) for known in (NAME, _PARENT))
+    if min(child, parent) < 0:
+        raise UserError(f"data: expected columns child and parent, got {', '.join(header) or '-'}")
+    lower, upper = columns.pop(header[child]), columns.pop(header[parent])
+    if not lower:
+        raise UserError("data: expected rows of child and parent, got none")
+    lines = np.arange(1, len(lower) + 1)
+    refuse("data", lines, np.asarray([not name for name in lower]), lambda _: "expected a child")
+    return from_edges(lower, upper, where="data", lines=lines, columns=columns)
+
+
 def from_edges(
     children: Sequence[str],
     parents: Sequence[str],
     *,
     where: Path = "edges",
     lines: np.ndarray | None = None,
-    columns: dict[str, list[str]] | None = None,
+    columns: Mapping[str, list[str]] | None = None,
 ) -> Hierarchy:
     """A hierarchy of edges between names; see :func:`read_edges`.
 
@@ -108,32 +152,31 @@ def from_edges(
     child = np.asarray([number[name] for name in children], np.int64)
     parent = np.asarray([number[name] if name else -1 for name in parents], np.int64)
     names = np.asarray(list(number), object)
-    _refuse(where, lines, child == parent, lambda k: f"{children[k]!r} is its own parent")
-    pair = child * (len(names) + 1) + parent
-    _, first = np.unique(pair, return_index=True)
-    twice = np.ones(len(pair), bool)
-    twice[first] = False
-    _refuse(where, lines, twice, lambda k: f"{children[k]!r} below {parents[k]!r} is there already")
-    _, first = np.unique(child, return_index=True)
-    primary = np.zeros(len(child), bool)
-    primary[first] = True
+    refuse(where, lines, child == parent, lambda k: f"{children[k]!r} is its own parent")
+    twice = repeated(child * (len(names) + 1) + parent)
+    refuse(where, lines, twice, lambda k: f"{children[k]!r} below {parents[k]!r} is there already")
+    primary = ~repeated(child)
     mixed = np.isin(child, child[parent < 0]) & (parent >= 0)
-    _refuse(where, lines, mixed, lambda k: f"{children[k]!r} has no parent in another line")
+    refuse(where, lines, mixed, lambda k: f"{children[k]!r} has no parent in another line")
     above = np.full(len(names), -1)
     above[child[primary]] = parent[primary]
     roots = np.flatnonzero(above < 0)
     if len(roots) > 1:
-        shown = ", ".join(_root_line(names[i], i, child, lines) for i in roots[:3])
+        shown = ", ".join(_root_line(names[i], i, child, parent, lines) for i in roots[:3])
         raise UserError(
             f"{where}: expected one root, an item without a parent; got {len(roots)}: {shown}"
         )
     features = {
-        name: _typed(column, child[primary], np.flatnonzero(primary), len(names))
+        name: make_feature(np.asarray(column, object)[primary].tolist(), child[primary], len(names))
         for name, column in (columns or {}).items()
     }
     extra = np.stack([child, parent], 1)[~primary]
+
+    def line_of(lower: int, upper: int) -> int:
+        return int(lines[np.flatnonzero((child == lower) & (parent == upper))[0]])
+
     try:
-        return from_parents(names, above, extra, features)
+        return from_parents(names, above, extra, features, line_of=line_of)
     except UserError as error:
         raise UserError(f"{where}: {str(error).removeprefix('hierarchy: ')}") from error
 
@@ -148,7 +191,7 @@ def read_lineage(path: Path) -> Hierarchy:
       UserError: naming the line of an item that is there twice; or if there is no line.
     """
     file = pathlib.Path(path)
-    rows = list(_table(file))[1:]
+    rows = list(read_lines(file))[1:]
     if not rows:
         raise UserError(f"{file}: expected a line of ranks and lines of names, got none")
     number: dict[tuple[str, ...], int] = {(): 0}
@@ -178,44 +221,6 @@ def read_lineage(path: Path) -> Hierarchy:
     return from_parents(distinct, parent)
 
 
-def read_distances(path: Path) -> Hierarchy:
-    """A square matrix of distances with names in its first line and column, or first line alone.
-
-    The hierarchy is average linkage (UPGMA): items are leaves, and inner nodes are named by their
-    number.
-
-    Raises:
-      UserError: if it is not square, symmetric, finite and 0 on its diagonal.
-    """
-    from scipy.cluster import hierarchy as linkage
-    from scipy.spatial.distance import squareform
-
-    file = pathlib.Path(path)
-    rows = list(_table(file))
-    names = [cell.strip() for cell in rows[0][1]] if rows else []
-    wide = bool(rows) and len(rows) > 1 and len(rows[1][1]) == len(rows[0][1]) and names[0] == ""
-    names = names[1:] if wide or (names and names[0] == "") else names
-    try:
-        matrix = np.asarray([cells[-len(names) :] for _, cells in rows[1:]], float)
-    except ValueError as error:
-        raise UserError(f"{file}: expected numbers below the names; {error}") from error
-    if matrix.shape != (len(names), len(names)) or len(names) < 2:
-        raise UserError(
-            f"{file}: expected a square matrix of {len(names)} names, got {matrix.shape}"
-        )
-    if (
-        not np.isfinite(matrix).all()
-        or not np.allclose(matrix, matrix.T)
-        or matrix.diagonal().any()
-    ):
-        raise UserError(f"{file}: expected finite symmetric distances, 0 on the diagonal")
-    merged = linkage.linkage(squareform(matrix, checks=False), "average").astype(int)
-    n = len(names)
-    parent = np.full(2 * n - 1, -1)
-    parent[merged[:, 0]] = parent[merged[:, 1]] = np.arange(n, 2 * n - 1)
-    return from_parents([*names, *(f"node {k}" for k in range(n, 2 * n - 1))], parent)
-
-
 _READERS: dict[str, Callable[[pathlib.Path], Hierarchy]] = {
     "edges": read_edges,
     "lineage": read_lineage,
@@ -224,58 +229,23 @@ _READERS: dict[str, Callable[[pathlib.Path], Hierarchy]] = {
     "wordnet": read_wordnet,
     "obo": read_obo,
     "icd10cm": lambda _: read_icd10cm(),
+    "ncbi": read_ncbi,
+    "stored": read_stored,
+}
+_BY_SUFFIX = {
+    ".nwk": "newick",
+    ".newick": "newick",
+    ".tree": "newick",
+    ".obo": "obo",
+    ".marisa": "ncbi",
+    ".npz": "stored",
 }
 
 
-def _table(file: pathlib.Path) -> Numbered:
-    """Lines of a CSV, TSV or Parquet file with their numbers; empty ones are left out."""
-    if file.suffix.lower() == ".parquet":
-        with needs_extra("export", "a Parquet file"):
-            import pyarrow.parquet as parquet
-        table = parquet.read_table(file)
-        yield 1, list(table.column_names)
-        columns = [["" if x is None else str(x) for x in c.to_pylist()] for c in table.columns]
-        yield from ((i, list(row)) for i, row in enumerate(zip(*columns, strict=True), 2))
-        return
-    delimiter = "\t" if file.suffix.lower() in (".tsv", ".tab") else ","
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            lines = csv.reader(stream, delimiter=delimiter)
-            for cells in lines:
-                if any(cells):
-                    yield lines.line_num, cells
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UserError(f"{file}: cannot be read ({reason})") from error
-
-
-def _column(header: list[str], known: Sequence[str]) -> int:
-    """Place of the first of some names in the header; -1 for none."""
-    lowered = [name.strip().lower() for name in header]
-    return next((lowered.index(name) for name in known if name in lowered), -1)
-
-
-def _refuse(where: Path, lines: np.ndarray, bad: np.ndarray, words: Callable[[int], str]) -> None:
-    """Name the first line with a fault, and how many there are."""
-    if bad.any():
-        first = int(bad.argmax())
-        more = f" (and {int(bad.sum()) - 1} more)" if bad.sum() > 1 else ""
-        raise UserError(f"{where}:{lines[first]}: {words(first)}{more}")
-
-
-def _root_line(name: str, item: int, child: np.ndarray, lines: np.ndarray) -> str:
-    """A root with its line, where it has one of its own."""
+def _root_line(name: str, item: int, child: np.ndarray, parent: np.ndarray, lines: Any) -> str:
+    """A root with its line, where it has one of its own, or else with that of a child."""
     own = np.flatnonzero(child == item)
     if own.size:
         return f"{name!r} (line {lines[own[0]]})"
-    return f"{name!r} (never a child)"
-
-
-def _typed(column: list[str], item: np.ndarray, row: np.ndarray, n: int) -> np.ndarray:
-    """A feature by item: float64 with NaN for none where all entries are numbers, else text."""
-    texts = np.full(n, "", object)
-    texts[item] = np.asarray(column, object)[row]
-    try:
-        return np.asarray([float(text) if text else np.nan for text in texts])
-    except ValueError:
-        return texts
+    below = np.flatnonzero(parent == item)[0]
+    return f"{name!r} (never a child; the parent in line {lines[below]})"

@@ -1,5 +1,6 @@
 """The hierarchy that a configuration names."""
 
+import dataclasses
 import functools
 import pathlib
 
@@ -7,28 +8,51 @@ from ml_collections import ConfigDict
 
 from tvae.domains.hierarchy import readers
 from tvae.domains.hierarchy.hierarchy import Hierarchy, from_parents
+from tvae.domains.hierarchy.tables import read_features
 from tvae.errors import UserError
 
 
 def load(data: ConfigDict) -> Hierarchy:
-    """Read ``config.data``; the same value as long as the file does not change.
+    """Read ``config.data``; the same value as long as the files do not change.
 
     Raises:
-      UserError: if the file cannot be read, or is no hierarchy.
+      UserError: if a file cannot be read, is no hierarchy, or has no features of its items.
     """
+    if data.format == "table":
+        raise UserError(
+            "config.data.format: a table in memory has no file; give it to tvae.train, or continue "
+            "its run"
+        )
     if not data.edges:
+        if data.features:
+            raise UserError("config.data.features: need config.data.edges, of which they are")
         return _whole(made_tree(), data.root)
-    path = pathlib.Path(data.edges).expanduser().absolute()
+    installed = data.edges in readers.PACKAGES and not pathlib.Path(data.edges).exists()
+    edges = (data.edges, 0, 0) if installed else _stamp("edges", data.edges)
+    features = _stamp("features", data.features) if data.features else ("", 0, 0)
+    return _read(edges, data.format, data.root, features)
+
+
+def _stamp(field: str, name: str) -> tuple[str, int, int]:
+    """Absolute path of a file or folder, and what changes with its content."""
+    path = pathlib.Path(name).expanduser().absolute()
     if not path.exists():
-        raise UserError(f"config.data.edges: {path} does not exist")
-    stamp = path.stat()
-    return _read(str(path), data.format, data.root, stamp.st_mtime_ns, stamp.st_size)
+        raise UserError(f"config.data.{field}: {path} does not exist")
+    about = path.stat()
+    return str(path), about.st_mtime_ns, about.st_size
 
 
 @functools.lru_cache(maxsize=8)
-def _read(path: str, kind: str, root: str, mtime: int, size: int) -> Hierarchy:
-    del mtime, size  # part of the key: a changed file is read again
-    return _whole(readers.read(path, kind), root)
+def _read(
+    edges: tuple[str, int, int], kind: str, root: str, features: tuple[str, int, int]
+) -> Hierarchy:
+    known = readers.read(edges[0], kind)
+    if features[0]:
+        columns = read_features(features[0], known.names)
+        if both := sorted(columns.keys() & known.features.keys()):
+            raise UserError(f"{features[0]}: feature {both[0]!r} is in {edges[0]} already")
+        known = dataclasses.replace(known, features={**known.features, **columns})
+    return _whole(known, root)
 
 
 def _whole(known: Hierarchy, root: str) -> Hierarchy:

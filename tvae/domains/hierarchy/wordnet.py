@@ -7,6 +7,7 @@ import pathlib
 import numpy as np
 
 from tvae.domains.hierarchy.hierarchy import Hierarchy, from_parents
+from tvae.domains.hierarchy.tables import refuse, repeated
 from tvae.errors import UserError
 
 _HYPERNYMS = ("@", "@i")  # of a class and of an instance
@@ -26,8 +27,9 @@ def read_wordnet(path: str | os.PathLike[str]) -> Hierarchy:
     """
     folder = pathlib.Path(path)
     senses = _senses(folder / "index.noun")
-    offsets, names, pointers = [], [], []
-    for line, text in _lines(folder / "data.noun"):
+    file = folder / "data.noun"
+    offsets, names, pointers, lines = [], [], [], []
+    for line, text in _lines(file):
         try:
             words = text.split(" | ", 1)[0].split()
             offset, n_lemmas = int(words[0]), int(words[3], 16)
@@ -36,16 +38,35 @@ def read_wordnet(path: str | os.PathLike[str]) -> Hierarchy:
             known = words[at + 1 : at + 1 + 4 * n_pointers]
             lemma = words[4].lower()
             sense = senses[lemma].index(offset) + 1
+            kinds = zip(known[::4], known[1::4], known[2::4], strict=True)
+            above = [int(to) for kind, to, part in kinds if kind in _HYPERNYMS and part == "n"]
         except (ValueError, IndexError, KeyError) as error:
-            raise UserError(f"{folder / 'data.noun'}:{line}: not a synset of nouns") from error
+            raise UserError(f"{file}:{line}: not a synset of nouns") from error
         offsets.append(offset)
         names.append(f"{lemma}.n.{sense:02d}")
-        kinds = zip(known[::4], known[1::4], known[2::4], strict=False)
-        pointers.append([int(to) for kind, to, part in kinds if kind in _HYPERNYMS and part == "n"])
+        pointers.append(above)
+        lines.append(line)
     number = {offset: i for i, offset in enumerate(offsets)}
+    where = np.asarray(lines, int)
+    refuse(
+        file,
+        where,
+        repeated(np.asarray(offsets)),
+        lambda k: f"synset {offsets[k]} is there already",
+    )
+    lost = np.asarray([any(to not in number for to in above) for above in pointers], bool)
+    refuse(file, where, lost, lambda _: "a hypernym is no synset of the file")
     parent = [number[above[0]] if above else -1 for above in pointers]
     extra = [(i, number[k]) for i, above in enumerate(pointers) for k in dict.fromkeys(above[1:])]
-    return from_parents(names, parent, np.asarray(extra, np.int64).reshape(-1, 2))
+    try:
+        return from_parents(
+            names,
+            parent,
+            np.asarray(extra, np.int64).reshape(-1, 2),
+            line_of=lambda item, _: lines[item],
+        )
+    except UserError as error:
+        raise UserError(f"{file}: {str(error).removeprefix('hierarchy: ')}") from error
 
 
 def _lines(file: pathlib.Path) -> list[tuple[int, str]]:
