@@ -3,7 +3,7 @@
     python -m tvae.main --config=configs/hierarchy.py --config.data.edges=FILE
 
 Without a file a made tree of 40 items is embedded. experiments/wordnet measures the recipe. Beyond
-10,000 items take --config.learning_rate.peak=0.04 --config.data.blocks=1.
+10,000 items take --config.learning_rate.peak=0.04.
 """
 
 from ml_collections import ConfigDict

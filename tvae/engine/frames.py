@@ -46,11 +46,13 @@ class FrameState(NamedTuple):
       n_updates: number of updates, int32.
       mu: first moments, in the frames of their points.
       nu: second moments ``(..., 1)``, one number a point.
+      last: the update in which a point was last moved, int32 ``(..., 1)``.
     """
 
     n_updates: jax.Array
     mu: optax.Updates
     nu: optax.Updates
+    last: optax.Updates
 
 
 def adam_in_frames(
@@ -61,7 +63,10 @@ def adam_in_frames(
     .. math:: m \leftarrow b_1 m + (1-b_1) h, \qquad v \leftarrow b_2 v + (1-b_2) \|h\|^2, \qquad
               x \leftarrow \exp_x\Big({-\eta}\,\frac{\hat m}{\sqrt{\hat v} + \epsilon}\Big)
 
-    with the gradient h in the frame at x. Frames are carried along rays from the origin, so that
+    with the gradient h in the frame at x. A point that is given to an update only after k of them
+    (:mod:`tvae.engine.rows`) has decays :math:`b_1^k, b_2^k` and a step
+    :math:`(1-b_1^k)/(1-b_1)` times as long: in the updates between, its momentum would have carried
+    it so far. For k = 1 this is the factor 1. Frames are carried along rays from the origin, so that
     nothing is transported: beside parallel transport along a step, the moment turns by the area of
     the triangle of both points and the origin, less than the step's length.
 
@@ -88,6 +93,7 @@ def adam_in_frames(
             n_updates=jnp.zeros((), jnp.int32),
             mu=optax.tree.zeros_like(params),
             nu=jax.tree.map(lambda x: jnp.zeros_like(x[..., :1]), params),
+            last=jax.tree.map(lambda x: jnp.zeros_like(x[..., :1], jnp.int32), params),
         )
 
     def update(
@@ -101,19 +107,23 @@ def adam_in_frames(
         params = riemannian.required_params(params)
         count = optax.safe_increment(state.n_updates)
         h = jax.tree.map(surface.to_frame, params, updates)
-        mu = jax.tree.map(lambda g, m: b1 * m + (1.0 - b1) * g, h, state.mu)
+        rest = jax.tree.map(lambda t: (count - t).astype(jnp.float32), state.last)
+        mu = jax.tree.map(lambda g, m, k: b1**k * m + (1.0 - b1) * g, h, state.mu, rest)
         nu = jax.tree.map(
-            lambda g, v: b2 * v + (1.0 - b2) * numerics.squared_norm(g, keepdims=True),
+            lambda g, v, k: b2**k * v + (1.0 - b2) * numerics.squared_norm(g, keepdims=True),
             h,
             state.nu,
+            rest,
         )
         mu_hat = optax.tree.bias_correction(mu, b1, count)
         nu_hat = optax.tree.bias_correction(nu, b2, count)
 
-        def moved(x: jax.Array, m: jax.Array, v: jax.Array) -> jax.Array:
-            return surface.follow(x, -learning_rate * m / (jnp.sqrt(v) + eps)) - x
+        def moved(x: jax.Array, m: jax.Array, v: jax.Array, k: jax.Array) -> jax.Array:
+            length = learning_rate * (1.0 - b1**k) / (1.0 - b1)
+            return surface.follow(x, -length * m / (jnp.sqrt(v) + eps)) - x
 
-        steps = jax.tree.map(moved, params, mu_hat, nu_hat)
-        return steps, FrameState(n_updates=count, mu=mu, nu=nu)
+        steps = jax.tree.map(moved, params, mu_hat, nu_hat, rest)
+        last = jax.tree.map(lambda t: jnp.full_like(t, count), state.last)
+        return steps, FrameState(n_updates=count, mu=mu, nu=nu, last=last)
 
     return optax.GradientTransformationExtraArgs(init, update)

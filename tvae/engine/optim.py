@@ -10,6 +10,7 @@ import optax
 
 from tvae.engine import frames, riemannian
 from tvae.engine.balancing import STATIC, Balancing
+from tvae.engine.rows import path_name
 from tvae.engine.task import Hparams
 from tvae.errors import UserError
 
@@ -18,11 +19,6 @@ Factor = jax.Array | float
 
 FROZEN = "frozen"
 """The group that is never updated: no gradient, no decay, no moments."""
-
-
-def path_name(path: tuple[Any, ...]) -> str:
-    """A key path as "encoder_a/hidden_0/kernel"."""
-    return "/".join(str(getattr(entry, "key", entry)) for entry in path)
 
 
 def label_groups(params: Any, group_of: Callable[[str], str]) -> Any:

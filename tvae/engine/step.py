@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from tvae.engine import balancing, optim
+from tvae.engine import balancing, optim, rows
 from tvae.engine import task as task_lib
 from tvae.engine.task import Aux, Batch, Hparams, Metrics, Outputs, Params, Task
 from tvae.errors import UserError
@@ -146,14 +146,27 @@ def make_train_step(
             epoch=state.step // task.steps_per_epoch,
             options=task_lib.section(hparams, "balancing"),
         )
+        read = task.rows(batch)
         found, balance, logged = balancing.combine(
-            chosen, task.combine, objective, state.params, weights, state.balance, moment, learning
+            chosen,
+            task.combine,
+            objective,
+            rows.take(state.params, read),
+            weights,
+            state.balance,
+            moment,
+            learning,
         )
         grads = learning(found.grads)
         norms = optim.global_norms(grads, labels)
         total = norms.pop("total")
         clip = optim.clip_factor(total, hparams["optimizer.grad_clip"])
         grads = jax.tree.map(lambda grad: clip * grad, grads)
+        # Other optimizers move every row of a table in every step, by its moments.
+        moved = read if settings.kind == "riemannian_adam" else {}
+        if read and not moved:
+            grads = rows.spread(grads, state.params, read)
+        old, moments = (rows.take(tree, moved) for tree in (state.params, state.opt_state))
         metrics = {"loss": found.loss, "grad_norm": total} | found.terms | logged
         metrics |= {f"weighted/{k}": w * found.terms[k] for k, w in weights.items()}
         metrics |= {f"grad_norm/{group}": norm * clip for group, norm in norms.items()}
@@ -162,23 +175,23 @@ def make_train_step(
         learns = jnp.isfinite(found.loss) & jnp.isfinite(total) & ~halted
 
         def update() -> tuple[Params, Any, Aux, Any]:
-            old, outputs = state.params, found.outputs
+            outputs = found.outputs
             aux = task.before_update(state.aux, old, outputs, metrics, hparams)
             tx = _make_optimizer(task, settings, old, aux, hparams)
             rate = task.learning_rate(aux, hparams)
-            updates, opt_state = tx.update(
-                grads, state.opt_state, old, learning_rate=rate, gates=gates
-            )
+            updates, opt_state = tx.update(grads, moments, old, learning_rate=rate, gates=gates)
             new = optax.apply_updates(old, updates)
             aux = task.after_step(aux, old, new, outputs, metrics, hparams)
             return new, opt_state, aux, balance
 
         def keep() -> tuple[Params, Any, Aux, Any]:
-            return state.params, state.opt_state, state.aux, state.balance
+            return old, moments, state.aux, state.balance
 
         # A branch, not a select of each array, which would be a kernel for each; under vmap it is
         # a select.
-        params, opt_state, aux, kept = jax.lax.cond(learns, update, keep)
+        new, moments, aux, kept = jax.lax.cond(learns, update, keep)
+        params = rows.put(state.params, new, moved)
+        opt_state = rows.put(state.opt_state, moments, moved)
         nonfinite = jnp.where(learns, 0, state.nonfinite + 1)
         metrics["skipped_updates"] = ~learns
         return TrainState(state.step + 1, params, opt_state, aux, nonfinite, kept), metrics
@@ -215,7 +228,8 @@ def make_engine(task: Task, settings: optim.OptimizerSettings) -> Engine:
         def terms() -> Metrics:
             batches = task.batches(jnp.int32(0), purpose_key(run_key, Purpose.BATCHES))
             batch = jax.tree.map(lambda leaf: leaf[0], batches)
-            outputs = task.forward(params, aux, batch, run_key, hparams)
+            part = rows.take(params, task.rows(batch))
+            outputs = task.forward(part, aux, batch, run_key, hparams)
             return task.terms(outputs, batch, hparams)
 
         balance = balancing.init(settings.balancing, terms)

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from tvae.engine.frames import Surface
+from tvae.engine.rows import Rows
 
 Params = Any
 Aux = Any
@@ -90,6 +91,15 @@ class Task:
     ) -> Outputs:
         """Forward pass in training mode."""
         raise NotImplementedError
+
+    def rows(self, batch: Batch) -> Rows:
+        """Rows of large tables that a step reads; ``forward`` gets them in place of the tables.
+
+        With "riemannian_adam" the other rows and their moments are not touched, so that a step
+        costs what its own rows cost, whatever the size of the table.
+        """
+        del batch
+        return {}
 
     def terms(self, outputs: Outputs, batch: Batch, hparams: Hparams) -> Metrics:
         """Unweighted loss terms, name -> float32 scalar."""

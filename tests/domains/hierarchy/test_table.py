@@ -143,9 +143,9 @@ def test_pairs_of_a_block_are_those_of_the_closure(extra):
     for start, drawn in ((batch.start[0, 0], batch.drawn[0]), (jnp.int32(62), batch.drawn[1])):
         shared = sampler.shared(drawn)
         pairs = jax.device_get(pairs_of(start, shared))
-        columns = np.concatenate([pairs.query, shared])
+        columns, listed = np.concatenate([pairs.query, shared]), sampler.above(start)
         for row, query in enumerate(pairs.query.tolist()):
-            chosen = set(pairs.ancestor[row][pairs.is_ancestor[row]].tolist())
+            chosen = set(np.asarray(listed)[pairs.ancestor[row][pairs.is_ancestor[row]]].tolist())
             assert len(chosen) == min(4, len(above[query]))
             assert chosen <= above[query]
             weight = np.exp(pairs.log_weight[row])
@@ -155,6 +155,22 @@ def test_pairs_of_a_block_are_those_of_the_closure(extra):
                 counts = column != query and column not in above[query]
                 expected = (70 / 8 if at >= 21 else 1.0) * (counts and not again and not drawn_top)
                 assert weight[at] == pytest.approx(expected), (query, column)
+
+
+@pytest.mark.parametrize("block", [16, 64])
+def test_rows_of_a_step_are_its_items_once_each(block):
+    sampler = make_sampler(
+        random_hierarchy(70, extra=20, seed=4), block=block, blocks=2, top=5, random=8, ancestors=4
+    )
+    batch = jax.tree.map(lambda x: x[-1], sampler.epoch(jax.random.key(1)))
+    read = jax.device_get(jax.jit(sampler.rows)(batch))
+    rows = read.row[read.row < 70]
+    assert (np.diff(rows) > 0).all()
+    assert (read.row[len(rows) :] == 70).all()
+    np.testing.assert_array_equal(read.row[read.shared], sampler.shared(batch.drawn))
+    for start, query, above in zip(batch.start, read.query, read.above, strict=True):
+        np.testing.assert_array_equal(read.row[query], sampler.queries(start))
+        np.testing.assert_array_equal(read.row[above], sampler.above(start))
 
 
 def test_weights_of_negatives_add_up_to_all_items():

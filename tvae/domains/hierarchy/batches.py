@@ -32,12 +32,29 @@ class Batch(NamedTuple):
     drawn: jax.Array
 
 
+class Rows(NamedTuple):
+    """Rows of the table that a step reads, and where its items are among them.
+
+    Attributes:
+      row: items, each once and ascending, int32 ``(k,)``; n where there are fewer.
+      query: positions of the queries, int32 ``(blocks, block)``.
+      above: of what :meth:`Sampler.above` has for each block, ``(blocks, a)``.
+      shared: of what :meth:`Sampler.shared` has, ``(top + random,)``.
+    """
+
+    row: jax.Array
+    query: jax.Array
+    above: jax.Array
+    shared: jax.Array
+
+
 class Block(NamedTuple):
     """The pairs of one block of queries.
 
     Attributes:
       query: ``(block,)`` items.
-      ancestor: ``(block, ancestors)`` items, 0 where there are fewer.
+      ancestor: ``(block, ancestors)`` positions in :meth:`Sampler.above` of the block, 0 where
+        there are fewer.
       is_ancestor: whether there is one, bool of that shape.
       log_weight: ``(block, block + top + random)``, of the block itself, the largest subtrees and
         the random items as negatives of each query; -inf where they are none.
@@ -102,6 +119,31 @@ class Sampler:
         table[many] = ancestor[offset[many][:, None] + part.astype(np.int64)]
         return table
 
+    @property
+    def chunks(self) -> int:
+        """Runs of ``block`` items each, the last with those that are left, too."""
+        return len(self.known) // self.block
+
+    @functools.cached_property
+    def above_chunks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ancestors of all items of a chunk, each once: a step reads few, however many pairs.
+
+        Returns:
+          The ancestors ``(chunks, a)``, 0 where there are fewer, and for each of
+          :attr:`positives` its place among those of the item's chunk; -1 for none. int32 both.
+        """
+        n, table = len(self.known), self.positives
+        chunk = np.minimum(np.arange(n) // self.block, self.chunks - 1)
+        there = table >= 0
+        pair = (chunk.astype(np.int64)[:, None] * n + table)[there]
+        found, inverse = np.unique(pair, return_inverse=True)
+        first = np.searchsorted(found, np.arange(self.chunks, dtype=np.int64) * n)
+        place = np.full(table.shape, -1, np.int32)
+        place[there] = (np.arange(found.size) - first[found // n])[inverse]
+        lists = np.zeros((self.chunks, int(place.max(initial=0)) + 1), np.int32)
+        lists[found // n, np.arange(found.size) - first[found // n]] = found % n
+        return lists, place
+
     @functools.cached_property
     def beside_tree(self) -> np.ndarray:
         """Ancestors of each item by further parents only, int32 ``(n, most)``; -1 for none."""
@@ -137,19 +179,47 @@ class Sampler:
         """Negatives that the blocks of a step share, ``(top + random,)``."""
         return jnp.concatenate([jnp.asarray(self.largest), drawn])
 
+    def above(self, start: jax.Array) -> jax.Array:
+        """Ancestors of the items of the chunks in which a block begins and ends, ``(a,)``."""
+        chunk = jnp.minimum(start // self.block, self.chunks - 1)
+        lists = jnp.asarray(self.above_chunks[0])
+        if self.chunks == 1:
+            return lists[chunk]
+        # The last chunk is followed by the first, like the items.
+        return jnp.concatenate([lists[chunk], lists[(chunk + 1) % self.chunks]])
+
+    def rows(self, batch: Batch) -> Rows:
+        """Rows of the table that a step reads."""
+        n = len(self.known)
+        parts = (
+            jax.vmap(self.queries)(batch.start),
+            jax.vmap(self.above)(batch.start),
+            self.shared(batch.drawn),
+        )
+        every = jnp.concatenate([part.ravel() for part in parts])
+        row, position = jnp.unique(
+            every, return_inverse=True, size=min(n, every.size), fill_value=n
+        )
+        ends = np.cumsum([part.size for part in parts])[:-1]
+        found = jnp.split(position.astype(jnp.int32), ends)
+        return Rows(row, *(x.reshape(part.shape) for x, part in zip(found, parts, strict=True)))
+
     def pairs(self, start: jax.Array, shared: jax.Array) -> Block:
         """The pairs of the block that begins at an item."""
         query = self.queries(start)
         column = jnp.concatenate([query, shared])
-        ancestor = jnp.asarray(self.positives)[query]
+        own = jnp.asarray(self.above_chunks[1])[query]
+        # Of a query that lies in the chunk after the first, the places follow those of the first.
+        chunk = jnp.minimum(jnp.stack([query, query * 0 + start]) // self.block, self.chunks - 1)
+        later = (chunk[0] != chunk[1])[:, None] * self.above_chunks[0].shape[1]
         weight = jnp.concatenate([jnp.ones(self.block), self._shared_weight(start, shared)])
         above = self._is_ancestor_or_self(column, query) | self._beside(start, query, shared)
         counts = (weight > 0.0)[None, :] & ~above
         log_weight = jnp.log(jnp.where(weight > 0.0, weight, 1.0))
         return Block(
             query=query,
-            ancestor=jnp.maximum(ancestor, 0),
-            is_ancestor=ancestor >= 0,
+            ancestor=jnp.where(own >= 0, own + later, 0),
+            is_ancestor=own >= 0,
             log_weight=jnp.where(counts, log_weight[None, :], -jnp.inf),
         )
 

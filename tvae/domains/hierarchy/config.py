@@ -26,7 +26,7 @@ FIELDS: dict[str, Field] = {
         "item whose subtree is embedded; '' for the whole hierarchy"),
     "data.block": Field(512, at_least(1),
         "consecutive items in preorder that are queries and negatives of each other"),
-    "data.blocks": Field(2, at_least(1), "blocks of a step; the table is updated once a step"),
+    "data.blocks": Field(1, at_least(1), "blocks of a step; a step moves the points that it reads"),
     "data.top": Field(192, at_least(0), "items with the largest subtrees, negatives in every step"),
     "data.random": Field(384, at_least(0),
         "negatives drawn from all items in every step, which stand for the rest"),

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from tvae import shipped
 from tvae.domains.projected_vae.module import PARTS, ProjectedVAE
-from tvae.engine import optim
+from tvae.engine import rows
 from tvae.engine.task import Params
 from tvae.errors import UserError
 from tvae.geometry import padic
@@ -118,4 +118,4 @@ def transplant(params: Params, base: dict[str, Any]) -> Params:
 
 def _flat(tree: Any) -> dict[str, np.ndarray]:
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {optim.path_name(path): leaf for path, leaf in leaves}
+    return {rows.path_name(path): leaf for path, leaf in leaves}
