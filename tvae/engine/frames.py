@@ -63,12 +63,13 @@ def adam_in_frames(
     .. math:: m \leftarrow b_1 m + (1-b_1) h, \qquad v \leftarrow b_2 v + (1-b_2) \|h\|^2, \qquad
               x \leftarrow \exp_x\Big({-\eta}\,\frac{\hat m}{\sqrt{\hat v} + \epsilon}\Big)
 
-    with the gradient h in the frame at x. A point that is given to an update only after k of them
-    (:mod:`tvae.engine.rows`) has decays :math:`b_1^k, b_2^k` and a step
-    :math:`(1-b_1^k)/(1-b_1)` times as long: in the updates between, its momentum would have carried
-    it so far. For k = 1 this is the factor 1. Frames are carried along rays from the origin, so that
+    with the gradient h in the frame at x. Frames are carried along rays from the origin, so that
     nothing is transported: beside parallel transport along a step, the moment turns by the area of
     the triangle of both points and the origin, less than the step's length.
+
+    A point that takes part in an update only after k of them (:mod:`tvae.engine.rows`) has decays
+    :math:`b_1^k, b_2^k` and a step :math:`(1-b_1^k)/(1-b_1)` times as long: so far its momentum
+    would have carried it in the updates between.
 
     Args:
       surface: of the points, which are the last axis of every leaf.
