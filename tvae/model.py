@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
 from tvae.domains.inputs import as_numbers, read_items, read_key, require_count
-from tvae.domains.views import BALL, Items, Points, Posterior, Views
+from tvae.domains.views import BALL, Items, Points, Posterior, Predictions, Views
 from tvae.engine import step
 from tvae.engine.task import Params
 from tvae.errors import UserError
@@ -255,6 +255,23 @@ class Model:
         _choose(self.views.embed, which, "embedding", self)
         return _embed(self, self.as_input(x, index=index, inputs=inputs), which).z
 
+    def predict(self, x: Any) -> Predictions:
+        """Predicted quantities of items with intervals; ``views.labels`` names the columns.
+
+        Args:
+          x: N items as the domain takes them, such as aligned sequences.
+
+        Returns:
+          ``value`` ``(N, labels)``; ``low`` and ``high`` ``(levels, N, labels)``, levels as in
+          ``views.levels``.
+
+        Raises:
+          UserError: if these are not items, or models of this domain predict nothing.
+        """
+        if self.views.predict is None:
+            raise UserError(f"predict: a model of task {self.task} predicts no labels")
+        return _predict(self, self.views.as_input(x))
+
     def curvature(self, which: str = "a") -> jax.Array:
         """Curvature magnitude c of an embedding's ball, a float32 scalar.
 
@@ -453,6 +470,12 @@ def _choose(choices: Mapping[str, Any], name: str, kind: str, model: Model) -> A
 @jax.jit
 def _encode(model: Model, x: jax.Array) -> Posterior:
     return model.views.encode(model.params, x)
+
+
+@jax.jit
+def _predict(model: Model, x: jax.Array) -> Predictions:
+    ask: Any = model.views.predict
+    return ask(model.params, x)
 
 
 @functools.partial(jax.jit, static_argnums=2)

@@ -112,6 +112,7 @@ def run_training(
       UserError: see :func:`train`.
     """
     config_lib.validate(config)
+    config = registry.get(config.task).resolve(config)
     task, hparams = registry.make_task(config), config_lib.hparams(config)
     start = None
     if start_from is not None and not checkpoint_steps(workdir / files.CHECKPOINTS):

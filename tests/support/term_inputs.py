@@ -107,6 +107,8 @@ GENERATORS: dict[str, Generator] = {
     "outcome": Generator(lambda rng, n: rng.integers(0, 2, n).astype(float), extreme=lambda x: x),
     "observed": Generator(lambda rng, n: rng.random(n) < 0.7),
     "predicted_logvar": Generator(_normal(), extreme=lambda x: 10.0 * np.sign(x)),
+    "censored": Generator(lambda rng, n: rng.integers(-1, 2, n) / 1.0, extreme=lambda x: x),
+    "task_weight": Generator(lambda rng, n: rng.uniform(0.5, 1.5, 1), rows=False),
     "evidence": Generator(_normal(3)),
     "member": Generator(lambda rng, n: rng.random((n, 5)) < 0.4),
     "boundary": Generator(lambda rng, n: rng.random(n) < 0.6),

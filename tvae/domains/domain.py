@@ -55,6 +55,10 @@ def _accept(config: ConfigDict) -> None:
     del config
 
 
+def _as_it_is(config: ConfigDict) -> ConfigDict:
+    return config
+
+
 def _no_inputs(config: ConfigDict) -> Inputs:
     del config
     return {}
@@ -89,6 +93,8 @@ class Domain:
         no ``config.objective``.
       migrate: stored configuration, perhaps of an earlier version -> one with today's fields.
       defaults: defaults of shared fields that differ from those of :mod:`tvae.engine.config`.
+      resolve: validated configuration -> one that also records what is found in its data, so that a
+        trained model does without them; as it is where nothing is recorded.
       validate: checks what involves several fields; raises ``UserError``.
       tiny: path -> value of the sizes that compile in seconds, for tests.
       make_task: validated configuration -> task for the engine.
@@ -115,5 +121,6 @@ class Domain:
     inputs: Callable[[ConfigDict], Inputs] = _no_inputs
     migrate: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    resolve: Callable[[ConfigDict], ConfigDict] = _as_it_is
     validate: Callable[[ConfigDict], None] = _accept
     tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)

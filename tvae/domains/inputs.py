@@ -57,6 +57,8 @@ def read_items(views: "Views", *, x: Any, index: Any, inputs: Any) -> jax.Array:
         raise UserError(
             f"items: expected one of x, index and inputs, got {', '.join(names) or 'none'}"
         )
+    if index is None and views.items is None:
+        return views.as_input(given[names[0]])
     known = as_numbers(given[names[0]], "items")
     indices = jnp.issubdtype(known.dtype, jnp.integer) and known.ndim <= 1
     if index is None and (inputs is not None or views.items is None or not indices):

@@ -55,6 +55,22 @@ class Points:
     c: jax.Array
 
 
+@flax.struct.dataclass
+class Predictions:
+    """Predicted quantities of items, in the unit in which they were given for training.
+
+    Attributes:
+      value: ``(..., labels)``.
+      low: lower ends of intervals, ``(levels, ..., labels)``; minus infinity, or 0 of a logarithmic
+        scale, where too few values were known.
+      high: upper ends, the same with infinity.
+    """
+
+    value: jax.Array
+    low: jax.Array
+    high: jax.Array
+
+
 Call = Callable[[Params, jax.Array], Any]
 Gaussians = dict[str, tuple[jax.Array, jax.Array]]
 """Encoder -> mean and log-variance, ``(..., latent_dim)`` each."""
@@ -142,6 +158,9 @@ class Views:
       ancestors: item -> the items above it by every path, ascending; None where items are not
         above each other.
       items: the finite set of all items, or None where there is no such set.
+      predict: ``(params, x) -> Predictions`` of items, or None where the model predicts nothing.
+      labels: names of what it predicts.
+      levels: shares of truths that its intervals are made to cover.
       module: the Flax module, or None where the functions do without one.
     """
 
@@ -163,6 +182,9 @@ class Views:
     nearest: Callable[[Params, jax.Array, int], tuple[jax.Array, jax.Array]] | None = None
     ancestors: Callable[[int], np.ndarray] | None = None
     items: Items | None = None
+    predict: Callable[[Params, jax.Array], Predictions] | None = None
+    labels: tuple[str, ...] = ()
+    levels: tuple[float, ...] = ()
     module: nn.Module | None = None
 
     def __post_init__(self) -> None:

@@ -119,13 +119,19 @@ def optimizer_settings(config: ConfigDict) -> optim.OptimizerSettings:
 
 
 def _start(
-    engine: step.Engine, hparams: Hparams, run_key: jax.Array, store: checkpoint.RunCheckpoints
+    task: Task,
+    engine: step.Engine,
+    hparams: Hparams,
+    run_key: jax.Array,
+    store: checkpoint.RunCheckpoints,
 ) -> tuple[step.TrainState, stopping.Progress]:
     """The initial state, or that of the newest intact checkpoint."""
     # A run that goes on needs only the shapes: compiling the initial state takes seconds.
     found = store.restore_newest(jax.eval_shape(engine.init, run_key, hparams))
     if found is None:
-        return compilation.jit_once(engine.init)(run_key, hparams), stopping.Progress()
+        state = compilation.jit_once(engine.init)(run_key, hparams)
+        solved = dataclasses.replace(state, params=task.solve(state.params))
+        return solved, stopping.Progress()
     restored, saved = found
     return jax.device_put(restored), stopping.Progress(**saved)
 
@@ -203,7 +209,7 @@ def train(
         engine = step.make_engine(task, optimizer_settings(config))
         key = jax.random.key(config.seed)
         with checkpoint.RunCheckpoints(workdir / files.CHECKPOINTS) as store:
-            state, progress = _start(engine, hparams, key, store)
+            state, progress = _start(task, engine, hparams, key, store)
             control.between(Phase.INITIALISED)
             # The traces are those that the loop compiles later.
             _, trained = jax.eval_shape(engine.train_epoch, state, key, hparams)

@@ -77,6 +77,13 @@ class Task:
         """
         raise NotImplementedError
 
+    def solve(self, params: Params) -> Params:
+        """Parameters of a new run, those that are found in closed form filled in; not for ``jit``.
+
+        Called once, before the first step, with the parameters of ``init``; shapes stay.
+        """
+        return params
+
     def adopt(self, params: Params, aux: Aux, hparams: Hparams) -> Aux:
         """Aux of a run that starts from given parameters; ``aux`` is that of ``init``."""
         del params, hparams

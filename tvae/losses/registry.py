@@ -53,6 +53,9 @@ INPUTS: dict[str, str] = {
     "class_logits": "float (batch, classes), unnormalised log-probabilities of a row's class",
     "outcome": "float or bool, shaped like the prediction, 1 where an event happened",
     "observed": "bool, shaped like the prediction, what was measured; None = all",
+    "censored": "float, shaped like the prediction: 1 the truth is at least what was measured, -1 "
+    "at most, 0 exact",
+    "task_weight": "float (tasks,) or shaped like the prediction, what tasks count; None = alike",
     "predicted_logvar": "float, shaped like the prediction, log-variance of the measurement",
     "evidence": "float, shaped like the prediction and (3,), unconstrained evidence for it",
     "member": "bool (batch, elements), the elements of the set that a row is",

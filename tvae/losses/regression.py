@@ -13,12 +13,15 @@ from tvae.losses.registry import term
 _LEAST_EVIDENCE = 1e-6
 
 
-def mean_of_tasks(values: jax.Array, observed: jax.Array | None) -> jax.Array:
+def mean_of_tasks(
+    values: jax.Array, observed: jax.Array | None, task_weight: jax.Array | None = None
+) -> jax.Array:
     """Mean over the observed tasks of each row, 0 where none is.
 
     Args:
       values: ``(n,)`` or ``(n, tasks)``.
       observed: bool of the same shape, or None for all.
+      task_weight: how much each counts, ``(tasks,)`` or ``(n, tasks)``, or None for all alike.
 
     Returns:
       ``(n,)``.
@@ -30,7 +33,12 @@ def mean_of_tasks(values: jax.Array, observed: jax.Array | None) -> jax.Array:
     mask = jnp.ones(values.shape, bool) if observed is None else observed
     chex.assert_equal_shape([values, mask])
     values, mask = values.reshape(len(values), -1), mask.reshape(len(values), -1)
-    return jnp.where(mask, values, 0).sum(-1) / jnp.maximum(mask.sum(-1), 1).astype(values.dtype)
+    if task_weight is None:
+        count = jnp.maximum(mask.sum(-1), 1).astype(values.dtype)
+        return jnp.where(mask, values, 0).sum(-1) / count
+    weight = mask * jnp.broadcast_to(task_weight, mask.shape)
+    total = weight.sum(-1)
+    return (weight * jnp.where(mask, values, 0)).sum(-1) / jnp.where(total > 0, total, 1.0)
 
 
 @term(

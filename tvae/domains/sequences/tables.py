@@ -98,6 +98,22 @@ class Table:
             columns={name: tuple(each[row] for row in rows) for name, each in self.columns.items()},
         )
 
+    def with_labels(self, names: Sequence[str]) -> "Table":
+        """The table of some labels, in this order, without rows that have none of them.
+
+        Raises:
+          UserError: if a label is not in the table.
+        """
+        for name in names:
+            if name not in self.labels:
+                raise UserError(
+                    f"{self.name}:1: no label {name!r}; labels: {', '.join(self.labels)}"
+                )
+        chosen = [self.labels.index(name) for name in names]
+        values, censored = self.values[:, chosen], self.censored[:, chosen]
+        some = dataclasses.replace(self, labels=tuple(names), values=values, censored=censored)
+        return some.take(np.flatnonzero(~np.isnan(values).all(1)))
+
     def targets(self, scale: str = "log10") -> NDArray[np.float64]:
         """Values as a model sees them: ``(n, d)``, NaN if missing.
 

@@ -84,7 +84,7 @@ class Predictions(NamedTuple):
     linear: NDArray[np.float64]
 
 
-def _padded(values: ArrayLike, fill: float = 0) -> jax.Array:
+def padded(values: ArrayLike, fill: float = 0) -> jax.Array:
     """Rows up to the next multiple of ``_MULTIPLE``."""
     array = np.asarray(values)
     missing = -len(array) % _MULTIPLE
@@ -112,7 +112,7 @@ def fit(samples: Samples, seed: int, *, with_intervals: bool = True) -> TwoStage
             f"expected a label with {MIN_LABEL_ROWS} training rows or more, got at most "
             f"{counts.max(initial=0)}"
         )
-    model = _fit_stages(samples, [None] * len(counts), seed)
+    model = fit_stages(samples, seed)
     if not with_intervals:
         return model._replace(scores=(np.empty(0),) * len(counts))
     n_parts = min(PARTS, len(np.unique(samples.groups)))
@@ -120,29 +120,43 @@ def fit(samples: Samples, seed: int, *, with_intervals: bool = True) -> TwoStage
     log_h = [each and each.process.hyperparameters for each in model.processes]
     held_out = np.full(samples.targets.shape, np.nan)
     for one in range(n_parts):
-        others = _fit_stages(samples.take(part != one), log_h, seed)
+        others = fit_stages(samples.take(part != one), seed, log_h)
         held_out[part == one] = _means(others, samples.features[part == one])[0]
     scores = intervals.scores(samples.targets, held_out, samples.censored)
     return model._replace(scores=tuple(column[~np.isnan(column)] for column in scores.T))
 
 
-def _fit_stages(samples: Samples, log_h: Sequence[jax.Array | None], seed: int) -> TwoStage:
-    """Both stages, finding the hyperparameters that are not given."""
+def fit_stages(
+    samples: Samples,
+    seed: int,
+    log_h: Sequence[jax.Array | None] | None = None,
+    *,
+    processes: bool = True,
+) -> TwoStage:
+    """Fit both stages without intervals.
+
+    Args:
+      samples: training rows.
+      seed: of the rows that hyperparameters are found on.
+      log_h: hyperparameters of each label, found where there are none.
+      processes: whether to fit the second stage; without it all processes are None.
+    """
     known = samples.known
     used = ((samples.features > 0).sum(0) >= MIN_FEATURE_ROWS).astype(np.float32)
-    x, filled = _padded(samples.features * used), _padded(known, fill=False)
-    targets = _padded(np.where(known, samples.targets, 0).astype(np.float32))
+    x, filled = padded(samples.features * used), padded(known, fill=False)
+    targets = padded(np.where(known, samples.targets, 0).astype(np.float32))
     linear = ridge.fit(x, targets, filled)
     stage = jnp.where(filled, linear.held_out, ridge.predict(linear, x))[: len(known)]
     model = TwoStage(jnp.asarray(used), linear, stage.mean(0), stage.std(0), ())
     z = np.asarray(_standardised(model, stage))
-    processes = [
-        _fit_process(samples.features * used, z, weights, y, given, seed)
-        if (~np.isnan(y)).sum() >= MIN_LABEL_ROWS
+    given = [None] * known.shape[1] if log_h is None else log_h
+    fitted = [
+        _fit_process(samples.features * used, z, weights, y, h, seed)
+        if processes and (~np.isnan(y)).sum() >= MIN_LABEL_ROWS
         else None
-        for weights, y, given in zip(linear.weights, samples.targets.T, log_h, strict=True)
+        for weights, y, h in zip(linear.weights, samples.targets.T, given, strict=True)
     ]
-    return model._replace(processes=tuple(processes))
+    return model._replace(processes=tuple(fitted))
 
 
 def _standardised(model: TwoStage, linear: jax.Array) -> jax.Array:
@@ -164,10 +178,10 @@ def _fit_process(
     scale = gaussian_process.feature_scale(weights)
 
     def prepared(chosen: NDArray[np.int64]) -> tuple[Inputs, jax.Array, jax.Array]:
-        some = _padded(x[chosen])
-        standard = _padded(((targets[chosen] - mean) / deviation).astype(np.float32))
+        some = padded(x[chosen])
+        standard = padded(((targets[chosen] - mean) / deviation).astype(np.float32))
         filled = jnp.arange(len(some)) < len(chosen)
-        return Inputs(some, some * scale[None, :], _padded(z[chosen])), standard, filled
+        return Inputs(some, some * scale[None, :], padded(z[chosen])), standard, filled
 
     if log_h is None:
         subset = np.random.default_rng(seed).permutation(rows)[:SUBSET_ROWS]
@@ -189,7 +203,7 @@ def _means(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Predictions of both stages, the second first."""
     n = len(features)
-    x = _padded(features) * model.used[None, :]
+    x = padded(features) * model.used[None, :]
     linear = ridge.predict(model.linear, x)
     z = _standardised(model, linear)
     mean = np.full((n, len(model.processes)), np.nan)

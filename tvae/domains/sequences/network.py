@@ -1,0 +1,94 @@
+"""A network that learns what the linear model leaves, and how sure it is."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.scipy.stats import norm
+
+from tvae.domains.sequences import gaussian_process
+from tvae.engine.task import Params
+from tvae.models.layers import Dropout, Flag, Linear, hidden_layers
+
+_START = -1.0  # before softplus, which makes a deviation of 0.31 of it
+
+
+class Network(nn.Module):
+    """Multilayer perceptron with two heads for each label.
+
+    Attributes:
+      labels: d.
+      widths: of the hidden layers.
+      input_dropout: rate of the features.
+      dropout: rate behind each hidden layer; layers past its end have none.
+    """
+
+    labels: int
+    widths: tuple[int, ...] = (96, 64)
+    input_dropout: float = 0.1
+    dropout: tuple[float, ...] = (0.3, 0.15)
+
+    def setup(self) -> None:
+        """Make the heads."""
+        self.residual = Linear(self.labels, kernel_scale=0.3, zero_bias=True)
+        self.deviation = Linear(self.labels, kernel_scale=0.3, zero_bias=True)
+        self.trunk = Trunk(self.widths, self.input_dropout, self.dropout)
+
+    def __call__(self, x: jax.Array, train: Flag = False) -> tuple[jax.Array, jax.Array, jax.Array]:
+        """Map scaled features.
+
+        Args:
+          x: ``(..., f)``.
+          train: whether dropout acts.
+
+        Returns:
+          Hidden features ``(..., widths[-1])``, what is added to the linear prediction and the
+          deviation before its softplus, ``(..., d)`` each.
+        """
+        hidden = self.trunk(x, train)
+        return hidden, self.residual(hidden), self.deviation(hidden) + _START
+
+    def decode(self, hidden: jax.Array) -> jax.Array:
+        """What is added to the linear prediction, of hidden features."""
+        return self.residual(hidden)
+
+
+class Trunk(nn.Module):
+    """The hidden layers of :class:`Network`."""
+
+    widths: tuple[int, ...]
+    input_dropout: float
+    dropout: tuple[float, ...]
+
+    @nn.compact
+    def __call__(self, x: jax.Array, train: Flag = False) -> jax.Array:
+        """Map ``(..., f)`` to ``(..., widths[-1])``."""
+        x = Dropout(self.input_dropout, name="input_dropout")(x, train)
+        return hidden_layers(x, self.widths, activation=nn.gelu, dropout=self.dropout, active=train)
+
+
+def input_scale(own: Params) -> jax.Array:
+    """Scale ``(f,)`` of features by the sizes of a part's linear weights, the mean of its labels.
+
+    Args:
+      own: arrays of a part, see :func:`tvae.domains.sequences.closed_form.part_of`.
+    """
+    size = jnp.abs(own["weights"])
+    relative = size / jnp.maximum(size.max(1, keepdims=True), 1e-12)
+    return own["used"] * gaussian_process.feature_scale(relative.mean(0))
+
+
+def deviation(raw: jax.Array, least: jax.Array) -> jax.Array:
+    """Standard deviation of a network's raw output."""
+    return jax.nn.softplus(raw) + least
+
+
+def mean_below(mean: jax.Array, sd: jax.Array, cap: jax.Array) -> jax.Array:
+    r"""Mean of a normal variable that is reported as the cap from there on.
+
+    .. math:: E[\min(y, c)] = μ - σ\,(a\,Φ(a) + φ(a)), \qquad a = (μ - c)/σ
+
+    >>> mean_below(jnp.zeros(2), jnp.ones(2), jnp.asarray([0.0, 1e6])).round(4).tolist()
+    [-0.398..., 0.0]
+    """
+    a = (mean - cap) / sd
+    return mean - sd * (a * norm.cdf(a) + norm.pdf(a))

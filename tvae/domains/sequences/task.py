@@ -1,0 +1,212 @@
+"""The training problem of a table: closed-form models first, then networks on top of them.
+
+Networks of all parts (see :mod:`tvae.domains.sequences.closed_form`) and members are one program:
+their parameters lead with an axis of parts times members, and rows of a part's own fold count 0.
+"""
+
+import dataclasses
+import json
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from tvae.domains.objective import Objective, make_objective
+from tvae.domains.sequences import closed_form, evaluation, source
+from tvae.domains.sequences.closed_form import Sizes
+from tvae.domains.sequences.contents import Contents
+from tvae.domains.sequences.network import Network, deviation, input_scale
+from tvae.domains.sequences.predictor import Predictor
+from tvae.engine.optim import FROZEN
+from tvae.engine.schedules import LearningRate, make_learning_rate
+from tvae.engine.task import Hparams, Metrics, Params, StepCountingTask
+
+
+@flax.struct.dataclass
+class Outputs:
+    """What the terms read; M networks of B rows each.
+
+    Attributes:
+      prediction: means ``(M B, d)``.
+      deviation: standard deviations ``(M B, d)``.
+      target: ``(M B, d)``.
+      known: bool ``(M B, d)``, targets that the network may learn from.
+      censored: ``(M B, d)``.
+      label_weight: ``(M B, d)``, how much each label counts.
+      features: ``(M B, f)``, scaled.
+    """
+
+    prediction: jax.Array
+    deviation: jax.Array
+    target: jax.Array
+    known: jax.Array
+    censored: jax.Array
+    label_weight: jax.Array
+    features: jax.Array
+
+
+@dataclasses.dataclass(frozen=True)
+class SequencesTask(StepCountingTask):
+    """Models of sequences; aux is the number of steps taken, int32.
+
+    Attributes:
+      objective: terms and weights of the networks.
+      predictor: what predicts, and of which sizes.
+      data: ``config.data`` as JSON, which :meth:`solve` reads the table by.
+      batch_size: rows of a step.
+      rate: learning rate of an epoch.
+    """
+
+    objective: Objective
+    predictor: Predictor
+    data: str
+    batch_size: int
+    rate: LearningRate
+
+    @property
+    def steps_per_epoch(self) -> int:  # type: ignore[override]
+        """Steps in which each row is used once; some twice, so that all batches are full."""
+        return -(-self.predictor.sizes.rows // self.batch_size)
+
+    def init(self, key: jax.Array, hparams: Hparams) -> tuple[Params, jax.Array]:
+        """Networks, and zeros in place of what :meth:`solve` finds."""
+        del hparams
+        params = closed_form.empty(self.predictor.sizes)
+        if self.predictor.has_network:
+            keys = jax.random.split(key, self.predictor.networks)
+            x = jnp.zeros((1, self.predictor.sizes.features))
+            params["network"] = jax.vmap(lambda k: self.predictor.module.init(k, x)["params"])(keys)
+        return params, jnp.int32(0)
+
+    def solve(self, params: Params) -> Params:
+        """Read the table and fit the closed-form models of all parts."""
+        loaded = source.load(ConfigDict(json.loads(self.data)))
+        fitted = closed_form.solve(
+            loaded.samples,
+            loaded.folds.fold,
+            self.predictor.sizes.folds,
+            loaded.folds.seed,
+            processes=self.predictor.has_process,
+        )
+        return params | fitted
+
+    def batches(self, epoch: jax.Array, key: jax.Array) -> jax.Array:
+        """Rows in random order: int32 ``(steps, batch)``, the same of all networks."""
+        order = jax.random.permutation(
+            jax.random.fold_in(key, epoch), self.predictor.sizes.rows
+        ).astype(jnp.int32)
+        count = self.steps_per_epoch * self.batch_size
+        return jnp.resize(order, (count,)).reshape(self.steps_per_epoch, self.batch_size)
+
+    def forward(
+        self, params: Params, aux: jax.Array, batch: jax.Array, key: jax.Array, hparams: Hparams
+    ) -> Outputs:
+        """Predictions of a batch by all networks, each of which sees the rows of its part."""
+        del aux
+        table, solved = jax.lax.stop_gradient((params["table"], params["solved"]))
+        rows = {name: table[name][batch] for name in ("features", "target", "censored")}
+        parts = self.predictor.part_of_network
+        keys = jax.random.split(key, len(parts))
+
+        def one(network: Params, part: jax.Array, key: jax.Array) -> Outputs:
+            own = closed_form.part_of(solved, part)
+            scaled = rows["features"] * input_scale(own)[None, :]
+            _, residual, raw = self.predictor.run(network, scaled, key)
+            learnt = table["known"] * (table["fold"] != part)[:, None]
+            count = jnp.maximum(learnt.sum(0), 1.0)
+            weight = (count.max() / count) ** hparams["loss.rare_label"]
+            return Outputs(
+                prediction=own["linear"][batch] + residual,
+                deviation=deviation(raw, hparams["model.least_deviation"]),
+                target=rows["target"],
+                known=learnt[batch] > 0,
+                censored=rows["censored"],
+                label_weight=jnp.broadcast_to(weight, residual.shape),
+                features=scaled,
+            )
+
+        if not self.predictor.has_network:
+            nothing = jnp.zeros(rows["target"].shape)
+            return Outputs(
+                nothing, nothing + 1, nothing, nothing > 0, nothing, nothing, rows["features"]
+            )
+        found = jax.vmap(one)(params["network"], parts, keys)
+        return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), found)
+
+    def terms(self, outputs: Outputs, batch: jax.Array, hparams: Hparams) -> Metrics:
+        """Unweighted terms: mean over known values of a network, sum over networks."""
+        weight = (outputs.known * outputs.label_weight).sum(-1)
+
+        def reduce(values: jax.Array) -> jax.Array:
+            by_network = (-1, len(batch))
+            one = (values * weight).reshape(by_network).sum(1)
+            total = weight.reshape(by_network).sum(1)
+            return (one / jnp.where(total > 0, total, 1.0)).sum()
+
+        offered = {
+            "prediction": outputs.prediction,
+            "predicted_logvar": 2.0 * jnp.log(outputs.deviation),
+            "measured": outputs.target,
+            "censored": outputs.censored,
+            "observed": outputs.known,
+            "task_weight": outputs.label_weight,
+            "x": outputs.features,
+        }
+        return self.objective.terms(lambda _: offered, hparams, reduce=reduce)
+
+    def weights(self, aux: jax.Array, hparams: Hparams) -> Metrics:
+        """Weights of the terms."""
+        return self.objective.weights(self.epoch(aux), hparams)
+
+    def group_of(self, path: str) -> str:
+        """The networks learn; the table and its closed-form models do not."""
+        return "networks" if path.startswith("network/") else FROZEN
+
+    def groups(self, hparams: Hparams) -> dict[str, float]:
+        """One group."""
+        del hparams
+        return {"networks": 1.0}
+
+    def evaluate(self, params: Params, aux: jax.Array, key: jax.Array, hparams: Hparams) -> Metrics:
+        """Correlation and error of predictions that did not see the row."""
+        del aux, key
+        held_out = self.predictor.held_out(params, hparams["model.least_deviation"])
+        return evaluation.headline(params["table"], held_out)
+
+    def final_evaluate(
+        self, params: Params, aux: jax.Array, key: jax.Array, hparams: Hparams
+    ) -> Metrics:
+        """All measures."""
+        del aux, key
+        return evaluation.measure(
+            self.predictor, params, float(hparams["model.least_deviation"]), self.contents
+        )
+
+    @property
+    def contents(self) -> Contents:
+        """What is known of the table."""
+        return source.contents(ConfigDict(json.loads(self.data)))
+
+
+def make_predictor(config: ConfigDict, contents: Contents) -> Predictor:
+    """What a configuration predicts with, for a table of these contents."""
+    model = config.model
+    network = Network(len(contents.labels), model.widths, model.input_dropout, model.dropout)
+    sizes = Sizes(contents.rows, len(contents.features), len(contents.labels), config.data.folds)
+    return Predictor(sizes, model.kind, model.members, network)
+
+
+def make_task(config: ConfigDict) -> SequencesTask:
+    """The task of a validated configuration; its table is read if training has not described it.
+
+    Raises:
+      UserError: if the table cannot be read.
+    """
+    return SequencesTask(
+        objective=make_objective(config.objective.to_dict()),
+        predictor=make_predictor(config, source.contents(config.data)),
+        data=json.dumps(config.data.to_dict()),
+        batch_size=config.data.batch_size,
+        rate=make_learning_rate(config.learning_rate, epochs=config.epochs),
+    )
