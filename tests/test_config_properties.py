@@ -81,7 +81,13 @@ def assert_finite_or_skipped(config):
 
 @pytest.mark.parametrize(
     ("task", "examples"),
-    [("dual_vae", 2), ("projected_vae", 1), ("hyperbolic_vae", 1), ("hierarchy", 2)],
+    [
+        ("dual_vae", 2),
+        ("projected_vae", 1),
+        ("hyperbolic_vae", 1),
+        ("hierarchy", 2),
+        ("hierarchy_vae", 1),
+    ],
 )
 def test_what_is_accepted_trains(task, examples):
     """Few, because each compiles for seconds; ``-m slow`` draws 180."""

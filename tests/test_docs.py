@@ -28,7 +28,7 @@ DOCS = REPOSITORY / "docs"
 GENERATED = ("configs", "checkpoints", "experiments", "notebooks", "reference")
 
 # Not registry.names(): collecting the tests registers a toy domain.
-LIBRARY = ("dual_vae", "hierarchy", "hyperbolic_vae", "projected_vae", "sequences")
+LIBRARY = ("dual_vae", "hierarchy", "hierarchy_vae", "hyperbolic_vae", "projected_vae", "sequences")
 
 
 @pytest.fixture

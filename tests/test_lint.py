@@ -27,7 +27,7 @@ def test_code_passes(check):
 
 
 TERNARY = ("geometry/padic.py", "domains/operations", "domains/dual_vae", "domains/hyperbolic_vae")
-TERNARY += ("domains/projected_vae", "convert")
+TERNARY += ("domains/projected_vae", "convert", "domains/hierarchy_vae/codes.py")
 OF_OPERATIONS = re.compile(r"n_digits|N_DIGITS|3 \*\*|[Tt]ernary")
 
 

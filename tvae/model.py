@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
 from tvae.domains.inputs import as_numbers, read_items, read_key, require_count
-from tvae.domains.views import BALL, Items, Points, Posterior, Predictions, Views
+from tvae.domains.views import BALL, Items, Placement, Points, Posterior, Predictions, Views
 from tvae.engine import step
 from tvae.engine.task import Params
 from tvae.errors import UserError
@@ -402,6 +402,25 @@ class Model:
         if not len(above):  # the root
             return [int(item)]
         return [int(tree.ancestor(item, level)) for level in range(int(tree.level(item)) + 1)]
+
+    def place(self, items: Any, k: int = 5) -> Placement:
+        """Place new items in a hierarchy, without training.
+
+        Args:
+          items: as the model's encoder takes them: a list of dictionaries of features; or a list of
+            paths, each a list of names from the root down, the last of which may be new.
+          k: nearest items that training saw (static).
+
+        Returns:
+          Points, nearest items and predicted ancestors.
+
+        Raises:
+          UserError: if the items are something else, or this model cannot place new ones.
+        """
+        if self.views.place is None:
+            raise UserError(f"a model of task {self.task} has no places for new items")
+        require_count("place", "k", k, 1)
+        return self.views.place(self.params, items, k)
 
     def is_a(self, item: int, ancestor: int) -> bool:
         """Whether an item is below another, or is it, by any of its paths.

@@ -14,11 +14,19 @@ from tvae.domains import registry
 from tvae.domains.projected_vae.task import ProjectedVAETask
 from tvae.engine import loop, step
 
-BUILT_IN = ("dual_vae", "hierarchy", "hyperbolic_vae", "projected_vae", "sequences")
+BUILT_IN = (
+    "dual_vae",
+    "hierarchy",
+    "hierarchy_vae",
+    "hyperbolic_vae",
+    "projected_vae",
+    "sequences",
+)
 # Switches without which some fields have no effect.
 SWITCHES = {
     "dual_vae": {},
     "hierarchy": {},
+    "hierarchy_vae": {},
     "hyperbolic_vae": {},
     "sequences": {},
     "projected_vae": {

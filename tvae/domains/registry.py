@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 ENTRY_POINTS = "tvae.domains"
 """Entry point group in which another package names its :class:`Domain` values."""
 
-_BUILT_IN = ("dual_vae", "hierarchy", "hyperbolic_vae", "projected_vae", "sequences")
+_BUILT_IN = (
+    "dual_vae",
+    "hierarchy",
+    "hierarchy_vae",
+    "hyperbolic_vae",
+    "projected_vae",
+    "sequences",
+)
 _registered: dict[str, Domain] = {}
 
 

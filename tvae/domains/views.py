@@ -7,7 +7,7 @@ two, and none of it depends on what an item is.
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import flax.struct
@@ -69,6 +69,22 @@ class Predictions:
     value: jax.Array
     low: jax.Array
     high: jax.Array
+
+
+class Placement(NamedTuple):
+    """Places of n new items.
+
+    Attributes:
+      point: in the ball, or in Euclidean space, ``(n, latent_dim)``.
+      neighbour: the nearest items that training saw, int32 ``(n, k)``, nearest first.
+      distance: of these, in the model's own space, ``(n, k)``.
+      lineage: predicted ancestors of each item from the first level down, label and probability.
+    """
+
+    point: jax.Array
+    neighbour: jax.Array
+    distance: jax.Array
+    lineage: list[list[tuple[str, float]]]
 
 
 Call = Callable[[Params, jax.Array], Any]
@@ -157,6 +173,8 @@ class Views:
         their distances in the model's own space; None as for ``distance``.
       ancestors: item -> the items above it by every path, ascending; None where items are not
         above each other.
+      place: ``(params, new items, k) -> Placement`` with the k nearest seen items; None where a
+        model cannot place what it has not seen. Not for ``jit``.
       items: the finite set of all items, or None where there is no such set.
       predict: ``(params, x) -> Predictions`` of items, or None where the model predicts nothing.
       labels: names of what it predicts.
@@ -181,6 +199,7 @@ class Views:
     distance: Callable[[Params, jax.Array, jax.Array], jax.Array] | None = None
     nearest: Callable[[Params, jax.Array, int], tuple[jax.Array, jax.Array]] | None = None
     ancestors: Callable[[int], np.ndarray] | None = None
+    place: Callable[[Params, Any, int], Placement] | None = None
     items: Items | None = None
     predict: Callable[[Params, jax.Array], Predictions] | None = None
     labels: tuple[str, ...] = ()

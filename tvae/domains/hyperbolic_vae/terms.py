@@ -13,12 +13,14 @@ from tvae.losses import distances
 from tvae.losses.registry import term
 
 SOURCE = "experiments/v6"
+KL, TREE = "sampled_wrapped_normal_kl", "tree_intervals"
+"""Names of terms that other domains take too."""
 
 OBJECTIVE: Rows = {
     "reconstruction": {"term": "cross_entropy", "weight": 1.0},
-    "kl": {"term": "sampled_wrapped_normal_kl", "weight": 0.003},
+    "kl": {"term": KL, "weight": 0.003},
     "radius": {"term": "radius_intervals", "weight": 100.0},
-    "tree": {"term": "tree_intervals", "weight": 30.0},
+    "tree": {"term": TREE, "weight": 30.0},
     "chord": {"term": "chord_intervals", "weight": 10.0},
 }
 """The terms of v6, their options at their defaults."""
@@ -32,7 +34,7 @@ INPUTS = (
 
 
 @term(
-    "sampled_wrapped_normal_kl",
+    KL,
     unit="nats",
     per="item",
     source="Nagano et al. (2019), A wrapped normal distribution on hyperbolic space",
@@ -88,7 +90,7 @@ def radius_intervals(
 
 
 @term(
-    "tree_intervals",
+    TREE,
     unit="squared hyperbolic length",
     options={
         "outer": (above(0.0), "pairs that differ in the first digit lie further apart, hyperbolic "
