@@ -21,7 +21,16 @@ from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
 from tvae.domains.inputs import as_numbers, read_items, read_key, require_count
-from tvae.domains.views import BALL, Items, Placement, Points, Posterior, Predictions, Views
+from tvae.domains.views import (
+    BALL,
+    Items,
+    Placement,
+    Points,
+    Posterior,
+    Predictions,
+    ScoredPairs,
+    Views,
+)
 from tvae.engine import step
 from tvae.engine.task import Params
 from tvae.errors import UserError
@@ -430,6 +439,21 @@ class Model:
         """
         known = int(self.items.as_index(ancestor))
         return known == item or known in self._ancestors(item)
+
+    def score_pairs(self, file: str | os.PathLike[str]) -> ScoredPairs:
+        """Is one item above another? The model's answer for the pairs of a file.
+
+        Args:
+          file: CSV, TSV or Parquet with the columns child, parent and, where they are to be
+            compared, label: 1 or 0.
+
+        Raises:
+          UserError: if the file cannot be read, the model was trained without labelled pairs
+            (``config.evaluation.pairs``), or items of this domain are not above each other.
+        """
+        if self.views.score_pairs is None:
+            raise UserError(f"the items of domain {self.task} are not above each other")
+        return self.views.score_pairs(self.params, os.fspath(file), self.card.get("metrics", {}))
 
     def _ancestors(self, item: int) -> np.ndarray:
         """The items above one."""

@@ -2,16 +2,26 @@
 
 Every metric of the task's final evaluation with its definition, its ceiling and the published value
 beside it. ``--format=json`` prints exactly one flat JSON object on standard output.
+
+``--pairs=FILE`` asks instead whether the parent of each row is above the child: rows without labels
+are printed with their scores as CSV, of labelled ones F1, precision and recall as JSON;
+``--scores=FILE`` writes the scores of either.
 """
 
+import csv
+import io
+import json
+import pathlib
 import sys
 
 from absl import flags
 
 from tvae import loading
 from tvae.domains import registry
+from tvae.domains.views import ScoredPairs
 from tvae.errors import UserError
 from tvae.reporting import listing
+from tvae.runs import files
 
 
 def define_flags(options: flags.FlagValues) -> None:
@@ -25,13 +35,51 @@ def define_flags(options: flags.FlagValues) -> None:
     flags.DEFINE_enum(
         "format", "table", list(listing.FORMATS), "Format of the output.", flag_values=options
     )
+    flags.DEFINE_string(
+        "pairs",
+        None,
+        "CSV, TSV or Parquet of child, parent and label: is the second above the first?",
+        flag_values=options,
+    )
+    flags.DEFINE_string("scores", None, "CSV file for the scores of --pairs.", flag_values=options)
 
 
 def main(options: flags.FlagValues) -> None:
-    """Print the metrics of ``--checkpoint``."""
+    """Print the metrics of ``--checkpoint``, or what it makes of ``--pairs``."""
     if not options.checkpoint:
         raise UserError("--checkpoint: expected a folder, or one that ships, such as v6")
     model = loading.load(options.checkpoint)
+    if options.pairs:
+        _show_pairs(model.score_pairs(options.pairs), options.scores)
+        return
+    if options.scores:
+        raise UserError("--scores: expected --pairs, whose scores are written")
     show = listing.FORMATS[options.format]
     define = registry.get(model.task).define
     sys.stdout.write(show(model.metrics(), lambda key: define(key, model.config)))
+
+
+def _show_pairs(found: ScoredPairs, scores: str | None) -> None:
+    """Print F1 of labelled pairs, or the scores of others; write the scores where asked."""
+    labelled = "f1" in found.metrics
+    table = "" if labelled and scores is None else _as_csv(found)
+    if scores is not None:
+        try:
+            files.write_text(pathlib.Path(scores), table)
+        except OSError as error:
+            raise UserError(f"--scores: {scores} cannot be written ({error.strerror})") from error
+    if labelled:
+        sys.stdout.write(json.dumps(found.metrics) + "\n")
+    elif scores is None:
+        sys.stdout.write(table)
+
+
+def _as_csv(found: ScoredPairs) -> str:
+    out = io.StringIO(newline="")
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(("child", "parent", "score", "is_a"))
+    score = (f"{value:.6g}" for value in found.score)
+    rows.writerows(
+        zip(found.item, found.ancestor, score, found.true.astype(int).tolist(), strict=True)
+    )
+    return out.getvalue()

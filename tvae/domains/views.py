@@ -87,6 +87,24 @@ class Placement(NamedTuple):
     lineage: list[list[tuple[str, float]]]
 
 
+class ScoredPairs(NamedTuple):
+    """Pairs of items of a file: is the second above the first?
+
+    Attributes:
+      item: names, ``(n,)``.
+      ancestor: names, ``(n,)``.
+      score: larger for pairs that are more probably true, ``(n,)``.
+      true: what the model takes as true, bool ``(n,)``.
+      metrics: number of pairs, threshold; F1, precision and recall where the file has labels.
+    """
+
+    item: np.ndarray
+    ancestor: np.ndarray
+    score: np.ndarray
+    true: np.ndarray
+    metrics: dict[str, Any]
+
+
 Call = Callable[[Params, jax.Array], Any]
 Gaussians = dict[str, tuple[jax.Array, jax.Array]]
 """Encoder -> mean and log-variance, ``(..., latent_dim)`` each."""
@@ -175,6 +193,8 @@ class Views:
         above each other.
       place: ``(params, new items, k) -> Placement`` with the k nearest seen items; None where a
         model cannot place what it has not seen. Not for ``jit``.
+      score_pairs: ``(params, file, recorded) -> ScoredPairs`` by a rule of the recorded figures;
+        None where items are not above each other.
       items: the finite set of all items, or None where there is no such set.
       predict: ``(params, x) -> Predictions`` of items, or None where the model predicts nothing.
       labels: names of what it predicts.
@@ -200,6 +220,7 @@ class Views:
     nearest: Callable[[Params, jax.Array, int], tuple[jax.Array, jax.Array]] | None = None
     ancestors: Callable[[int], np.ndarray] | None = None
     place: Callable[[Params, Any, int], Placement] | None = None
+    score_pairs: Callable[[Params, str, Mapping[str, Any]], ScoredPairs] | None = None
     items: Items | None = None
     predict: Callable[[Params, jax.Array], Predictions] | None = None
     labels: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from tvae.domains.hierarchy.hierarchy import Hierarchy
+from tvae.domains.hierarchy.links import Positives
 
 _CHOICE_SEED = 0
 """Of the ancestors that stand for all of an item that has too many: the same in every run."""
@@ -72,6 +73,7 @@ class Sampler:
 
     Attributes:
       known: the hierarchy.
+      learnt: the ancestors that are positives.
       block: consecutive items of a block, at most their number.
       blocks: blocks of a step.
       top: largest subtrees whose roots are negatives in every step.
@@ -80,6 +82,7 @@ class Sampler:
     """
 
     known: Hierarchy
+    learnt: Positives
     block: int
     blocks: int
     top: int
@@ -98,11 +101,11 @@ class Sampler:
 
     @functools.cached_property
     def positives(self) -> np.ndarray:
-        """Ancestors of each item, int32 ``(n, at most ancestors)``; -1 where there are fewer.
+        """Ancestors that are learnt, int32 ``(n, at most ancestors)``; -1 where there are fewer.
 
         Of an item with too many a random choice, the same in every run.
         """
-        offset, ancestor = self.known.closure
+        offset, ancestor = self.learnt.rows
         count = np.diff(offset)
         width = int(min(self.ancestors, count.max(initial=0)))
         table = np.full((len(self.known), max(width, 1)), -1, np.int32)
@@ -146,15 +149,19 @@ class Sampler:
 
     @functools.cached_property
     def beside_tree(self) -> np.ndarray:
-        """Ancestors of each item by further parents only, int32 ``(n, most)``; -1 for none."""
+        """Items that are no negatives of each, without its path, ``(n, most)``; -1 for none.
+
+        Its ancestors by further parents; where only some ancestors are learnt, all of these.
+        """
         n = len(self.known)
-        if not len(self.known.extra):
+        if self.learnt.complete and not len(self.known.extra):
             return np.zeros((n, 0), np.int32)
-        offset, ancestor = self.known.closure
+        offset, ancestor = self.learnt.rows
         item = np.repeat(np.arange(n), np.diff(offset))
-        beside = item >= ancestor + self.known.size[ancestor]
-        beside |= item < ancestor
-        item, ancestor = item[beside], ancestor[beside]
+        if self.learnt.complete:
+            beside = item >= ancestor + self.known.size[ancestor]
+            beside |= item < ancestor
+            item, ancestor = item[beside], ancestor[beside]
         count = np.bincount(item, minlength=n)
         table = np.full((n, count.max(initial=0)), -1, np.int32)
         first = np.cumsum(count) - count
@@ -234,7 +241,12 @@ class Sampler:
         return jnp.where(inside, 0.0, jnp.concatenate([jnp.ones(top.shape), rest]))
 
     def _is_ancestor_or_self(self, upper: jax.Array, lower: jax.Array) -> jax.Array:
-        """Whether ``upper`` ``(m,)`` is on the tree's path to ``lower`` ``(k,)``: ``(k, m)``."""
+        """Whether ``upper`` ``(m,)`` is on the tree's path to ``lower`` ``(k,)``: ``(k, m)``.
+
+        Where only some ancestors are learnt, the path is the item itself.
+        """
+        if not self.learnt.complete:
+            return upper[None, :] == lower[:, None]
         end = upper + jnp.asarray(self.known.size)[upper]
         return (upper[None, :] <= lower[:, None]) & (lower[:, None] < end[None, :])
 
@@ -253,10 +265,17 @@ class Sampler:
 
 
 def make_sampler(
-    known: Hierarchy, *, block: int, blocks: int, top: int, random: int, ancestors: int
+    known: Hierarchy,
+    *,
+    block: int,
+    blocks: int,
+    top: int,
+    random: int,
+    ancestors: int,
+    learnt: Positives | None = None,
 ) -> Sampler:
     """A sampler of a hierarchy; where one block holds all items, there are no other negatives."""
-    n = len(known)
+    n, learnt = len(known), learnt or Positives(known)
     if n <= block:
-        return Sampler(known, n, 1, 0, 0, ancestors)
-    return Sampler(known, block, min(blocks, n // block), min(top, n), random, ancestors)
+        return Sampler(known, learnt, n, 1, 0, 0, ancestors)
+    return Sampler(known, learnt, block, min(blocks, n // block), min(top, n), random, ancestors)

@@ -24,6 +24,10 @@ FIELDS: dict[str, Field] = {
         "features of the items, by name; '' for those of data.edges alone"),
     "data.root": Field("", text("a name of an item, or ''"),
         "item whose subtree is embedded; '' for the whole hierarchy"),
+    "data.positives": Field("closure", one_of("closure", "edges"),
+        "ancestors that are learnt: all, or those of data.edges and data.pairs only"),
+    "data.pairs": Field("", text("a file of child and parent, or ''"),
+        "further pairs of item and ancestor that are learnt beside the edges"),
     "data.block": Field(512, at_least(1),
         "consecutive items in preorder that are queries and negatives of each other"),
     "data.blocks": Field(1, at_least(1), "blocks of a step; a step moves the points that it reads"),
@@ -50,6 +54,8 @@ FIELDS: dict[str, Field] = {
         "the same at the last step; in between geometric", traced=True),
     "evaluation.queries": Field(500, at_least(1),
         "items whose ancestors are ranked in a periodic evaluation"),
+    "evaluation.pairs": Field("", text("a file of child, parent and label, or ''"),
+        "labelled pairs: half of them choose how pairs are scored, the others measure F1"),
     "evaluation.exact_up_to": Field(100_000, at_least(1),
         "items up to which the final evaluation ranks the ancestors of all; more are sampled"),
 }
@@ -90,6 +96,10 @@ TINY: dict[str, Any] = {
 
 def validate(config: ConfigDict) -> None:
     """Check what involves several fields."""
+    if config.data.pairs and config.data.positives == "closure":
+        raise UserError(
+            "config.data.pairs: all ancestors are learnt already; expected data.positives = 'edges'"
+        )
     if config.optimizer.weight_decay:
         raise UserError(
             "config.optimizer.weight_decay: expected 0 for points of a table, got "

@@ -7,12 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tvae.domains.hierarchy import link_prediction
 from tvae.domains.hierarchy.geometry import GEOMETRIES, Geometry
 from tvae.domains.hierarchy.hierarchy import Hierarchy
+from tvae.domains.hierarchy.links import Links
 from tvae.engine import compilation
 from tvae.engine.task import Metrics
 from tvae.metrics import closure
 from tvae.metrics.definitions import Entry
+from tvae.metrics.hyperbolicity import Hyperbolicity, hyperbolicity
 from tvae.metrics.rank_correlation import spearman, tie_ceiling
 
 SAMPLE_SEED = 0
@@ -21,6 +24,8 @@ N_PAIRS = 100_000
 """Pairs of items whose distances are measured."""
 N_NEIGHBOURS = 1_000
 """Items whose nearest neighbour is looked at."""
+N_GRAPH = 64
+"""Items between which paths through the graph of all edges are looked for."""
 _SAMPLED_QUERIES = 10_000
 """Items whose ancestors the final evaluation ranks where there are too many items."""
 _MOST_PAIRS = 10_000_000
@@ -71,7 +76,13 @@ def headline(known: Hierarchy, space: Geometry, points: jax.Array, queries: int)
 
 
 def measure(
-    known: Hierarchy, geometry: str, points: jax.Array, c: jax.Array, *, exact_up_to: int
+    known: Hierarchy,
+    geometry: str,
+    points: jax.Array,
+    c: jax.Array,
+    *,
+    exact_up_to: int,
+    links: Links | None = None,
 ) -> Metrics:
     """All measures of a table; not for ``jit``.
 
@@ -82,6 +93,7 @@ def measure(
       c: curvature magnitude.
       exact_up_to: items up to which the ancestors of all are ranked; of more, and of more than ten
         million pairs, those of a sample, with the standard errors of its means.
+      links: labelled pairs for the figures of link prediction; None for none.
     """
     n = len(known)
     pairs = known.closure[1].size
@@ -96,11 +108,40 @@ def measure(
     }
     if not groups:  # one item: nothing to rank
         return metrics | {"eval/mean_rank": jnp.float32(1.0), "eval/map": jnp.float32(1.0)}
+    if links is not None:
+        metrics |= link_prediction.measure(geometry, points, links)
+    shape = graph_hyperbolicity(known)
+    metrics |= {f"eval/delta_{name}": jnp.float32(x) for name, x in shape._asdict().items()}
     ranks = closure.measure(_key_of(geometry), (points,), groups, n=n)
     shown = ("mean_rank", "map") if exact else tuple(ranks)
     metrics |= {f"eval/{name}": ranks[name] for name in shown}
     metrics |= _distances(known, GEOMETRIES[geometry], points)
     return metrics | _neighbours(known, GEOMETRIES[geometry], points)
+
+
+@functools.lru_cache(maxsize=8)
+def graph_hyperbolicity(known: Hierarchy) -> Hyperbolicity:
+    """Departure of the hierarchy itself from a tree, by paths along all edges in both directions.
+
+    >>> from tvae.domains.hierarchy.hierarchy import from_parents
+    >>> graph_hyperbolicity(from_parents(["a", "b", "c", "d"], [-1, 0, 0, 1]))  # a tree
+    Hyperbolicity(worst=0.0, mean=0.0)
+    >>> cycle = from_parents(["a", "b", "c", "d"], [-1, 0, 0, 1], [[3, 2]])
+    >>> graph_hyperbolicity(cycle).worst
+    1.0
+    """
+    if not len(known.extra):
+        return Hyperbolicity(0.0, 0.0)
+    from scipy import sparse
+    from scipy.sparse import csgraph
+
+    n = len(known)
+    low = np.concatenate([np.arange(1, n), known.extra[:, 0]])
+    high = np.concatenate([known.parent[1:], known.extra[:, 1]])
+    graph = sparse.csr_array((np.ones(low.size), (low, high)), (n, n))
+    some = _some(n, N_GRAPH)
+    paths = csgraph.dijkstra(graph, directed=False, indices=some, unweighted=True)
+    return hyperbolicity(paths[:, some], quadruples=N_PAIRS, seed=SAMPLE_SEED)
 
 
 def _distances(known: Hierarchy, space: Geometry, points: jax.Array) -> Metrics:
@@ -167,6 +208,7 @@ def _neighbours(known: Hierarchy, space: Geometry, points: jax.Array) -> Metrics
 
 _ALL = "all pairs of item and ancestor; beyond evaluation.exact_up_to items a sample of items"
 _PAIRS = "100,000 random pairs of items, the same in every run"
+_QUADRUPLES = "100,000 random quadruples of 64 random items, the same in every run"
 _SOME = "1,000 random items, the same in every run"
 DEFINITIONS = {
     "eval/mean_rank": Entry(
@@ -221,6 +263,17 @@ DEFINITIONS = {
     "eval/nearest_is_sibling": Entry(
         "share of items whose nearest neighbour is a sibling", _SOME, better="neither"
     ),
+    "eval/delta_worst": Entry(
+        "largest Gromov delta of the hierarchy itself, twice over the diameter: 0 for a tree",
+        _QUADRUPLES,
+        better="neither",
+        note="By paths along all edges. Near 1 the items are no tree, and a ball is no better.",
+    ),
+    "eval/delta_mean": Entry(
+        "mean Gromov delta of the hierarchy itself, twice over the diameter",
+        _QUADRUPLES,
+        better="neither",
+    ),
     "eval/curvature": Entry("curvature magnitude c of the space", "the model", better="neither"),
     "eval/items": Entry("number of items", "the hierarchy", better="neither"),
     "eval/several_parents": Entry(
@@ -228,5 +281,5 @@ DEFINITIONS = {
         "the hierarchy",
         better="neither",
     ),
-}
+} | link_prediction.DEFINITIONS
 """Metric key -> entry."""

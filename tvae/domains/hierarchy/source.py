@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from tvae.domains.hierarchy import readers
 from tvae.domains.hierarchy.hierarchy import Hierarchy, from_parents
+from tvae.domains.hierarchy.links import Links, read_links
 from tvae.domains.hierarchy.tables import read_features
 from tvae.errors import UserError
 
@@ -28,16 +29,30 @@ def load(data: ConfigDict) -> Hierarchy:
             raise UserError("config.data.features: need config.data.edges, of which they are")
         return _whole(made_tree(), data.root)
     installed = data.edges in readers.PACKAGES and not pathlib.Path(data.edges).exists()
-    edges = (data.edges, 0, 0) if installed else _stamp("edges", data.edges)
-    features = _stamp("features", data.features) if data.features else ("", 0, 0)
+    edges = (data.edges, 0, 0) if installed else _stamp("data.edges", data.edges)
+    features = _stamp("data.features", data.features) if data.features else ("", 0, 0)
     return _read(edges, data.format, data.root, features)
+
+
+def labelled_pairs(file: str, known: Hierarchy) -> Links:
+    """The pairs of ``config.evaluation.pairs``; the same value as long as the file does not change.
+
+    Raises:
+      UserError: if the file cannot be read, or names an item that there is not.
+    """
+    return _labelled_pairs(_stamp("evaluation.pairs", file), known)
+
+
+@functools.lru_cache(maxsize=8)
+def _labelled_pairs(file: tuple[str, int, int], known: Hierarchy) -> Links:
+    return read_links(file[0], known, labelled=True)
 
 
 def _stamp(field: str, name: str) -> tuple[str, int, int]:
     """Absolute path of a file or folder, and what changes with its content."""
     path = pathlib.Path(name).expanduser().absolute()
     if not path.exists():
-        raise UserError(f"config.data.{field}: {path} does not exist")
+        raise UserError(f"config.{field}: {path} does not exist")
     about = path.stat()
     return str(path), about.st_mtime_ns, about.st_size
 

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from tvae.domains.hierarchy import evaluation, source
 from tvae.domains.hierarchy.batches import Batch, Block, Sampler, make_sampler
 from tvae.domains.hierarchy.geometry import GEOMETRIES, Geometry, Placed
+from tvae.domains.hierarchy.links import Links, Positives
 from tvae.domains.hierarchy.start import STARTS
 from tvae.domains.objective import Objective, Sources, make_objective
 from tvae.engine.frames import Surface
@@ -83,6 +84,7 @@ class HierarchyTask(StepCountingTask):
       start: name of the start.
       queries: items whose ancestors a periodic evaluation ranks, at most.
       exact_up_to: items up to which the final evaluation ranks all ancestors.
+      links: labelled pairs for the final evaluation; None for none.
       epochs: of the run, over which the temperature falls.
       rate: learning rate of an epoch.
     """
@@ -96,6 +98,7 @@ class HierarchyTask(StepCountingTask):
     start: str
     queries: int
     exact_up_to: int
+    links: Links | None
     epochs: int
     rate: LearningRate
 
@@ -224,7 +227,12 @@ class HierarchyTask(StepCountingTask):
         del aux, key
         c = curvature(params, hparams)
         return evaluation.measure(
-            self.sampler.known, self.geometry, params[POINTS], c, exact_up_to=self.exact_up_to
+            self.sampler.known,
+            self.geometry,
+            params[POINTS],
+            c,
+            exact_up_to=self.exact_up_to,
+            links=self.links,
         )
 
 
@@ -232,18 +240,20 @@ def make_task(config: ConfigDict) -> HierarchyTask:
     """The task of a validated configuration.
 
     Raises:
-      UserError: if the hierarchy cannot be read.
+      UserError: if the hierarchy or its labelled pairs cannot be read.
     """
     data, model = config.data, config.model
+    known, labelled = source.load(data), config.evaluation.pairs
     return HierarchyTask(
         objective=make_objective(config.objective.to_dict()),
         sampler=make_sampler(
-            source.load(data),
+            known,
             block=data.block,
             blocks=data.blocks,
             top=data.top,
             random=data.random,
             ancestors=data.ancestors,
+            learnt=Positives(known, data.positives == "closure", data.pairs),
         ),
         geometry=model.geometry,
         latent_dim=model.latent_dim,
@@ -252,6 +262,7 @@ def make_task(config: ConfigDict) -> HierarchyTask:
         start=model.start,
         queries=config.evaluation.queries,
         exact_up_to=config.evaluation.exact_up_to,
+        links=source.labelled_pairs(labelled, known) if labelled else None,
         epochs=config.epochs,
         rate=make_learning_rate(config.learning_rate, epochs=config.epochs),
     )

@@ -1,6 +1,8 @@
 """Views of a table: items, their points, distances and ancestors."""
 
 import dataclasses
+import os
+import pathlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +12,13 @@ import numpy as np
 from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
-from tvae.domains.hierarchy import evaluation, source
+from tvae.domains.hierarchy import evaluation, link_prediction, source
 from tvae.domains.hierarchy.geometry import GEOMETRIES, Geometry, Placed
 from tvae.domains.hierarchy.hierarchy import Hierarchy
+from tvae.domains.hierarchy.links import read_links
 from tvae.domains.hierarchy.task import POINTS, curvature
 from tvae.domains.inputs import as_numbers
-from tvae.domains.views import BALL, LATENT, Items, Points, Posterior, Views
+from tvae.domains.views import BALL, LATENT, Items, Points, Posterior, ScoredPairs, Views
 from tvae.engine.task import Metrics, Params
 from tvae.errors import UserError
 
@@ -72,12 +75,14 @@ class Table:
       geometry: name of the space.
       c: curvature magnitude of a table that does not learn it.
       exact_up_to: see :func:`tvae.domains.hierarchy.evaluation.measure`.
+      labelled: file of labelled pairs, which is measured where it is there; "" for none.
     """
 
     known: Hierarchy
     geometry: str
     c: float
     exact_up_to: int
+    labelled: str = ""
 
     @property
     def space(self) -> Geometry:
@@ -149,10 +154,39 @@ class Table:
     def measure(self, params: Params, key: jax.Array, recorded: Mapping[str, Any]) -> Metrics:
         """The final evaluation; no figure of it depends on a key or on training."""
         del key, recorded
-        c = self.curvature(params)
+        c, there = self.curvature(params), pathlib.Path(self.labelled).is_file()
         return evaluation.measure(
-            self.known, self.geometry, params[POINTS], c, exact_up_to=self.exact_up_to
+            self.known,
+            self.geometry,
+            params[POINTS],
+            c,
+            exact_up_to=self.exact_up_to,
+            links=source.labelled_pairs(self.labelled, self.known) if there else None,
         )
+
+    def score_pairs(
+        self, params: Params, file: str | os.PathLike[str], recorded: Mapping[str, Any]
+    ) -> ScoredPairs:
+        """Link prediction for the pairs of a file, by the rule that the last evaluation chose.
+
+        Raises:
+          UserError: if the file cannot be read, or the model has no rule.
+        """
+        rule = link_prediction.rule_of(recorded)
+        if rule is None:
+            raise UserError(
+                f"{file}: the model has no rule that tells true pairs; train with labelled pairs, "
+                "config.evaluation.pairs"
+            )
+        links = read_links(file, self.known, labelled=None)
+        distance, rise = link_prediction.distance_and_rise(self.geometry, params[POINTS], links)
+        score = rule.weight * rise - distance
+        true = score >= rule.threshold
+        metrics = {"pairs": score.size, "threshold": rule.threshold}
+        if links.label is not None:
+            metrics |= link_prediction.agreement(true, links.label)._asdict()
+        names = self.known.names
+        return ScoredPairs(names[links.item], names[links.ancestor], score, true, metrics)
 
 
 def make_views(config: ConfigDict) -> Views:
@@ -162,7 +196,8 @@ def make_views(config: ConfigDict) -> Views:
       UserError: if the hierarchy cannot be read.
     """
     known, model = source.load(config.data), config.model
-    table = Table(known, model.geometry, model.curvature, config.evaluation.exact_up_to)
+    measured = config.evaluation
+    table = Table(known, model.geometry, model.curvature, measured.exact_up_to, measured.pairs)
     items = make_items(known)
     curved = table.space.curved
     return Views(
@@ -182,5 +217,6 @@ def make_views(config: ConfigDict) -> Views:
         nearest=table.nearest,
         ancestors=table.ancestors,
         measure=table.measure,
+        score_pairs=table.score_pairs,
         items=items,
     )
