@@ -1,14 +1,15 @@
 """Rules of stopping, saving and refusing at their bounds, without a run."""
 
+import contextlib
 import math
+import pathlib
 
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.support import toy_task
 from tvae.engine import config as engine_config
-from tvae.engine import diagnostics, loop, step, stopping
+from tvae.engine import diagnostics, loop, record, stopping
 from tvae.errors import DivergedError, UserError
 
 FIVE = np.arange(5)
@@ -88,10 +89,13 @@ class State:
 
 
 def test_an_equal_score_is_no_improvement():
-    config, progress, store = config_of(), stopping.Progress(epoch=1), Saved()
+    config, store = config_of(), Saved()
+    made = record.Record(config, pathlib.Path(), store, contextlib.ExitStack())
+    progress = made.progress
+    progress.epoch = 1
     config.checkpoint.every_epochs = 30
     for loss in (3.0, 3.0, 2.0):
-        loop._keep(config, progress, {"val/loss": loss}, store, State())
+        made.keep({"val/loss": loss}, State())
         progress.epoch += 1
     assert store == [-3.0, -2.0]
     assert (progress.best_score, progress.best_epoch) == (-2.0, 3)
@@ -104,7 +108,7 @@ def test_a_save_comes_with_an_evaluation():
     config.checkpoint.every_epochs = 6
     found, epoch = [], 0
     while epoch < 20:
-        epoch, evaluates = loop._block_end(config, epoch)
+        epoch, evaluates = loop.block_end(config, epoch)
         found.append((epoch, evaluates))
     due = {6, 10, 12, 18, 20}  # and logs at multiples of four
     assert found == [(e, e in due) for e in (4, 6, 8, 10, 12, 16, 18, 20)]
@@ -113,15 +117,14 @@ def test_a_save_comes_with_an_evaluation():
 def test_a_row_of_as_many_bad_steps_as_allowed_does_not_stop_the_run():
     row = {"train/loss": np.float32(1.0), "train/skipped_updates": np.int32(2)}
     row["train/weight_norm"] = np.float32(1.0)
-    state = step.TrainState(jnp.int32(15), {"w": jnp.ones(4)}, (), (), jnp.int32(2))
-    fetch = {"steps": 3, "limit": 2, "last_good": "none"}
-    assert loop._fetch([(4, dict(row))], state, **fetch) == [(4, row)]
+    check = {"steps": 3, "limit": 2, "n_weights": 4, "last_good": "none"}
+    assert record.check_rows([(4, dict(row))], in_a_row=2, **check) == [(4, row)]
     broken = row | {"train/loss": np.float32(np.nan)}
     # Of the two bad steps at the end of epoch 4 nothing is known but that they were allowed.
     with pytest.raises(DivergedError, match=r"in epoch 4 \(steps 12 to 14\): (?!.*in a row)"):
-        loop._fetch([(4, dict(broken))], state, **fetch)
+        record.check_rows([(4, dict(broken))], in_a_row=2, **check)
     with pytest.raises(DivergedError, match=r"steps 12 to 14\).*more than 2 steps in a row"):
-        loop._fetch([(4, dict(broken))], state.replace(nonfinite=jnp.int32(3)), **fetch)
+        record.check_rows([(4, dict(broken))], in_a_row=3, **check)
 
 
 def test_a_warm_up_ends_before_the_run_and_each_boundary_has_its_rate():

@@ -2,28 +2,19 @@
 
 import dataclasses
 import enum
-import math
 import pathlib
 import signal
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.engine import balancing, compilation, optim, step, stopping
+from tvae.engine.record import Record, Rows, count_weights
 from tvae.engine.task import Hparams, Params, Task
-from tvae.errors import DivergedError, StoppedError, UserError
-from tvae.runs import checkpoint, files, log
-
-# A constant radius has no rank correlation: finite weights may give metrics that are not.
-_LOST = "training has diverged or collapsed"
-_LARGEST_WEIGHT = 1e3
-"""Root mean square of the weights beyond which a model is lost, however small its loss. Networks of
-float32 have 0.01 to 10; a learning rate of 1e6 moves each weight by so much in a step."""
-
-Rows = list[tuple[int, dict[str, Any]]]
+from tvae.errors import StoppedError, UserError
+from tvae.runs import checkpoint, files
 
 
 class Phase(enum.Enum):
@@ -61,50 +52,6 @@ class Control:
     progress: Callable[[int, int, Mapping[str, Any]], None] = lambda *_: None
 
 
-def _not_finite(metrics: Mapping[str, Any]) -> str:
-    """The first metrics that are not finite, as "val/loss is nan and 2 more"; "" if there is none.
-
-    >>> _not_finite({"a": 1.0, "b": float("nan"), "c": [0.0, float("inf")]})
-    'b is nan, c is [0.0, inf]'
-    """
-    bad = [name for name, value in metrics.items() if not np.isfinite(value).all()]
-    some = ", ".join(f"{name} is {metrics[name]}" for name in bad[:3])
-    return some + (f" and {len(bad) - 3} more" if len(bad) > 3 else "")
-
-
-def _fetch(rows: Rows, state: step.TrainState, *, steps: int, limit: int, last_good: str) -> Rows:
-    """Bring pending metrics to the host in one transfer; refuse non-finite ones and lost weights.
-
-    Args:
-      rows: epoch and metrics on the device.
-      state: after the last row.
-      steps: per epoch.
-      limit: how many steps in a row may be skipped.
-      last_good: the newest checkpoint, for the message.
-    """
-    fetched, in_a_row = jax.device_get((rows, state.nonfinite))
-    n_weights = sum(leaf.size for leaf in jax.tree.leaves(state.params))
-    halted = in_a_row > limit
-    for epoch, metrics in fetched:
-        first, last = epoch * steps, (epoch + 1) * steps - 1
-        if halted:
-            last = (fetched[-1][0] + 1) * steps - 1
-            first = last - int(in_a_row) + 1
-        elif metrics["train/skipped_updates"] == steps:
-            for name in [n for n, v in metrics.items() if n[:6] == "train/" and math.isnan(v)]:
-                del metrics[name]  # the mean of no step at all
-        bad, norm = _not_finite(metrics), metrics["train/weight_norm"]
-        if not bad and norm > _LARGEST_WEIGHT * math.sqrt(n_weights):
-            bad = f"train/weight_norm is {norm:.3g}"
-        if bad:
-            raise DivergedError(
-                f"{bad} in epoch {epoch} (steps {first} to {last}): {_LOST}"
-                + (f" for more than {limit} steps in a row" if halted else "")
-                + f"; lower the learning rate. Last good checkpoint: {last_good}"
-            )
-    return fetched
-
-
 def optimizer_settings(config: ConfigDict) -> optim.OptimizerSettings:
     """The static fields of ``config.optimizer`` and ``config.balancing``."""
     chosen = config.balancing
@@ -116,24 +63,6 @@ def optimizer_settings(config: ConfigDict) -> optim.OptimizerSettings:
         max_nonfinite_steps=config.optimizer.max_nonfinite_steps,
         balancing=balancing.Balancing(chosen.kind, chosen.log_gradients),
     )
-
-
-def _start(
-    task: Task,
-    engine: step.Engine,
-    hparams: Hparams,
-    run_key: jax.Array,
-    store: checkpoint.RunCheckpoints,
-) -> tuple[step.TrainState, stopping.Progress]:
-    """The initial state, or that of the newest intact checkpoint."""
-    # A run that goes on needs only the shapes: compiling the initial state takes seconds.
-    found = store.restore_newest(jax.eval_shape(engine.init, run_key, hparams))
-    if found is None:
-        state = compilation.jit_once(engine.init)(run_key, hparams)
-        solved = dataclasses.replace(state, params=task.solve(state.params))
-        return solved, stopping.Progress()
-    restored, saved = found
-    return jax.device_put(restored), stopping.Progress(**saved)
 
 
 def restore_params(
@@ -162,7 +91,7 @@ def restore_params(
     return found[0]["params"]
 
 
-def _block_end(config: ConfigDict, epoch: int) -> tuple[int, bool]:
+def block_end(config: ConfigDict, epoch: int) -> tuple[int, bool]:
     """Where the next host transfer is due: ``(epochs completed by then, evaluate there?)``."""
 
     def following(every: int) -> int:
@@ -205,81 +134,59 @@ def train(
       StoppedError: where ``control.should_stop`` gave a signal, with everything saved.
     """
     control.between(Phase.START)
-    with files.hold_lock(workdir):
-        engine = step.make_engine(task, optimizer_settings(config))
-        key = jax.random.key(config.seed)
-        with checkpoint.RunCheckpoints(workdir / files.CHECKPOINTS) as store:
-            state, progress = _start(task, engine, hparams, key, store)
-            control.between(Phase.INITIALISED)
-            # The traces are those that the loop compiles later.
-            _, trained = jax.eval_shape(engine.train_epoch, state, key, hparams)
-            _, measured = jax.eval_shape(engine.evaluate, state, key, hparams)
-            stopping.check_metrics(config, trained | measured)
-            with log.open_log(workdir, first_epoch=progress.epoch) as out:
-                control.progress(progress.epoch, config.epochs, {})
-                while not stopping.is_finished(config, progress):
-                    store.check()
-                    end, evaluate = _block_end(config, progress.epoch)
-                    pending: Rows = []
-                    for epoch in range(progress.epoch, end):
-                        state, metrics = engine.train_epoch(state, key, hparams)
-                        pending.append((epoch, metrics))
-                        if control.should_stop() is not None:
-                            break
-                    control.between(Phase.BLOCK)
-                    evaluate = evaluate and len(pending) == end - progress.epoch
-                    if evaluate:
-                        state, measured = engine.evaluate(state, key, hparams)
-                        pending[-1] = (end - 1, metrics | measured)
-                    rows = _fetch(
-                        pending,
-                        state,
-                        steps=task.steps_per_epoch,
-                        limit=config.optimizer.max_nonfinite_steps,
-                        last_good=store.newest(),
-                    )
-                    control.between(Phase.BLOCK)
-                    for epoch, row in rows:
-                        out.write(epoch, row)
-                    progress.epoch += len(rows)
-                    control.progress(progress.epoch, config.epochs, rows[-1][1])
-                    if evaluate:
-                        _keep(config, progress, rows[-1][1], store, state)
-                    received = control.should_stop()
-                    if received is not None:
-                        # Unscored, where no evaluation was due.
-                        store.save(int(state.step), state, dataclasses.asdict(progress), score=None)
-                        store.wait()
-                        raise StoppedError(
-                            f"stopped by {received.name} after {progress.epoch} epochs, saved in "
-                            f"{store.newest()}; --resume goes on",
-                            received,
-                        )
-        control.between(Phase.FINAL)
-        final = files.to_plain(jax.device_get(engine.final_evaluate(state, key, hparams)))
-        if bad := _not_finite(final):
-            raise DivergedError(
-                f"{bad} in the final evaluation: {_LOST}; lower the learning rate. "
-                f"Its parameters are in {workdir / files.CHECKPOINTS}"
+    engine, key = step.make_engine(task, optimizer_settings(config)), jax.random.key(config.seed)
+    with Record.open(config, workdir) as record:
+        state = _start(task, engine, hparams, key, record)
+        control.between(Phase.INITIALISED)
+        # The traces are those that the loop compiles later.
+        _, trained = jax.eval_shape(engine.train_epoch, state, key, hparams)
+        _, measured = jax.eval_shape(engine.evaluate, state, key, hparams)
+        stopping.check_metrics(config, trained | measured)
+        n_weights, progress = count_weights(state.params), record.progress
+        record.open_log()
+        control.progress(progress.epoch, config.epochs, {})
+        while not record.finished:
+            record.store.check()
+            end, evaluate = block_end(config, progress.epoch)
+            pending: Rows = []
+            for epoch in range(progress.epoch, end):
+                state, metrics = engine.train_epoch(state, key, hparams)
+                pending.append((epoch, metrics))
+                if control.should_stop() is not None:
+                    break
+            control.between(Phase.BLOCK)
+            evaluate = evaluate and len(pending) == end - progress.epoch
+            if evaluate:
+                state, measured = engine.evaluate(state, key, hparams)
+                pending[-1] = (end - 1, metrics | measured)
+            rows, in_a_row = jax.device_get((pending, state.nonfinite))  # one transfer
+            rows = record.write(
+                rows, in_a_row=int(in_a_row), steps=task.steps_per_epoch, n_weights=n_weights
             )
-        final |= {"train/epochs": progress.epoch, "train/best_epoch": progress.best_epoch}
-        log.write_final(workdir, final)
-    return final
+            control.between(Phase.BLOCK)
+            control.progress(progress.epoch, config.epochs, rows[-1][1])
+            if evaluate:
+                record.keep(rows[-1][1], state)
+            received = control.should_stop()
+            if received is not None:
+                record.save_unscored(state)
+                raise StoppedError(
+                    f"stopped by {received.name} after {progress.epoch} epochs, saved in "
+                    f"{record.store.newest()}; --resume goes on",
+                    received,
+                )
+        record.close()
+        control.between(Phase.FINAL)
+        return record.finish(jax.device_get(engine.final_evaluate(state, key, hparams)))
 
 
-def _keep(
-    config: ConfigDict,
-    progress: stopping.Progress,
-    metrics: dict[str, Any],
-    store: checkpoint.RunCheckpoints,
-    state: step.TrainState,
-) -> None:
-    """Note an improvement, and save when one, the interval or the end asks for it."""
-    score = stopping.score(config, metrics)
-    stopping.watch(config, progress, metrics)
-    improved = score > progress.best_score + config.early_stop.min_delta
-    if improved:
-        progress.best_score, progress.best_epoch = score, progress.epoch
-    due = progress.epoch % config.checkpoint.every_epochs == 0
-    if improved or due or stopping.is_finished(config, progress):
-        store.save(int(state.step), state, dataclasses.asdict(progress), score=score)
+def _start(
+    task: Task, engine: step.Engine, hparams: Hparams, run_key: jax.Array, record: Record
+) -> step.TrainState:
+    """The initial state, or that of the newest intact checkpoint."""
+    # A run that goes on needs only the shapes: compiling the initial state takes seconds.
+    found = record.restore(jax.eval_shape(engine.init, run_key, hparams))
+    if found is None:
+        state = compilation.jit_once(engine.init)(run_key, hparams)
+        return dataclasses.replace(state, params=task.solve(state.params))
+    return jax.device_put(found)

@@ -22,6 +22,7 @@ _task = of("tvae/engine/task.py", _STEP)
 _stopping = of("tvae/engine/stopping.py", _RULES, _DIAGNOSTICS)
 _diagnostics = of("tvae/engine/diagnostics.py", _RULES, _DIAGNOSTICS)
 _loop = of("tvae/engine/loop.py", _RULES)
+_record = of("tvae/engine/record.py", _RULES)
 _config = of("tvae/engine/config.py", _RULES)
 _homeostasis = of(
     "tvae/domains/projected_vae/homeostasis.py",
@@ -218,13 +219,13 @@ ENGINE = (
     _diagnostics(
         "smaller is better in all modes", 'value if self.mode == "max" else -value', "value"
     ),
-    _loop(
+    _record(
         "an equal score is an improvement",
         "score > progress.best_score +",
         "score >= progress.best_score +",
     ),
     _loop("saves without evaluation", "        following(config.checkpoint.every_epochs),\n", ""),
-    _loop(
+    _record(
         "one bad step less in the message",
         "halted = in_a_row > limit",
         "halted = in_a_row >= limit",
