@@ -72,3 +72,19 @@ def test_the_citation_file_has_the_keys_of_its_format():
     assert citation["authors"] == [{"name": "The tvae developers"}]
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     assert citation["license"] == project["license"]
+
+
+def test_the_block_that_trains_a_population_stacks_it(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "v6").write_text(
+        "from tvae import config\nfrom tvae.domains import registry\n\n\n"
+        "def get_config():\n    made = config.default('hyperbolic_vae')\n"
+        "    made.update_from_flattened_dict(dict(registry.get('hyperbolic_vae').tiny))\n"
+        "    made.epochs, made.learning_rate.warmup_epochs = 1, 0.0\n"
+        "    return made\n"
+    )
+    names = {}
+    exec(python_blocks()[2], names)
+    assert len(names["population"].finished) == 4
+    assert names["points"].shape[:2] == (4, 3)
+    assert names["best"].metrics["eval/tree_fidelity"] <= 1.0

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tvae.loading import list_checkpoints, load
     from tvae.losses.registry import term
     from tvae.model import Model
+    from tvae.population import train_population
     from tvae.training import train
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ _HOMES = {
     "register": "domains.registry",
     "term": "losses.registry",
     "train": "training",
+    "train_population": "population",
 }
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "register",
     "term",
     "train",
+    "train_population",
 ]
 
 

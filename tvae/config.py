@@ -75,22 +75,31 @@ def read_file(path: str | os.PathLike[str]) -> ConfigDict:
       UserError: if there is neither, or the file raises an error, which is named with its line.
     """
     file = os.fspath(shipped.find_config(path))
+    config = call_in_file(file, "get_config", subject="config")
+    if not isinstance(config, ConfigDict):
+        got = "no such function" if config is None else type(config).__name__
+        raise UserError(
+            f"config {file}: expected get_config() that returns a ConfigDict, got {got}"
+        )
+    return config
+
+
+def call_in_file(file: str, function: str, *, subject: str) -> Any:
+    """What a function without arguments of a Python file returns; None where there is none.
+
+    Raises:
+      UserError: if the file raises an error, which is named with its line after ``subject``.
+    """
     try:
-        get_config = runpy.run_path(file).get("get_config")
-        config = get_config() if callable(get_config) else None
+        found = runpy.run_path(file).get(function)
+        return found() if callable(found) else None
     # The file is the user's program: whatever it raises is a mistake in it.
     except Exception as error:
         own = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == file]
         line = error.lineno if isinstance(error, SyntaxError) else (own or [None])[-1]
         reason = (error.msg if isinstance(error, SyntaxError) else str(error)).split("\n")[0]
         where = f"{file}:{line}" if line else file
-        raise UserError(f"config {where}: {type(error).__name__}: {reason}") from error
-    if not isinstance(config, ConfigDict):
-        got = "no such function" if get_config is None else type(config).__name__
-        raise UserError(
-            f"config {file}: expected get_config() that returns a ConfigDict, got {got}"
-        )
-    return config
+        raise UserError(f"{subject} {where}: {type(error).__name__}: {reason}") from error
 
 
 def require_path(config: ConfigDict, path: str) -> None:

@@ -67,16 +67,8 @@ def train(
         ...
     tvae.errors.UserError: config.epochs: expected a number >= 1, got 0
     """
-    if workdir is None:
-        if resume or extend:
-            raise UserError("resume, extend: need workdir, the folder of the run to continue")
-        workdir = tempfile.mkdtemp(prefix="tvae-")
-        atexit.register(shutil.rmtree, workdir, ignore_errors=True)
-    folder = pathlib.Path(workdir).expanduser().absolute()
-    if not isinstance(config, ConfigDict | str | os.PathLike):
-        raise UserError(f"config: expected a ConfigDict or a path, got {type(config).__name__}")
-    if not isinstance(config, ConfigDict):
-        config = config_lib.read_file(config)
+    folder = run_folder(workdir, goes_on=resume or extend)
+    config = read_config(config)
     run_training(
         config,
         folder,
@@ -86,6 +78,31 @@ def train(
         control=control or Control(),
     )
     return loading.load(folder)
+
+
+def run_folder(workdir: str | os.PathLike[str] | None, *, goes_on: bool) -> pathlib.Path:
+    """Absolute path of a working directory; of None a temporary one, deleted at the end.
+
+    Raises:
+      UserError: if there is none to go on in.
+    """
+    if workdir is None:
+        if goes_on:
+            raise UserError("resume, extend: need workdir, the folder of the run to continue")
+        workdir = tempfile.mkdtemp(prefix="tvae-")
+        atexit.register(shutil.rmtree, workdir, ignore_errors=True)
+    return pathlib.Path(workdir).expanduser().absolute()
+
+
+def read_config(config: ConfigDict | str | os.PathLike[str]) -> ConfigDict:
+    """A configuration as such, or from the file of this path or name.
+
+    Raises:
+      UserError: if it is something else, or the file cannot be read.
+    """
+    if not isinstance(config, ConfigDict | str | os.PathLike):
+        raise UserError(f"config: expected a ConfigDict or a path, got {type(config).__name__}")
+    return config if isinstance(config, ConfigDict) else config_lib.read_file(config)
 
 
 def run_training(
