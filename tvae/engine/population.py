@@ -6,6 +6,7 @@ like any other. Members are sharded over the devices; on a device they follow ea
 """
 
 import contextlib
+import dataclasses
 import functools
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -194,7 +195,7 @@ class _Population:
         settings = optimizer_settings(members[0].config)
         self._engine = step.make_engine(task, settings)
         self._programs = _make_programs(self._engine, mesh)
-        self._members, self._records, self._steps = members, records, task.steps_per_epoch
+        self._members, self._records, self._task = members, records, task
         self._errors = [""] * len(members)
         # The devices take equal numbers: the first member fills up, and does not learn there.
         wanted = max(size, len(members))
@@ -221,12 +222,14 @@ class _Population:
     def _start(self) -> step.TrainState:
         """Initial states, or those of the newest intact checkpoints."""
         found = [record.restore(self._shapes) for record in self._records]
-        if not any(found):
-            return self._programs.init(self._keys, self._hparams)
         if not all(found):
             fresh = jax.device_get(self._programs.init(self._keys, self._hparams))
-            found = [state or _take(fresh, i) for i, state in enumerate(found)]
+            found = [state or self._solve(_take(fresh, i)) for i, state in enumerate(found)]
         return self._stack(found)
+
+    def _solve(self, state: step.TrainState) -> step.TrainState:
+        """A new member's state with what is found in closed form."""
+        return dataclasses.replace(state, params=self._task.solve(state.params))
 
     def check_metrics(self) -> None:
         """Refuse an early-stop metric that does not exist, before anything is compiled."""
@@ -295,7 +298,7 @@ class _Population:
         """Write rows of a member; the newest, or None where it is lost."""
         try:
             rows = self._records[i].write(
-                rows, in_a_row=in_a_row, steps=self._steps, n_weights=self._n_weights
+                rows, in_a_row=in_a_row, steps=self._task.steps_per_epoch, n_weights=self._n_weights
             )
         except DivergedError as error:
             self._errors[i] = str(error)
