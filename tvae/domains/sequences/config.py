@@ -8,7 +8,7 @@ from tvae.domains.objective import Rows
 from tvae.domains.sequences.encoding import MIXTURES
 from tvae.engine.config import refuse_riemannian
 from tvae.errors import UserError
-from tvae.fields import SEED, WIDTHS, Check, Field, above, at_least, one_of, text, within
+from tvae.fields import BOOLEAN, SEED, WIDTHS, Check, Field, above, at_least, one_of, text, within
 
 FORMATS = ("auto", "hivdb", "csv")
 """How ``data.table`` is read; "auto" decides by the header."""
@@ -57,14 +57,17 @@ FIELDS: dict[str, Field] = {
         "labels, positions and features of the table; written by training, so that a trained model "
         "does without the table"),
     "data.batch_size": Field(64, at_least(1), "rows of a step of the network"),
-    "model.kind": Field("gaussian_process", one_of(*KINDS),
+    "model.kind": Field("average", one_of(*KINDS),
         "what predicts: ridge regression; a Gaussian process on it; a network on it; the average "
         "of process and network"),
     "model.members": Field(1, at_least(1), "networks of each fold, whose predictions are averaged"),
     "model.widths": Field((96, 64), WIDTHS, "widths of the network's hidden layers"),
-    "model.input_dropout": Field(0.1, _RATE, "dropout of the features"),
+    "model.input_dropout": Field(0.1, _RATE,
+        "dropout of the features, the same for all networks of a step"),
     "model.dropout": Field((0.3, 0.15), Check(kind=float, low=0.0, high=0.95, several=True),
         "dropout behind each hidden layer; layers past its end have none"),
+    "model.heteroscedastic": Field(True, BOOLEAN,
+        "whether a network's standard deviation depends on the row, not only on the label"),
     "model.least_deviation": Field(0.02, above(0.0),
         "smallest standard deviation that the network predicts, unit of the scale", traced=True),
     "loss.rare_label": Field(0.5, within(0.0, 1.0),
@@ -75,11 +78,11 @@ FIELDS: dict[str, Field] = {
 OBJECTIVE: Rows = {"likelihood": {"term": "tobit_nll", "weight": 1.0}}
 """Censored and exact values of the labels under the network's normal distributions."""
 
-INPUTS = ("prediction", "predicted_logvar", "measured", "censored", "observed", "task_weight", "x")
+INPUTS = ("prediction", "predicted_logvar", "measured", "censored", "observed", "task_weight")
 """Names of what the terms may ask for; rows of the batch are pairs of row and network."""
 
 DEFAULTS: dict[str, Any] = {
-    "epochs": 40,
+    "epochs": 60,
     "log_every_epochs": 10,
     "evaluation.every_epochs": 20,
     "checkpoint.every_epochs": 20,
@@ -93,7 +96,7 @@ DEFAULTS: dict[str, Any] = {
     # One norm over the networks of all folds: a clip would let one fold's labels reach another's.
     "optimizer.grad_clip": 1e12,
     "learning_rate.kind": "cosine",
-    "learning_rate.peak": 3e-3,
+    "learning_rate.peak": 1e-2,
     "learning_rate.warmup_epochs": 6.0,
 }
 """Defaults of shared fields that differ from those of :mod:`tvae.engine.config`."""

@@ -7,7 +7,7 @@ from jax.scipy.stats import norm
 
 from tvae.domains.sequences import gaussian_process
 from tvae.engine.task import Params
-from tvae.models.layers import Dropout, Flag, Linear, hidden_layers
+from tvae.models.layers import Flag, Linear, hidden_layers
 
 _START = -1.0  # before softplus, which makes a deviation of 0.31 of it
 
@@ -18,23 +18,23 @@ class Network(nn.Module):
     Attributes:
       labels: d.
       widths: of the hidden layers.
-      input_dropout: rate of the features.
       dropout: rate behind each hidden layer; layers past its end have none.
+      heteroscedastic: whether the deviation depends on the row, not only on the label.
     """
 
     labels: int
     widths: tuple[int, ...] = (96, 64)
-    input_dropout: float = 0.1
     dropout: tuple[float, ...] = (0.3, 0.15)
+    heteroscedastic: bool = True
 
     def setup(self) -> None:
-        """Make the heads."""
+        """Make the layers."""
+        self.trunk = Trunk(self.widths, self.dropout)
         self.residual = Linear(self.labels, kernel_scale=0.3, zero_bias=True)
         self.deviation = Linear(self.labels, kernel_scale=0.3, zero_bias=True)
-        self.trunk = Trunk(self.widths, self.input_dropout, self.dropout)
 
     def __call__(self, x: jax.Array, train: Flag = False) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Map scaled features.
+        """Map features.
 
         Args:
           x: ``(..., f)``.
@@ -45,7 +45,8 @@ class Network(nn.Module):
           deviation before its softplus, ``(..., d)`` each.
         """
         hidden = self.trunk(x, train)
-        return hidden, self.residual(hidden), self.deviation(hidden) + _START
+        seen = hidden if self.heteroscedastic else jnp.zeros_like(hidden)
+        return hidden, self.residual(hidden), self.deviation(seen) + _START
 
     def decode(self, hidden: jax.Array) -> jax.Array:
         """What is added to the linear prediction, of hidden features."""
@@ -56,14 +57,26 @@ class Trunk(nn.Module):
     """The hidden layers of :class:`Network`."""
 
     widths: tuple[int, ...]
-    input_dropout: float
     dropout: tuple[float, ...]
 
     @nn.compact
     def __call__(self, x: jax.Array, train: Flag = False) -> jax.Array:
         """Map ``(..., f)`` to ``(..., widths[-1])``."""
-        x = Dropout(self.input_dropout, name="input_dropout")(x, train)
         return hidden_layers(x, self.widths, activation=nn.gelu, dropout=self.dropout, active=train)
+
+
+def scale_inputs(network: Params, scale: jax.Array) -> Params:
+    """Parameters of a network that takes unscaled features in place of scaled ones.
+
+    So networks of several scales share their input, and with it one product of matrices.
+
+    Args:
+      network: parameters of :class:`Network`.
+      scale: ``(f,)``.
+    """
+    first = network["trunk"]["hidden_0"]
+    scaled = first | {"kernel": first["kernel"] * scale[:, None]}
+    return network | {"trunk": network["trunk"] | {"hidden_0": scaled}}
 
 
 def input_scale(own: Params) -> jax.Array:

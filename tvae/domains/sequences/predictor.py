@@ -12,7 +12,13 @@ import jax.numpy as jnp
 
 from tvae.domains.sequences import closed_form
 from tvae.domains.sequences.closed_form import Sizes
-from tvae.domains.sequences.network import Network, deviation, input_scale, mean_below
+from tvae.domains.sequences.network import (
+    Network,
+    deviation,
+    input_scale,
+    mean_below,
+    scale_inputs,
+)
 from tvae.engine.task import Params
 
 _NO_CAP = 1e6
@@ -44,12 +50,14 @@ class Predictor:
       kind: of :data:`tvae.domains.sequences.config.KINDS`.
       members: networks of each part.
       module: one network.
+      likelihood: whether the networks learn a distribution of values that end at a bound.
     """
 
     sizes: Sizes
     kind: str
     members: int
     module: Network
+    likelihood: bool = True
 
     @property
     def has_process(self) -> bool:
@@ -104,24 +112,27 @@ class Predictor:
         """
         own = closed_form.part_of(params["solved"], part)
         linear = closed_form.linear_of(own, features)
-        scaled = features * input_scale(own)[None, :]
+        scale = input_scale(own)
         table = params["table"]
         bounded = (table["censored"] > 0) & (table["fold"] != part)[:, None]
         cap = jnp.where(bounded.any(0), own["high"], _NO_CAP)[None, :]
 
         def one(network: Params) -> jax.Array:
-            _, residual, raw = self.run(network, scaled)
-            return mean_below(linear + residual, deviation(raw, least), cap)
+            _, residual, raw = self.run(scale_inputs(network, scale), features)
+            mean = linear + residual
+            if not self.likelihood:
+                return jnp.minimum(mean, cap)
+            return mean_below(mean, deviation(raw, least), cap)
 
         return jax.vmap(one)(self._networks(params, part)).mean(0)
 
     def run(
-        self, network: Params, scaled: jax.Array, dropout_key: jax.Array | None = None
+        self, network: Params, x: jax.Array, dropout_key: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Outputs of :class:`tvae.domains.sequences.network.Network`; with a key dropout acts."""
         rngs = {} if dropout_key is None else {"dropout": dropout_key}
         bound = self.module.bind({"params": network}, rngs=rngs)
-        return bound(scaled, dropout_key is not None)
+        return bound(x, dropout_key is not None)
 
     def _networks(self, params: Params, part: jax.Array | int) -> Params:
         """Parameters of a part's networks, leading with members."""
@@ -141,8 +152,7 @@ class Predictor:
             z = closed_form.standardise(own, closed_form.linear_of(own, flat))
             return z.reshape(*features.shape[:-1], -1)
         first = jax.tree.map(lambda leaf: leaf[0], self._networks(params, self.sizes.folds))
-        scale = jnp.broadcast_to(input_scale(own), features.shape)
-        return self.run(first, features * scale)[0]
+        return self.run(scale_inputs(first, input_scale(own)), features)[0]
 
     def decode(self, params: Params, latent: jax.Array) -> jax.Array:
         """What the first network adds to the linear predictions; without one these themselves."""

@@ -16,7 +16,7 @@ from tvae.domains.objective import Objective, make_objective
 from tvae.domains.sequences import closed_form, evaluation, source
 from tvae.domains.sequences.closed_form import Sizes
 from tvae.domains.sequences.contents import Contents
-from tvae.domains.sequences.network import Network, deviation, input_scale
+from tvae.domains.sequences.network import Network, deviation, input_scale, scale_inputs
 from tvae.domains.sequences.predictor import Predictor
 from tvae.engine.optim import FROZEN
 from tvae.engine.schedules import LearningRate, make_learning_rate
@@ -34,7 +34,6 @@ class Outputs:
       known: bool ``(M B, d)``, targets that the network may learn from.
       censored: ``(M B, d)``.
       label_weight: ``(M B, d)``, how much each label counts.
-      features: ``(M B, f)``, scaled.
     """
 
     prediction: jax.Array
@@ -43,7 +42,6 @@ class Outputs:
     known: jax.Array
     censored: jax.Array
     label_weight: jax.Array
-    features: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +53,7 @@ class SequencesTask(StepCountingTask):
       predictor: what predicts, and of which sizes.
       data: ``config.data`` as JSON, which :meth:`solve` reads the table by.
       batch_size: rows of a step.
+      input_dropout: rate at which features are left out, the same ones for all networks.
       rate: learning rate of an epoch.
     """
 
@@ -62,6 +61,7 @@ class SequencesTask(StepCountingTask):
     predictor: Predictor
     data: str
     batch_size: int
+    input_dropout: float
     rate: LearningRate
 
     @property
@@ -107,12 +107,15 @@ class SequencesTask(StepCountingTask):
         table, solved = jax.lax.stop_gradient((params["table"], params["solved"]))
         rows = {name: table[name][batch] for name in ("features", "target", "censored")}
         parts = self.predictor.part_of_network
+        input_key, key = jax.random.split(key)
         keys = jax.random.split(key, len(parts))
+        keep = 1.0 - self.input_dropout
+        kept = jax.random.bernoulli(input_key, keep, rows["features"].shape)
+        x = jnp.where(kept, rows["features"] / keep, 0.0)
 
         def one(network: Params, part: jax.Array, key: jax.Array) -> Outputs:
             own = closed_form.part_of(solved, part)
-            scaled = rows["features"] * input_scale(own)[None, :]
-            _, residual, raw = self.predictor.run(network, scaled, key)
+            _, residual, raw = self.predictor.run(scale_inputs(network, input_scale(own)), x, key)
             learnt = table["known"] * (table["fold"] != part)[:, None]
             count = jnp.maximum(learnt.sum(0), 1.0)
             weight = (count.max() / count) ** hparams["loss.rare_label"]
@@ -123,14 +126,11 @@ class SequencesTask(StepCountingTask):
                 known=learnt[batch] > 0,
                 censored=rows["censored"],
                 label_weight=jnp.broadcast_to(weight, residual.shape),
-                features=scaled,
             )
 
         if not self.predictor.has_network:
             nothing = jnp.zeros(rows["target"].shape)
-            return Outputs(
-                nothing, nothing + 1, nothing, nothing > 0, nothing, nothing, rows["features"]
-            )
+            return Outputs(nothing, nothing + 1, nothing, nothing > 0, nothing, nothing)
         found = jax.vmap(one)(params["network"], parts, keys)
         return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), found)
 
@@ -151,7 +151,6 @@ class SequencesTask(StepCountingTask):
             "censored": outputs.censored,
             "observed": outputs.known,
             "task_weight": outputs.label_weight,
-            "x": outputs.features,
         }
         return self.objective.terms(lambda _: offered, hparams, reduce=reduce)
 
@@ -160,13 +159,19 @@ class SequencesTask(StepCountingTask):
         return self.objective.weights(self.epoch(aux), hparams)
 
     def group_of(self, path: str) -> str:
-        """The networks learn; the table and its closed-form models do not."""
-        return "networks" if path.startswith("network/") else FROZEN
+        """The networks learn; the table and its closed-form models do not.
+
+        The first layer, which holds most of the numbers, is a group of its own: an optimizer joins
+        the arrays of a group to one vector.
+        """
+        if not path.startswith("network/"):
+            return FROZEN
+        return "first_layer" if path.endswith("hidden_0/kernel") else "layers"
 
     def groups(self, hparams: Hparams) -> dict[str, float]:
-        """One group."""
+        """Two groups, both at the full rate."""
         del hparams
-        return {"networks": 1.0}
+        return {"first_layer": 1.0, "layers": 1.0}
 
     def evaluate(self, params: Params, aux: jax.Array, key: jax.Array, hparams: Hparams) -> Metrics:
         """Correlation and error of predictions that did not see the row."""
@@ -192,9 +197,10 @@ class SequencesTask(StepCountingTask):
 def make_predictor(config: ConfigDict, contents: Contents) -> Predictor:
     """What a configuration predicts with, for a table of these contents."""
     model = config.model
-    network = Network(len(contents.labels), model.widths, model.input_dropout, model.dropout)
+    network = Network(len(contents.labels), model.widths, model.dropout, model.heteroscedastic)
     sizes = Sizes(contents.rows, len(contents.features), len(contents.labels), config.data.folds)
-    return Predictor(sizes, model.kind, model.members, network)
+    likelihood = any(row["term"] == "tobit_nll" for row in config.objective.to_dict().values())
+    return Predictor(sizes, model.kind, model.members, network, likelihood)
 
 
 def make_task(config: ConfigDict) -> SequencesTask:
@@ -208,5 +214,6 @@ def make_task(config: ConfigDict) -> SequencesTask:
         predictor=make_predictor(config, source.contents(config.data)),
         data=json.dumps(config.data.to_dict()),
         batch_size=config.data.batch_size,
+        input_dropout=config.model.input_dropout,
         rate=make_learning_rate(config.learning_rate, epochs=config.epochs),
     )
