@@ -62,7 +62,8 @@ def test_faults_of_a_file_of_pairs(known, tmp_path, text, message):
         read_links(file, known, labelled=True)
 
 
-def test_a_share_of_the_closure_is_learnt_and_all_else_is_negative(known, tmp_path):
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_share_of_the_closure_is_learnt(known, tmp_path, strict):
     offset, ancestor = known.closure
     deep = int(np.argmax(known.level))
     above = ancestor[offset[deep] : offset[deep + 1]]
@@ -70,8 +71,8 @@ def test_a_share_of_the_closure_is_learnt_and_all_else_is_negative(known, tmp_pa
     further = next(int(a) for a in above if int(a) not in direct)
     file = tmp_path / "pairs.csv"
     file.write_text(f"child,parent\n{known.names[deep]},{known.names[further]}\n")
-    learnt = Positives(known, complete=False, file=str(file))
-    assert learnt == Positives(known, complete=False, file=str(file))
+    learnt = Positives(known, complete=False, file=str(file), strict=strict)
+    assert learnt == Positives(known, complete=False, file=str(file), strict=strict)
     sampler = make_sampler(known, block=70, blocks=1, top=0, random=0, ancestors=64, learnt=learnt)
     pairs = jax.device_get(jax.jit(sampler.pairs)(0, sampler.shared(np.zeros(0, np.int32))))
     listed = np.asarray(sampler.above(np.int32(0)))
@@ -79,7 +80,8 @@ def test_a_share_of_the_closure_is_learnt_and_all_else_is_negative(known, tmp_pa
     for item in range(len(known)):
         mine = listed[pairs.ancestor[item][pairs.is_ancestor[item]]].tolist()
         negative = np.flatnonzero(np.isfinite(pairs.log_weight[item])).tolist()
-        assert sorted([*mine, *negative, item]) == list(range(len(known)))
+        above = mine if strict else ancestor[offset[item] : offset[item + 1]].tolist()
+        assert sorted([*above, *negative, item]) == list(range(len(known)))
 
 
 def test_the_threshold_is_that_of_all_thresholds_with_the_largest_f1():
@@ -93,16 +95,20 @@ def test_the_threshold_is_that_of_all_thresholds_with_the_largest_f1():
 
 
 @pytest.mark.parametrize("geometry", ["lorentz", "poincare", "euclidean"])
-def test_the_product_at_the_path_is_zero_on_a_ray(geometry):
+def test_an_item_behind_its_ancestor_is_at_angle_zero(geometry):
     space = link_prediction.GEOMETRIES[geometry]
     points = space.from_tangent(np.asarray([[0, 0], [2, 0], [5, 0], [0, 4]], np.float32))
     links = Links(np.asarray([2, 3, 1]), np.asarray([1, 1, 2]), np.asarray([True, False, False]))
-    distance, rise = link_prediction.distance_and_rise(geometry, points, links)
-    np.testing.assert_allclose(rise, [3, 2, -3], atol=1e-3)
-    assert (rise - distance)[0] == pytest.approx(0.0, abs=1e-3)
-    assert (rise - distance)[1:].max() < -1.0
-    rule = link_prediction.choose_rule(distance, rise, links.label)
-    assert link_prediction.judge(rule, distance, rise, links.label).f1 == 1.0
+    found = link_prediction.relate(geometry, points, links)
+    np.testing.assert_allclose(found.rise, [3, 2, -3], atol=1e-3)
+    np.testing.assert_allclose(found.distance[[0, 2]], 3, atol=1e-3)
+    np.testing.assert_allclose(found.angle[[0, 2]], [0, np.pi], atol=0.05)
+    # In Euclidean space by hand; at a right angle at the origin a curved triangle is thinner.
+    right = np.pi - np.arctan2(4, 2)
+    assert found.angle[1] == pytest.approx(right) if geometry == "euclidean" else True
+    assert right - 1e-4 < found.angle[1] < np.pi
+    rule = link_prediction.choose_rule(found, links.label)
+    assert link_prediction.predict(rule, found).tolist() == [True, False, False]
 
 
 def test_a_model_that_learnt_some_pairs_scores_those_of_a_file(tmp_path, capsys, monkeypatch):

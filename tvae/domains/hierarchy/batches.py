@@ -151,14 +151,14 @@ class Sampler:
     def beside_tree(self) -> np.ndarray:
         """Items that are no negatives of each, without its path, ``(n, most)``; -1 for none.
 
-        Its ancestors by further parents; where only some ancestors are learnt, all of these.
+        Its ancestors by further parents; where all but learnt ones are negatives, the learnt ones.
         """
-        n = len(self.known)
-        if self.learnt.complete and not len(self.known.extra):
+        n, strict = len(self.known), self.learnt.strict
+        if not strict and not len(self.known.extra):
             return np.zeros((n, 0), np.int32)
-        offset, ancestor = self.learnt.rows
+        offset, ancestor = self.learnt.rows if strict else self.known.closure
         item = np.repeat(np.arange(n), np.diff(offset))
-        if self.learnt.complete:
+        if not strict:
             beside = item >= ancestor + self.known.size[ancestor]
             beside |= item < ancestor
             item, ancestor = item[beside], ancestor[beside]
@@ -243,9 +243,9 @@ class Sampler:
     def _is_ancestor_or_self(self, upper: jax.Array, lower: jax.Array) -> jax.Array:
         """Whether ``upper`` ``(m,)`` is on the tree's path to ``lower`` ``(k,)``: ``(k, m)``.
 
-        Where only some ancestors are learnt, the path is the item itself.
+        Where all but learnt ancestors are negatives, the path is the item itself.
         """
-        if not self.learnt.complete:
+        if self.learnt.strict:
             return upper[None, :] == lower[:, None]
         end = upper + jnp.asarray(self.known.size)[upper]
         return (upper[None, :] <= lower[:, None]) & (lower[:, None] < end[None, :])

@@ -28,6 +28,8 @@ FIELDS: dict[str, Field] = {
         "ancestors that are learnt: all, or those of data.edges and data.pairs only"),
     "data.pairs": Field("", text("a file of child and parent, or ''"),
         "further pairs of item and ancestor that are learnt beside the edges"),
+    "data.negatives": Field("unrelated", one_of("unrelated", "unlearnt"),
+        "items that are to be far: all but ancestors by any path, or all but learnt ones"),
     "data.block": Field(512, at_least(1),
         "consecutive items in preorder that are queries and negatives of each other"),
     "data.blocks": Field(1, at_least(1), "blocks of a step; a step moves the points that it reads"),

@@ -36,14 +36,16 @@ class Positives:
 
     Attributes:
       known: the hierarchy.
-      complete: whether these are all ancestors. If not, they are the edges and further pairs, and
-        each other pair is a negative one, whether the hierarchy has it or not.
+      complete: whether these are all ancestors, else the edges and further pairs.
       file: of the further pairs; "" for none.
+      strict: whether each pair that is not learnt is a negative one, whether the hierarchy has it
+        or not; else ancestors by any path are none.
     """
 
     known: Hierarchy
     complete: bool = True
     file: str = ""
+    strict: bool = False
 
     @functools.cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray]:

@@ -253,7 +253,12 @@ def make_task(config: ConfigDict) -> HierarchyTask:
             top=data.top,
             random=data.random,
             ancestors=data.ancestors,
-            learnt=Positives(known, data.positives == "closure", data.pairs),
+            learnt=Positives(
+                known,
+                complete=data.positives == "closure",
+                file=data.pairs,
+                strict=data.negatives == "unlearnt",
+            ),
         ),
         geometry=model.geometry,
         latent_dim=model.latent_dim,

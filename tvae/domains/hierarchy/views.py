@@ -179,9 +179,9 @@ class Table:
                 "config.evaluation.pairs"
             )
         links = read_links(file, self.known, labelled=None)
-        distance, rise = link_prediction.distance_and_rise(self.geometry, params[POINTS], links)
-        score = rule.weight * rise - distance
-        true = score >= rule.threshold
+        relation = link_prediction.relate(self.geometry, params[POINTS], links)
+        score = relation.score(rule.rise, rule.angle)
+        true = link_prediction.predict(rule, relation)
         metrics = {"pairs": score.size, "threshold": rule.threshold}
         if links.label is not None:
             metrics |= link_prediction.agreement(true, links.label)._asdict()

@@ -1,0 +1,136 @@
+"""Link prediction on WordNet's nouns: is one item above another? Published splits, three shares.
+
+    python experiments/wordnet/entailment.py --splits=FOLDER --part=10
+
+``FOLDER`` holds the splits of Ganea et al. (2018), ``vocab.gz``, ``train_*percent.gz``,
+``valid.gz`` and ``valid_neg.gz``: numbers of parent and child. Trained are the basic edges and 0, 10 or 25 % of
+the other pairs of the closure. Half of the pairs of ``valid``, with 10 negatives each, choose the
+rule, the other half gives F1; ``--models=FOLDER`` keeps the models, which score further pairs:
+``tvae evaluate --checkpoint=FOLDER/10 --pairs=FILE``.
+"""
+
+import argparse
+import gzip
+import json
+import pathlib
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+import tvae
+import tvae.config
+from tvae.domains.hierarchy import readers
+from tvae.domains.hierarchy.links import read_links
+from tvae.metrics.link_prediction import agreement
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+import seed_study
+
+RESULTS = pathlib.Path(__file__).with_name("results.json")
+ROOT = "entity.n.01"
+"""Above the three roots of the basic edges; the vocabulary of the splits leaves it out."""
+COMMAND = "python experiments/wordnet/entailment.py --splits=FOLDER"
+CHANGES = {"learning_rate.peak": 0.04, "epochs": 40, "model.max_radius": 13.0,
+           "data.positives": "edges", "evaluation.exact_up_to": 1000}  # fmt: skip
+GEOMETRIES = {
+    "lorentz": {},
+    "euclidean": {"model.geometry": "euclidean", "learning_rate.peak": 0.1},
+}
+
+
+def read_pairs(file):
+    """Parent and child of each line, numbers ``(n, 2)``."""
+    with gzip.open(file, "rt") as lines:
+        return np.loadtxt(lines, dtype=np.int64)
+
+
+def write_csv(file, names, pairs, label=None):
+    """Pairs as a file of child, parent and label."""
+    rows = [f"{names[child]},{names[parent]}" for parent, child in pairs]
+    if label is not None:
+        rows = [f"{row},{int(y)}" for row, y in zip(rows, label, strict=True)]
+    heading = "child,parent" + (",label" if label is not None else "")
+    file.write_text("\n".join([heading, *rows]) + "\n")
+
+
+def prepare(splits, folder, percent):
+    """Write the edges, the further training pairs and the labelled pairs as CSV files."""
+    with gzip.open(splits / "vocab.gz", "rt") as lines:
+        names = dict(line.split() for line in lines)
+    names = {int(number): name for number, name in names.items()}
+    basic = read_pairs(splits / "train_0percent.gz")
+    write_csv(folder / "edges.csv", names, basic)
+    roots = sorted(names.keys() - set(basic[:, 1].tolist()))
+    with (folder / "edges.csv").open("a") as file:
+        file.writelines(f"{names[root]},{ROOT}\n" for root in roots)
+    given = read_pairs(splits / f"train_{percent}percent.gz")
+    known = {tuple(pair) for pair in basic.tolist()}
+    further = [pair for pair in given.tolist() if tuple(pair) not in known]
+    if further:
+        write_csv(folder / "pairs.csv", names, further)
+    valid, negative = (read_pairs(splits / f"{name}.gz") for name in ("valid", "valid_neg"))
+    label = np.repeat([True, False], [len(valid), len(negative)])
+    write_csv(folder / "valid.csv", names, np.concatenate([valid, negative]), label)
+    return bool(further)
+
+
+def reachability(folder):
+    """F1 of the closure of the training edges themselves: what no embedding needs to find."""
+    known = readers.read(folder / "edges.csv")
+    links = read_links(folder / "valid.csv", known, labelled=True)
+    offset, ancestor = known.closure
+    pair = np.repeat(np.arange(len(known)), np.diff(offset)) * len(known) + ancestor
+    found = np.isin(links.item.astype(np.int64) * len(known) + links.ancestor, pair)
+    return agreement(found, links.label).f1
+
+
+def measure(splits, percent, geometry, models):
+    """F1 of one training, its rule, and the CPU seconds of training and evaluation."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        has_pairs = prepare(splits, folder, percent)
+        config = tvae.config.default("hierarchy")
+        config.data.edges, config.evaluation.pairs = f"{folder}/edges.csv", f"{folder}/valid.csv"
+        if has_pairs:
+            config.data.pairs = f"{folder}/pairs.csv"
+        config.update_from_flattened_dict(CHANGES | GEOMETRIES[geometry])
+        config.evaluation.every_epochs = config.checkpoint.every_epochs = config.epochs
+        start = time.process_time()
+        model = tvae.train(config)
+        seconds = time.process_time() - start
+        if models:
+            model.save(pathlib.Path(models, str(percent)))
+        row = {
+            name.removeprefix("eval/link_"): round(value, 4)
+            for name, value in model.card["metrics"].items()
+            if name.startswith("eval/link_")
+        }
+        row |= {"cpu_seconds": round(seconds, 1), "reachability_f1": round(reachability(folder), 4)}
+    print(percent, geometry, row, flush=True)
+    return row
+
+
+def main():
+    """Run the shares and write their rows beside those of the others."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--splits", required=True, type=pathlib.Path)
+    parser.add_argument("--part", choices=("0", "10", "25"), action="append", help="default: all")
+    parser.add_argument("--geometry", choices=list(GEOMETRIES), action="append")
+    parser.add_argument("--models", help="folder for the trained models")
+    given = parser.parse_args()
+    if not (given.splits / "valid_neg.gz").exists():
+        sys.exit(f"skipped: {given.splits} holds no valid_neg.gz; see the docstring for the splits")
+    for part in given.part or ("0", "10", "25"):
+        for geometry in given.geometry or GEOMETRIES:
+            row = measure(given.splits, int(part), geometry, given.models)
+            results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+            shares = results.get("entailment", {}) | {"command": COMMAND}
+            share = shares.get(part, {})
+            share |= {"euclidean": row} if geometry == "euclidean" else row
+            seed_study.write_results(__file__, results | {"entailment": shares | {part: share}})
+
+
+if __name__ == "__main__":
+    main()
