@@ -3,10 +3,10 @@
     python experiments/wordnet/entailment.py --splits=FOLDER --part=10
 
 ``FOLDER`` holds the splits of Ganea et al. (2018), ``vocab.gz``, ``train_*percent.gz``,
-``valid.gz`` and ``valid_neg.gz``: numbers of parent and child. Trained are the basic edges and 0, 10 or 25 % of
-the other pairs of the closure. Half of the pairs of ``valid``, with 10 negatives each, choose the
-rule, the other half gives F1; ``--models=FOLDER`` keeps the models, which score further pairs:
-``tvae evaluate --checkpoint=FOLDER/10 --pairs=FILE``.
+``valid.gz`` and ``valid_neg.gz``: numbers of parent and child. Trained are the basic edges and
+0, 10 or 25 % of the other pairs of the closure. Half of the pairs of ``valid``, with 10 negatives
+each, choose the rule, the other half gives F1; ``--models=FOLDER`` keeps the models, which score
+further pairs: ``tvae evaluate --checkpoint=FOLDER/10 --pairs=FILE``.
 """
 
 import argparse
