@@ -21,7 +21,7 @@ from tvae.engine.task import Metrics
 from tvae.metrics.definitions import Entry
 from tvae.metrics.link_prediction import Agreement, agreement, best_threshold
 
-_RISES = (0.0, 0.25, 0.5, 1.0)
+_RISES = (0.0, 0.25, 0.5, 0.75, 1.0)
 _ANGLES = (0.0, 1.0, 4.0, 8.0, 16.0, 32.0)
 """Values of lambda and kappa that are compared on the half of the pairs that chooses."""
 _HALF_SEED = 0
