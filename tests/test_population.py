@@ -13,7 +13,7 @@ import pytest
 import tvae
 from tests.conftest import REPOSITORY
 from tvae import config as config_lib
-from tvae.cli.sweep import read_sweep
+from tvae.cli.sweep import read_plan
 from tvae.domains import registry
 from tvae.engine.loop import Control
 from tvae.errors import UserError
@@ -139,7 +139,7 @@ def test_a_mistake_in_an_axis_is_one_line(axes, message, tmp_path):
 
 def test_another_population_is_not_gone_on_with(population):
     config = config_lib.default("rings")
-    with pytest.raises(UserError, match="population of other members"):
+    with pytest.raises(UserError, match="a population of another plan"):
         tvae.train_population(config, population.folder, seeds=1, resume=True)
     with pytest.raises(UserError, match="holds a population already"):
         tvae.train_population(config, population.folder, seeds=2, axes=AXES)
@@ -191,12 +191,12 @@ def test_the_command_on_eight_devices_gives_what_one_gives(population, tmp_path)
 
 
 def test_what_a_sweeps_file_returns_is_checked(tmp_path):
-    path = tmp_path / "sweep.py"
+    path, keys = tmp_path / "sweep.py", {"seeds", "axes"}
     path.write_text("def get_sweep():\n    return {'seeds': 2, 'axes': {'loss.kl': [0.0, 1.0]}}\n")
-    assert read_sweep(path) == {"seeds": 2, "axes": {"loss.kl": [0.0, 1.0]}}
+    assert read_plan(str(path), "sweep", keys) == {"seeds": 2, "axes": {"loss.kl": [0.0, 1.0]}}
     path.write_text("def get_sweep():\n    return {'sids': 2}\n")
-    with pytest.raises(UserError, match=r"'seeds' and 'axes', got .'sids': 2"):
-        read_sweep(path)
+    with pytest.raises(UserError, match=r"'axes', 'seeds', got .'sids': 2"):
+        read_plan(str(path), "sweep", keys)
     path.write_text("def get_sweep():\n    return 1 / 0\n")
     with pytest.raises(UserError, match=r"sweep.py:2: ZeroDivisionError"):
-        read_sweep(path)
+        read_plan(str(path), "sweep", keys)

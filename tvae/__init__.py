@@ -1,8 +1,10 @@
 """Hyperbolic variational autoencoders of hierarchical discrete data in JAX and Flax.
 
 ``tvae.load(checkpoint)`` and ``tvae.train(config)`` return a :class:`~tvae.model.Model`,
-``tvae.list_checkpoints()`` lists those that ship, ``tvae.plot.disk(model)`` draws an embedding,
-``tvae.register(domain)`` adds a domain, ``@tvae.term(name, ...)`` a loss term.
+``tvae.train_population(config, ...)`` trains many runs as one program, ``tvae.search(config, ...)``
+looks for the best values of fields. ``tvae.list_checkpoints()`` lists those that ship,
+``tvae.plot.disk(model)`` draws an embedding, ``tvae.register(domain)`` adds a domain,
+``@tvae.term(name, ...)`` a loss term.
 Importing the package alone imports nothing else: the names below are imported on first use.
 """
 
@@ -17,22 +19,26 @@ if TYPE_CHECKING:
     from tvae.losses.registry import term
     from tvae.model import Model
     from tvae.population import train_population
+    from tvae.searching import Between, search
     from tvae.training import train
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Between": "searching",
     "Model": "model",
     "UserError": "errors",
     "list_checkpoints": "loading",
     "load": "loading",
     "register": "domains.registry",
+    "search": "searching",
     "term": "losses.registry",
     "train": "training",
     "train_population": "population",
 }
 
 __all__ = [
+    "Between",
     "Model",
     "UserError",
     "__version__",
@@ -40,6 +46,7 @@ __all__ = [
     "load",
     "plot",
     "register",
+    "search",
     "term",
     "train",
     "train_population",

@@ -5,6 +5,7 @@ import sys
 COMMANDS = {
     "train": ("tvae.main", "train a model, or resume a run"),
     "sweep": ("tvae.cli.sweep", "train a population: seeds and values of fields"),
+    "search": ("tvae.cli.search", "look for the best values of fields"),
     "report": ("tvae.cli.report", "write the report of a run, or compare runs"),
     "evaluate": ("tvae.cli.evaluate", "measure a checkpoint"),
     "export": ("tvae.cli.export", "write a model for programs that do not use this library"),

@@ -9,7 +9,7 @@ import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +26,7 @@ from tvae.runs import files
 from tvae.runs import workdir as workdirs
 from tvae.runs.run import Run
 
-PLAN_FILE, TABLE_FILE = "population.json", "table.csv"
+PLAN_FILE, TABLE_FILE = "plan.json", "table.csv"
 _CHUNK = 64
 """Members at once: each keeps a log and a checkpoint manager open."""
 
@@ -53,7 +53,7 @@ class Population:
     """Trained members.
 
     Attributes:
-      folder: with ``population.json``, ``table.csv`` and a folder for each member.
+      folder: with ``plan.json``, ``table.csv`` and a folder for each member.
       rows: of all members, in the order of the plan.
     """
 
@@ -131,48 +131,61 @@ def train_population(
         raise UserError(f"chunk: expected a number >= 1, got {chunk}")
     config = training.read_config(config)
     changes = expand(config, seeds, axes or {})
-    configs = [_changed(config, change) for change in changes]
+    configs = [changed(config, change) for change in changes]
     folder = training.run_folder(workdir, goes_on=resume)
-    _prepare(folder, config, changes, resume=resume)
-    runs = [_Run(each, folder / f"{i:04d}") for i, each in enumerate(configs)]
-    for run in runs:
-        workdirs.prepare(run.folder, run.config, resume=resume and run.folder.exists())
-    outcomes = _train(runs, chunk, control)
+    plan = {"config": json.loads(config.to_json()), "members": changes}
+    prepare_folder(folder, json.loads(json.dumps(plan)), resume=resume)
+    folders = [folder / f"{i:04d}" for i in range(len(configs))]
+    outcomes = train_runs(configs, folders, chunk=chunk, resume=resume, control=control)
     rows = tuple(
-        Row(run.folder, change, outcome.metrics, outcome.error)
-        for run, change, outcome in zip(runs, changes, outcomes, strict=True)
+        Row(where, change, outcome.metrics, outcome.error)
+        for where, change, outcome in zip(folders, changes, outcomes, strict=True)
     )
     _write_table(folder, rows)
     return Population(folder, rows)
 
 
-class _Run(NamedTuple):
-    """A member's validated configuration and working directory."""
+def train_runs(
+    configs: Sequence[ConfigDict],
+    folders: Sequence[pathlib.Path],
+    *,
+    chunk: int,
+    size: int = 0,
+    resume: bool = False,
+    control: Control | None = None,
+) -> list[engine.Outcome]:
+    """Train runs in folders of their own, all of one structure by one program.
 
-    config: ConfigDict
-    folder: pathlib.Path
+    Args:
+      configs: validated.
+      folders: one for each; with ``resume`` they may hold the same run.
+      chunk: runs that are trained at once, at most.
+      size: of the programs, where runs of the same structure follow in another call.
+      resume: go on with the runs that the folders hold; finished ones are read.
+      control: callbacks of the loop.
 
-
-def _train(runs: Sequence[_Run], chunk: int, control: Control | None) -> list[engine.Outcome]:
-    """Train what is not finished, all of one structure by one program."""
+    Raises:
+      UserError: if a folder cannot be used.
+      StoppedError: see :func:`train_population`.
+    """
     outcomes: dict[int, engine.Outcome] = {}
     groups: dict[str, list[int]] = {}
-    for i, run in enumerate(runs):
-        if (done := Run(run.folder)).finished:
+    for i, (config, folder) in enumerate(zip(configs, folders, strict=True)):
+        workdirs.prepare(folder, config, resume=resume and folder.exists())
+        if (done := Run(folder)).finished:
             outcomes[i] = engine.Outcome(done.final)
         else:
-            groups.setdefault(_structure(run.config), []).append(i)
+            groups.setdefault(_structure(config), []).append(i)
     chunks = [part for numbers in groups.values() for part in _chunks(numbers, chunk)]
-    for number, (some, size) in enumerate(chunks):
+    for number, (some, equal) in enumerate(chunks):
         members = [
-            engine.Member(config, config_lib.hparams(config), folder)
-            for config, folder in (runs[i] for i in some)
+            engine.Member(configs[i], config_lib.hparams(configs[i]), folders[i]) for i in some
         ]
-        part = _part(control or Control(), number, len(chunks))
+        part = part_of(control or Control(), number, len(chunks))
         task = registry.make_task(members[0].config)
-        found = engine.train_members(members, task, size=size, control=part)
+        found = engine.train_members(members, task, size=max(size, equal), control=part)
         outcomes |= dict(zip(some, found, strict=True))
-    return [outcomes[i] for i in range(len(runs))]
+    return [outcomes[i] for i in range(len(configs))]
 
 
 def _chunks(numbers: list[int], chunk: int) -> list[tuple[list[int], int]]:
@@ -181,11 +194,11 @@ def _chunks(numbers: list[int], chunk: int) -> list[tuple[list[int], int]]:
     return [(numbers[begin : begin + size], size) for begin in range(0, len(numbers), size)]
 
 
-def _part(control: Control, number: int, of: int) -> Control:
-    """The control of one chunk, so that all chunks together are one training to the process."""
+def part_of(control: Control, number: int, of: int) -> Control:
+    """The control of one of several trainings that are one to the process."""
 
     def between(phase: Phase) -> None:
-        # What was compiled for the first chunk serves the others.
+        # What was compiled for the first one serves the others.
         first = phase in (Phase.START, Phase.INITIALISED)
         if not (first and number > 0) and not (phase is Phase.FINAL and number < of - 1):
             control.between(phase)
@@ -217,16 +230,20 @@ def expand(
     return [dict(zip(table, values, strict=True)) for values in itertools.product(*table.values())]
 
 
-def _changed(config: ConfigDict, change: Mapping[str, Any]) -> ConfigDict:
-    """A validated configuration of one member."""
-    changed = config.copy_and_resolve_references()
+def changed(config: ConfigDict, change: Mapping[str, Any]) -> ConfigDict:
+    """A validated configuration with other values, by path.
+
+    Raises:
+      UserError: naming the field whose value is wrong.
+    """
+    copy = config.copy_and_resolve_references()
     for path, value in change.items():
         try:
-            changed.update_from_flattened_dict({path: value})
+            copy.update_from_flattened_dict({path: value})
         except (TypeError, ValueError) as error:
             raise UserError(f"config.{path}: {value!r} ({error})") from error
-    config_lib.validate(changed)
-    return changed
+    config_lib.validate(copy)
+    return copy
 
 
 def _structure(config: ConfigDict) -> str:
@@ -237,22 +254,26 @@ def _structure(config: ConfigDict) -> str:
     return json.dumps([sorted(traced), fixed], sort_keys=True, default=str)
 
 
-def _prepare(
-    folder: pathlib.Path, config: ConfigDict, changes: list[dict[str, Any]], *, resume: bool
+def prepare_folder(
+    folder: pathlib.Path, plan: Mapping[str, Any], *, resume: bool, of: str = "a population"
 ) -> None:
-    """Make the folder of a population, or check that it is of the same one."""
-    plan = json.loads(json.dumps({"config": json.loads(config.to_json()), "members": changes}))
+    """Make the folder of several runs, or check that it is of the same plan.
+
+    Raises:
+      UserError: if it holds something else, or with ``resume`` off the same.
+    """
     stored = folder / PLAN_FILE
     with files.writing_to(f"workdir {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
         if not stored.exists():
             if any(folder.iterdir()):
-                raise UserError(f"workdir {folder}: expected an empty folder or a population")
+                raise UserError(f"workdir {folder}: expected an empty folder or {of}")
             files.write_json(stored, plan)
+            return
     if files.read_json(stored) != plan:
-        raise UserError(f"workdir {folder}: holds a population of other members")
-    if not resume and any(path.is_dir() for path in folder.iterdir()):
-        raise UserError(f"workdir {folder}: holds a population already; expected resume")
+        raise UserError(f"workdir {folder}: holds {of} of another plan")
+    if not resume:
+        raise UserError(f"workdir {folder}: holds {of} already; expected resume")
 
 
 def _write_table(folder: pathlib.Path, rows: Sequence[Row]) -> None:

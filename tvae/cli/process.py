@@ -1,10 +1,12 @@
 """Process control of a command that trains: memory, signals and a progress bar."""
 
 import contextlib
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 from tqdm import tqdm
 
 from tvae.cli import memory, signals
@@ -54,6 +56,15 @@ def control_process(headline: Sequence[str] = (), *, title: str = "") -> Iterato
             bars[0].update(done - bars[0].n)
 
         yield Control(lambda: watch[0].received if watch else None, between, progress)
+
+
+def use_all_cores() -> None:
+    """Give the CPU a device for each core, for populations; other platforms have their own.
+
+    After JAX's first use, or where XLA_FLAGS decide, all stays as it is.
+    """
+    with contextlib.suppress(RuntimeError, ValueError):
+        jax.config.update("jax_num_cpu_devices", os.cpu_count())
 
 
 def _bar(done: int, total: int) -> tqdm:

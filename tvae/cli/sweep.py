@@ -8,14 +8,11 @@ and ``axes`` (path of a field -> list of values), such as ``{"seeds": 4, "axes":
 run; ``table.csv`` has a line for each.
 """
 
-import contextlib
-import os
 import pathlib
 import sys
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 from absl import flags
 
 from tvae import config as config_lib
@@ -24,8 +21,6 @@ from tvae.domains import registry
 from tvae.errors import UserError
 from tvae.population import TABLE_FILE, Population, train_population
 from tvae.runs import text
-
-_KEYS = {"seeds", "axes"}
 
 
 def define_flags(options: flags.FlagValues) -> None:
@@ -42,10 +37,9 @@ def main(options: flags.FlagValues) -> None:
     for name in ("config", "sweep", "workdir"):
         if not options[name].value:
             raise UserError(f"--{name}: is needed; see --help")
-    # A device for each core; other platforms have their own. Too late, or set by XLA_FLAGS: as is.
-    with contextlib.suppress(RuntimeError, ValueError):
-        jax.config.update("jax_num_cpu_devices", os.cpu_count())
-    config, sweep = config_lib.read_file(options.config), read_sweep(pathlib.Path(options.sweep))
+    process.use_all_cores()
+    config = config_lib.read_file(options.config)
+    sweep = read_plan(options.sweep, "sweep", {"seeds", "axes"})
     folder = pathlib.Path(options.workdir).absolute()
     headline = registry.get(config.task).headline
     with process.control_process(headline, title=f"training a population in {folder}") as control:
@@ -61,19 +55,19 @@ def main(options: flags.FlagValues) -> None:
     sys.stdout.write(f"table    {folder / TABLE_FILE}\n")
 
 
-def read_sweep(path: pathlib.Path) -> dict[str, Any]:
-    """What a file's ``get_sweep()`` returns.
+def read_plan(file: str, name: str, keys: set[str]) -> dict[str, Any]:
+    """What ``get_<name>()`` of a file returns: a dictionary with some of these keys.
 
     Raises:
       UserError: if the file cannot be run, or returns something else.
     """
-    sweep = config_lib.call_in_file(str(path), "get_sweep", subject="sweep")
-    if not isinstance(sweep, Mapping) or sweep.keys() - _KEYS:
+    plan = config_lib.call_in_file(file, f"get_{name}", subject=name)
+    if not isinstance(plan, Mapping) or plan.keys() - keys:
         raise UserError(
-            f"sweep {path}: expected get_sweep() that returns a dictionary with 'seeds' and "
-            f"'axes', got {sweep!r:.80}"
+            f"{name} {file}: expected get_{name}() that returns a dictionary with "
+            f"{', '.join(map(repr, sorted(keys)))}, got {plan!r:.80}"
         )
-    return dict(sweep)
+    return dict(plan)
 
 
 def _table(population: Population, headline: tuple[str, ...]) -> str:

@@ -210,7 +210,7 @@ def _shortest(folder: pathlib.Path) -> str:
 def _render(template: str, figures: Mapping[str, Any], **values: Any) -> str:
     scripts = ("base.js", "charts.js", "disk.js", "page.js")
     return (
-        _environment()
+        make_environment()
         .get_template(template)
         .render(
             **values,
@@ -221,7 +221,8 @@ def _render(template: str, figures: Mapping[str, Any], **values: Any) -> str:
     )
 
 
-def _environment() -> jinja2.Environment:
+def make_environment() -> jinja2.Environment:
+    """Where the templates of all pages come from; what is inserted is escaped."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tvae.reporting"),
         autoescape=True,
