@@ -11,6 +11,7 @@ import jax
 import pytest
 
 from tests.support.production_cases import FAST_COMPILE
+from tvae.domains import registry
 
 REPOSITORY = pathlib.Path(__file__).parent.parent
 GOLDEN = REPOSITORY / "tests" / "golden"
@@ -122,3 +123,14 @@ def load_config(name: str):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module.get_config()
+
+
+@pytest.fixture(scope="module")
+def rings():
+    """The toy domain, registered while the tests of a module run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_registered", {})
+        from tests.support import toy_domain
+
+        patch.setitem(registry._registered, "rings", toy_domain.DOMAIN)
+        yield toy_domain

@@ -14,24 +14,13 @@ import tvae
 from tests.conftest import REPOSITORY
 from tvae import config as config_lib
 from tvae.cli.sweep import read_plan
-from tvae.domains import registry
 from tvae.engine.loop import Control
 from tvae.errors import UserError
 from tvae.population import expand
 from tvae.runs.run import Run
 
+pytestmark = pytest.mark.usefixtures("rings")
 AXES = {"learning_rate.peak": [1e-3, 1e-2]}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def rings():
-    """The toy domain, registered while the tests of this module run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_registered", {})
-        from tests.support import toy_domain
-
-        patch.setitem(registry._registered, "rings", toy_domain.DOMAIN)
-        yield toy_domain
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import re
 import tomllib
 
 import numpy as np
+import pytest
 import yaml
 
 from tests.conftest import REPOSITORY
@@ -48,11 +49,11 @@ def test_the_block_that_loads_gives_the_operations_back(monkeypatch):
     np.testing.assert_array_equal(names["digits"], expected)
 
 
+@pytest.mark.usefixtures("rings")
 def test_the_block_that_trains_returns_metrics(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "fast").write_text(  # a file comes before the recipe of that name
-        "from tests.support import toy_domain\nfrom tvae import config\n\n\n"
-        "def get_config():\n    return config.default(toy_domain.DOMAIN.name)\n"
+        "from tvae import config\n\n\ndef get_config():\n    return config.default('rings')\n"
     )
     names = {}
     exec(python_blocks()[1], names)

@@ -12,7 +12,6 @@ from absl import flags
 import tvae
 from tvae import config as config_lib
 from tvae.cli import search as cli_search
-from tvae.domains import registry
 from tvae.engine.loop import Control
 from tvae.errors import UserError
 from tvae.population import TABLE_FILE
@@ -21,20 +20,10 @@ from tvae.runs.run import Run
 
 pytest.importorskip("optuna", reason="needs Optuna, of the extra 'search'")
 
+pytestmark = pytest.mark.usefixtures("rings")
 AXES = {"learning_rate.peak": tvae.Between(1e-4, 1e-1, log=True), "loss.kl": [0.0, 0.01, 0.1]}
 OBJECTIVES = {"eval/error": "min", "train/best_epoch": "min"}
 PLAN = {"axes": AXES, "objectives": OBJECTIVES, "trials": 6, "batch": 4}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def rings():
-    """The toy domain, registered while the tests of this module run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_registered", {})
-        from tests.support import toy_domain
-
-        patch.setitem(registry._registered, "rings", toy_domain.DOMAIN)
-        yield toy_domain
 
 
 @pytest.fixture(scope="module")

@@ -40,17 +40,6 @@ tvae.train(config.default("rings"), sys.argv[1], control=Control(progress=kill))
 
 
 @pytest.fixture(scope="module")
-def rings():
-    """The toy domain, registered while the tests of this module run."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "_registered", {})
-        from tests.support import toy_domain
-
-        patch.setitem(registry._registered, "rings", toy_domain.DOMAIN)
-        yield toy_domain
-
-
-@pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """Environment of a process in which a package with the entry point is installed."""
     site = tmp_path_factory.mktemp("site")
