@@ -146,3 +146,58 @@ def parameters_after(task, config):
     for _ in range(config.epochs):
         state, _ = engine.train_epoch(state, key, hparams)
     return state.params
+
+
+DECODER = {
+    "term": "binary_nll",
+    "weight": 20.0,
+    "inputs": {"prediction": "feature_logits", "observed": "every_feature"},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("latent", "divergence"), [("gaussian", "gaussian_kl"), ("poincare", "wrapped_normal_kl")]
+)
+def test_networks_with_latents_learn_to_decode_features(latent, divergence, tmp_path):
+    config = made_config(
+        **{"model.latent": latent, "model.latent_dim": 6, "model.kind": "network", "epochs": 60}
+    )
+    config.objective = {
+        "likelihood": {"term": "tobit_nll"},
+        "decoder": DECODER,
+        "kl": {"term": divergence, "weight": 1e-3},
+    }
+    model = tvae.train(config, tmp_path)
+    x = model.params["table"]["features"][:50]
+    assert model.encode(x).logvar_a.shape == (50, 6)
+    if latent == "poincare":
+        z = model.embed(x)
+        assert (jnp.linalg.norm(z, axis=-1) < 1).all()
+    else:
+        z = model.encode(x).mu_a
+    right = ((model.decode(z) > 0) == (x > 0.5)).mean()
+    usual = ((x.mean(0, keepdims=True) > 0.5) == (x > 0.5)).mean()
+    assert right > usual + 0.02
+    assert model.card["metrics"]["eval/pearson"] > 0.85
+
+
+def test_parts_that_belong_together_are_asked_for(tmp_path):
+    wrong = {
+        "data.group: expected a name": {"data.groups": "column"},
+        "model.latent: expected 'none'": {"model.latent": "gaussian", "model.kind": "linear"},
+        "data.fasta: expected ''": {"data.fasta": "own.fasta"},
+        "model.dropout: expected at most one": {"model.dropout": (0.1, 0.1), "model.widths": (8,)},
+    }
+    for message, changes in wrong.items():
+        with pytest.raises(UserError, match=message):
+            made_config(**changes)
+    for message, changes in {
+        "does not exist": {"data.table": str(tmp_path / "absent.csv")},
+        "config.data.labels: expected columns": {
+            "data.table": str(write_table(tmp_path / "own.csv")), "data.labels": "",
+        },
+    }.items():  # fmt: skip
+        with pytest.raises(UserError, match=message):
+            tvae.train(made_config(**changes), tmp_path / "run")
+        assert not (tmp_path / "run").exists()

@@ -4,8 +4,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from tvae.domains.objective import Rows
+from tvae.domains.objective import Inputs, Rows
 from tvae.domains.sequences.encoding import MIXTURES
+from tvae.domains.sequences.network import LATENTS
 from tvae.engine.config import refuse_riemannian
 from tvae.errors import UserError
 from tvae.fields import BOOLEAN, SEED, WIDTHS, Check, Field, above, at_least, one_of, text, within
@@ -68,6 +69,10 @@ FIELDS: dict[str, Field] = {
         "dropout behind each hidden layer; layers past its end have none"),
     "model.heteroscedastic": Field(True, BOOLEAN,
         "whether a network's standard deviation depends on the row, not only on the label"),
+    "model.latent": Field("none", one_of(*LATENTS),
+        "latents that the networks' heads read, with a decoder of the features: none, Gaussian, or "
+        "points of the Poincaré ball; their terms are rows of the objective"),
+    "model.latent_dim": Field(16, at_least(1), "dimension of the latents"),
     "model.least_deviation": Field(0.02, above(0.0),
         "smallest standard deviation that the network predicts, unit of the scale", traced=True),
     "loss.rare_label": Field(0.5, within(0.0, 1.0),
@@ -80,6 +85,18 @@ OBJECTIVE: Rows = {"likelihood": {"term": "tobit_nll", "weight": 1.0}}
 
 INPUTS = ("prediction", "predicted_logvar", "measured", "censored", "observed", "task_weight")
 """Names of what the terms may ask for; rows of the batch are pairs of row and network."""
+
+LATENT_INPUTS = (
+    "mu", "logvar", "point", "c", "key", "feature_logits", "outcome", "every_feature",
+)  # fmt: skip
+"""Further ones of networks with latents. A term of features takes "feature_logits" as its
+prediction, "outcome" and, for what is observed, "every_feature"."""
+
+
+def inputs(config: ConfigDict) -> Inputs:
+    """What a configuration offers to terms."""
+    return {"": INPUTS + (LATENT_INPUTS if config.model.latent != "none" else ())}
+
 
 DEFAULTS: dict[str, Any] = {
     "epochs": 60,
@@ -108,6 +125,7 @@ TINY: dict[str, Any] = {
     "data.min_rows": 2,
     "data.batch_size": 32,
     "model.kind": "network",
+    "model.latent": "none",
     "model.members": 1,
     "model.widths": (8,),
     "model.dropout": (0.1,),
@@ -118,11 +136,21 @@ TINY: dict[str, Any] = {
 def validate(config: ConfigDict) -> None:
     """Check what involves several fields."""
     refuse_riemannian(config)
-    data = config.data
+    data, model = config.data, config.model
+    if model.latent != "none" and model.kind not in ("network", "average"):
+        raise UserError(
+            f"config.model.latent: expected 'none' for a model without networks, got "
+            f"{model.latent!r}"
+        )
+    for name in ("joined", "fasta"):
+        if data[name] and not data.table:
+            raise UserError(
+                f"config.data.{name}: expected '' without data.table, got {data[name]!r}"
+            )
     if data.groups == "column" and not data.group:
         raise UserError("config.data.group: expected a name of a column for data.groups 'column'")
-    if len(config.model.dropout) > len(config.model.widths):
+    if len(model.dropout) > len(model.widths):
         raise UserError(
             f"config.model.dropout: expected at most one for each of model.widths "
-            f"({len(config.model.widths)}), got {len(config.model.dropout)}"
+            f"({len(model.widths)}), got {len(model.dropout)}"
         )

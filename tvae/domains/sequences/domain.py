@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 from tvae.domains.aspects import Aspect
 from tvae.domains.domain import SHARED_DEFINITIONS, Curves, Domain
 from tvae.domains.sequences import source
-from tvae.domains.sequences.config import DEFAULTS, FIELDS, INPUTS, OBJECTIVE, TINY, validate
+from tvae.domains.sequences.config import DEFAULTS, FIELDS, OBJECTIVE, TINY, inputs, validate
 from tvae.domains.sequences.evaluation import define_metric
 from tvae.domains.sequences.task import make_task
 from tvae.domains.sequences.views import make_views
@@ -44,7 +44,7 @@ DOMAIN = Domain(
     name="sequences",
     fields=FIELDS,
     objective=OBJECTIVE,
-    inputs=lambda _: {"": INPUTS},
+    inputs=inputs,
     defaults=DEFAULTS,
     validate=validate,
     tiny=TINY,

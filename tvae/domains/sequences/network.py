@@ -1,56 +1,109 @@
 """A network that learns what the linear model leaves, and how sure it is."""
 
 import flax.linen as nn
+import flax.struct
 import jax
 import jax.numpy as jnp
 from jax.scipy.stats import norm
 
 from tvae.domains.sequences import gaussian_process
 from tvae.engine.task import Params
+from tvae.geometry import poincare, wrapped_normal
 from tvae.models.layers import Flag, Linear, hidden_layers
 
 _START = -1.0  # before softplus, which makes a deviation of 0.31 of it
+_START_LOGVAR = -2.0  # so that the decoder sees a signal from the start
+
+
+LATENTS = ("none", "gaussian", "poincare")
+"""Space of a network's latents: none, the flat one, or the Poincaré ball of curvature -1."""
+
+
+@flax.struct.dataclass
+class Reading:
+    """What a network makes of rows.
+
+    Attributes:
+      hidden: what the heads read, ``(..., width)``: hidden features, latents or points of the ball.
+      residual: what is added to the linear prediction, ``(..., d)``.
+      deviation: before its softplus, ``(..., d)``.
+      mean: of the posterior, ``(..., latent_dim)``; None without latents.
+      logvar: of the posterior, the same.
+    """
+
+    hidden: jax.Array
+    residual: jax.Array
+    deviation: jax.Array
+    mean: jax.Array | None = None
+    logvar: jax.Array | None = None
 
 
 class Network(nn.Module):
-    """Multilayer perceptron with two heads for each label.
+    """Multilayer perceptron with two heads for each label, and perhaps a decoder of its latents.
 
     Attributes:
       labels: d.
+      features: f, of the decoder.
       widths: of the hidden layers.
       dropout: rate behind each hidden layer; layers past its end have none.
       heteroscedastic: whether the deviation depends on the row, not only on the label.
+      latent: of :data:`LATENTS`; with latents the heads read their means.
+      latent_dim: dimension of the latents.
     """
 
     labels: int
+    features: int
     widths: tuple[int, ...] = (96, 64)
     dropout: tuple[float, ...] = (0.3, 0.15)
     heteroscedastic: bool = True
+    latent: str = "none"
+    latent_dim: int = 16
 
     def setup(self) -> None:
         """Make the layers."""
         self.trunk = Trunk(self.widths, self.dropout)
         self.residual = Linear(self.labels, kernel_scale=0.3, zero_bias=True)
         self.deviation = Linear(self.labels, kernel_scale=0.3, zero_bias=True)
+        if self.latent != "none":
+            self.mean = Linear(self.latent_dim)
+            self.logvar = Linear(self.latent_dim, kernel_scale=0.3, zero_bias=True)
+            self.decoder_hidden = Linear(self.widths[-1])
+            self.decoder = Linear(self.features)
 
-    def __call__(self, x: jax.Array, train: Flag = False) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Map features.
-
-        Args:
-          x: ``(..., f)``.
-          train: whether dropout acts.
-
-        Returns:
-          Hidden features ``(..., widths[-1])``, what is added to the linear prediction and the
-          deviation before its softplus, ``(..., d)`` each.
-        """
-        hidden = self.trunk(x, train)
+    def __call__(self, x: jax.Array, train: Flag = False) -> Reading:
+        """Map features ``(..., f)``; ``train``: whether dropout acts."""
+        hidden, mean, logvar = self.trunk(x, train), None, None
+        if self.latent != "none":
+            mean, logvar = self.mean(hidden), self.logvar(hidden) + _START_LOGVAR
+            hidden = to_point(mean) if self.latent == "poincare" else mean
         seen = hidden if self.heteroscedastic else jnp.zeros_like(hidden)
-        return hidden, self.residual(hidden), self.deviation(seen) + _START
+        deviation = self.deviation(seen) + _START
+        return Reading(hidden, self.residual(hidden), deviation, mean, logvar)
 
-    def decode(self, hidden: jax.Array) -> jax.Array:
-        """What is added to the linear prediction, of hidden features."""
-        return self.residual(hidden)
+    def decode(self, latent: jax.Array) -> jax.Array:
+        """Logits ``(..., f)`` of the features of latents; of a network without, its residual."""
+        if self.latent == "none":
+            return self.residual(latent)
+        return self.decoder(nn.gelu(self.decoder_hidden(latent)))
+
+    def start(self, x: jax.Array) -> tuple[Reading, jax.Array]:
+        """All layers, to initialise them."""
+        found = self(x)
+        return found, self.decode(found.hidden)
+
+
+def to_point(mean: jax.Array) -> jax.Array:
+    """Points of the ball ``(..., d)``, of hyperbolic radius as long as the means are."""
+    return poincare.project(poincare.exp_map_origin(0.5 * mean, c=1.0), c=1.0)
+
+
+def draw(latent: str, found: Reading, key: jax.Array) -> jax.Array:
+    """A draw ``(..., latent_dim)`` of each row's posterior, a point where latents are points."""
+    mean, logvar = jnp.asarray(found.mean), jnp.asarray(found.logvar)
+    noise = jnp.exp(0.5 * logvar) * jax.random.normal(key, mean.shape)
+    if latent == "poincare":
+        return wrapped_normal.wrap(found.hidden, noise, c=jnp.float32(1.0))
+    return mean + noise
 
 
 class Trunk(nn.Module):

@@ -14,6 +14,7 @@ from tvae.domains.sequences import closed_form
 from tvae.domains.sequences.closed_form import Sizes
 from tvae.domains.sequences.network import (
     Network,
+    Reading,
     deviation,
     input_scale,
     mean_below,
@@ -118,18 +119,16 @@ class Predictor:
         cap = jnp.where(bounded.any(0), own["high"], _NO_CAP)[None, :]
 
         def one(network: Params) -> jax.Array:
-            _, residual, raw = self.run(scale_inputs(network, scale), features)
-            mean = linear + residual
+            found = self.run(scale_inputs(network, scale), features)
+            mean = linear + found.residual
             if not self.likelihood:
                 return jnp.minimum(mean, cap)
-            return mean_below(mean, deviation(raw, least), cap)
+            return mean_below(mean, deviation(found.deviation, least), cap)
 
         return jax.vmap(one)(self._networks(params, part)).mean(0)
 
-    def run(
-        self, network: Params, x: jax.Array, dropout_key: jax.Array | None = None
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
-        """Outputs of :class:`tvae.domains.sequences.network.Network`; with a key dropout acts."""
+    def run(self, network: Params, x: jax.Array, dropout_key: jax.Array | None = None) -> Reading:
+        """What a network makes of rows; with a key dropout acts."""
         rngs = {} if dropout_key is None else {"dropout": dropout_key}
         bound = self.module.bind({"params": network}, rngs=rngs)
         return bound(x, dropout_key is not None)
@@ -141,31 +140,45 @@ class Predictor:
             params["network"],
         )
 
-    def hidden(self, params: Params, features: jax.Array) -> jax.Array:
-        """Latents of rows: hidden features of the first network of all rows.
+    def read(self, params: Params, features: jax.Array) -> Reading:
+        """What the first network of all rows makes of some.
 
-        Without networks the standardised linear predictions.
+        Without networks the hidden features are the standardised linear predictions.
         """
         own = closed_form.part_of(params["solved"], self.sizes.folds)
         if not self.has_network:
             flat = features.reshape(-1, features.shape[-1])
             z = closed_form.standardise(own, closed_form.linear_of(own, flat))
-            return z.reshape(*features.shape[:-1], -1)
-        first = jax.tree.map(lambda leaf: leaf[0], self._networks(params, self.sizes.folds))
-        return self.run(scale_inputs(first, input_scale(own)), features)[0]
+            z = z.reshape(*features.shape[:-1], -1)
+            return Reading(z, jnp.zeros_like(z), jnp.zeros_like(z))
+        return self.run(scale_inputs(self._first(params), input_scale(own)), features)
+
+    def _first(self, params: Params) -> Params:
+        """Parameters of the first network of all rows."""
+        return jax.tree.map(lambda leaf: leaf[0], self._networks(params, self.sizes.folds))
 
     def decode(self, params: Params, latent: jax.Array) -> jax.Array:
-        """What the first network adds to the linear predictions; without one these themselves."""
+        """Logits of features that the first network decodes, where it has latents.
+
+        Of hidden features what it adds to the linear predictions; without networks these
+        themselves.
+        """
         if not self.has_network:
             own = closed_form.part_of(params["solved"], self.sizes.folds)
             shift = jnp.broadcast_to(own["centre"], latent.shape)
             return shift + latent * jnp.broadcast_to(jnp.maximum(own["spread"], 1e-3), latent.shape)
-        first = jax.tree.map(lambda leaf: leaf[0], self._networks(params, self.sizes.folds))
-        return self.module.bind({"params": first}).decode(latent)
+        return self.module.bind({"params": self._first(params)}).decode(latent)
+
+    @property
+    def has_latents(self) -> bool:
+        """Whether networks have a posterior and a decoder."""
+        return self.has_network and self.module.latent != "none"
 
     @property
     def latent_dim(self) -> int:
         """Dimension of the latents."""
+        if self.has_latents:
+            return self.module.latent_dim
         return self.module.widths[-1] if self.has_network else self.sizes.labels
 
     def held_out(self, params: Params, least: jax.Array | float) -> HeldOut:

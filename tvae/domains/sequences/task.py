@@ -16,7 +16,14 @@ from tvae.domains.objective import Objective, make_objective
 from tvae.domains.sequences import closed_form, evaluation, source
 from tvae.domains.sequences.closed_form import Sizes
 from tvae.domains.sequences.contents import Contents
-from tvae.domains.sequences.network import Network, deviation, input_scale, scale_inputs
+from tvae.domains.sequences.network import (
+    Network,
+    Reading,
+    deviation,
+    draw,
+    input_scale,
+    scale_inputs,
+)
 from tvae.domains.sequences.predictor import Predictor
 from tvae.engine.optim import FROZEN
 from tvae.engine.schedules import LearningRate, make_learning_rate
@@ -34,6 +41,12 @@ class Outputs:
       known: bool ``(M B, d)``, targets that the network may learn from.
       censored: ``(M B, d)``.
       label_weight: ``(M B, d)``, how much each label counts.
+      mean: of the posteriors ``(M B, latent_dim)``; None without latents, as all that follow.
+      logvar: of the posteriors.
+      point: what the heads read: means, or points of the ball.
+      feature_logits: ``(M B, f)``, decoded from a draw of each posterior.
+      features: ``(M B, f)``.
+      key: of what terms draw.
     """
 
     prediction: jax.Array
@@ -42,6 +55,12 @@ class Outputs:
     known: jax.Array
     censored: jax.Array
     label_weight: jax.Array
+    mean: jax.Array | None = None
+    logvar: jax.Array | None = None
+    point: jax.Array | None = None
+    feature_logits: jax.Array | None = None
+    features: jax.Array | None = None
+    key: jax.Array | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +95,10 @@ class SequencesTask(StepCountingTask):
         if self.predictor.has_network:
             keys = jax.random.split(key, self.predictor.networks)
             x = jnp.zeros((1, self.predictor.sizes.features))
-            params["network"] = jax.vmap(lambda k: self.predictor.module.init(k, x)["params"])(keys)
+            module = self.predictor.module
+            params["network"] = jax.vmap(lambda k: module.init(k, x, method="start")["params"])(
+                keys
+            )
         return params, jnp.int32(0)
 
     def solve(self, params: Params) -> Params:
@@ -107,7 +129,7 @@ class SequencesTask(StepCountingTask):
         table, solved = jax.lax.stop_gradient((params["table"], params["solved"]))
         rows = {name: table[name][batch] for name in ("features", "target", "censored")}
         parts = self.predictor.part_of_network
-        input_key, key = jax.random.split(key)
+        input_key, term_key, key = jax.random.split(key, 3)
         keys = jax.random.split(key, len(parts))
         keep = 1.0 - self.input_dropout
         kept = jax.random.bernoulli(input_key, keep, rows["features"].shape)
@@ -115,24 +137,43 @@ class SequencesTask(StepCountingTask):
 
         def one(network: Params, part: jax.Array, key: jax.Array) -> Outputs:
             own = closed_form.part_of(solved, part)
-            _, residual, raw = self.predictor.run(scale_inputs(network, input_scale(own)), x, key)
+            run_key, draw_key = jax.random.split(key)
+            found = self.predictor.run(scale_inputs(network, input_scale(own)), x, run_key)
             learnt = table["known"] * (table["fold"] != part)[:, None]
             count = jnp.maximum(learnt.sum(0), 1.0)
             weight = (count.max() / count) ** hparams["loss.rare_label"]
             return Outputs(
-                prediction=own["linear"][batch] + residual,
-                deviation=deviation(raw, hparams["model.least_deviation"]),
+                prediction=own["linear"][batch] + found.residual,
+                deviation=deviation(found.deviation, hparams["model.least_deviation"]),
                 target=rows["target"],
                 known=learnt[batch] > 0,
                 censored=rows["censored"],
-                label_weight=jnp.broadcast_to(weight, residual.shape),
+                label_weight=jnp.broadcast_to(weight, found.residual.shape),
+                **self.reconstruct(network, found, rows["features"], draw_key),
             )
 
         if not self.predictor.has_network:
             nothing = jnp.zeros(rows["target"].shape)
             return Outputs(nothing, nothing + 1, nothing, nothing > 0, nothing, nothing)
         found = jax.vmap(one)(params["network"], parts, keys)
-        return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), found)
+        rows_of_all = jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), found)
+        return dataclasses.replace(rows_of_all, key=term_key)
+
+    def reconstruct(
+        self, network: Params, found: Reading, features: jax.Array, key: jax.Array
+    ) -> dict[str, jax.Array]:
+        """Posterior and decoded features of a network with latents; nothing of others."""
+        if not self.predictor.has_latents:
+            return {}
+        module = self.predictor.module
+        z = draw(module.latent, found, key)
+        return {
+            "mean": jnp.asarray(found.mean),
+            "logvar": jnp.asarray(found.logvar),
+            "point": found.hidden,
+            "feature_logits": module.bind({"params": network}).decode(z),
+            "features": features,
+        }
 
     def terms(self, outputs: Outputs, batch: jax.Array, hparams: Hparams) -> Metrics:
         """Unweighted terms: mean over known values of a network, sum over networks."""
@@ -151,6 +192,14 @@ class SequencesTask(StepCountingTask):
             "censored": outputs.censored,
             "observed": outputs.known,
             "task_weight": outputs.label_weight,
+            "mu": outputs.mean,
+            "logvar": outputs.logvar,
+            "point": outputs.point,
+            "c": jnp.float32(1.0),
+            "key": outputs.key,
+            "feature_logits": outputs.feature_logits,
+            "outcome": outputs.features,
+            "every_feature": None,
         }
         return self.objective.terms(lambda _: offered, hparams, reduce=reduce)
 
@@ -197,7 +246,15 @@ class SequencesTask(StepCountingTask):
 def make_predictor(config: ConfigDict, contents: Contents) -> Predictor:
     """What a configuration predicts with, for a table of these contents."""
     model = config.model
-    network = Network(len(contents.labels), model.widths, model.dropout, model.heteroscedastic)
+    network = Network(
+        len(contents.labels),
+        len(contents.features),
+        model.widths,
+        model.dropout,
+        model.heteroscedastic,
+        model.latent,
+        model.latent_dim,
+    )
     sizes = Sizes(contents.rows, len(contents.features), len(contents.labels), config.data.folds)
     likelihood = any(row["term"] == "tobit_nll" for row in config.objective.to_dict().values())
     return Predictor(sizes, model.kind, model.members, network, likelihood)

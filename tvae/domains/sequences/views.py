@@ -13,7 +13,7 @@ from tvae.domains.sequences import evaluation, intervals, source
 from tvae.domains.sequences.contents import Contents
 from tvae.domains.sequences.predictor import Predictor
 from tvae.domains.sequences.task import make_predictor
-from tvae.domains.views import LATENT, Posterior, Predictions, Views
+from tvae.domains.views import BALL, LATENT, Points, Posterior, Predictions, Views
 from tvae.engine.task import Metrics, Params
 from tvae.errors import UserError
 
@@ -73,8 +73,13 @@ def make_views(config: ConfigDict) -> Views:
     least, logarithmic = config.model.least_deviation, config.data.scale == "log10"
 
     def encode(params: Params, x: jax.Array) -> Posterior:
-        mean = predictor.hidden(params, x)
-        return Posterior(mean, jnp.zeros_like(mean))
+        found = predictor.read(params, x)
+        if found.mean is not None:
+            return Posterior(found.mean, jnp.asarray(found.logvar))
+        return Posterior(found.hidden, jnp.zeros_like(found.hidden))
+
+    def embed(params: Params, x: jax.Array) -> Points:
+        return Points(predictor.read(params, x).hidden, jnp.float32(1.0))
 
     def predict(params: Params, x: jax.Array) -> Predictions:
         rows = x.reshape(-1, x.shape[-1])
@@ -92,6 +97,7 @@ def make_views(config: ConfigDict) -> Views:
         del key, recorded
         return evaluation.measure(predictor, params, least, contents)
 
+    in_ball = predictor.has_latents and config.model.latent == "poincare"
     features = len(contents.features)
     few = (np.random.default_rng(0).random((64, features)) < 0.1).astype(np.float32)
     return Views(
@@ -99,14 +105,16 @@ def make_views(config: ConfigDict) -> Views:
         input_shape=(features,),
         about=(
             "An item is the features of a sequence: for each letter that differs from the "
-            "reference, its share of the position. A decoder's outputs `(n, labels)` are what the "
-            "first network adds to the linear predictions, on the scale of the labels; without "
-            "networks the linear predictions."
+            "reference, its share of the position. A decoder's outputs are the logits of features "
+            "`(n, features)` where the networks have latents; of hidden features what the first "
+            "network adds to the linear predictions, on the scale of the labels `(n, labels)`; "
+            "without networks the linear predictions."
         ),
         as_input=lambda x: as_features(contents, x),
         examples=lambda n: jnp.asarray(np.resize(few, (n, features))),
         encode=encode,
-        decode={LATENT: {"a": predictor.decode}},
+        embed={"a": embed} if in_ball else {},
+        decode={BALL if in_ball else LATENT: {"a": predictor.decode}},
         measure=measure,
         predict=predict,
         labels=contents.labels,
