@@ -3,7 +3,12 @@
 import itertools
 import json
 import multiprocessing
+import os
+import pathlib
 import runpy
+import shutil
+import subprocess
+import tempfile
 
 import numpy as np
 import pytest
@@ -114,8 +119,36 @@ def _work(folder, storage):
     tvae.search(config, folder, **PLAN, storage=storage)
 
 
-def test_two_processes_share_a_study_without_a_double(tmp_path):
-    storage = f"sqlite:///{tmp_path / 'shared.db'}"
+@pytest.fixture(scope="module")
+def postgresql():
+    """Address of a database of Debian's PostgreSQL, on a socket of its own."""
+    programs = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        pytest.skip("needs PostgreSQL: Debian's package postgresql")
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="pg"))  # a socket's path must be short
+    # It refuses to run as root.
+    as_user = {"user": "postgres"} if os.geteuid() == 0 else {}
+    if as_user:
+        shutil.chown(folder, "postgres")
+
+    def run(program, *arguments):
+        command = [str(programs[-1].with_name(program)), "-D", str(folder / "data"), *arguments]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user)
+
+    run("initdb", "-A", "trust", "-U", "tvae", "--no-sync")
+    options = f"-k {folder} -c listen_addresses= -c fsync=off"
+    run("pg_ctl", "start", "-w", "-l", str(folder / "log"), "-o", options)
+    yield f"postgresql+psycopg://tvae@/postgres?host={folder}"
+    run("pg_ctl", "stop", "-m", "immediate")
+    shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_two_processes_share_a_study_without_a_double(kind, tmp_path, request):
+    if kind == "sqlite":
+        storage = f"sqlite:///{tmp_path / 'shared.db'}"
+    else:
+        storage = request.getfixturevalue("postgresql")
     context = multiprocessing.get_context("spawn")
     workers = [
         context.Process(target=_work, args=(tmp_path / name, storage)) for name in ("a", "b")

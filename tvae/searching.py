@@ -112,8 +112,8 @@ def search(
       objectives: key of a final metric -> "max" or "min".
       trials: how many, those of other processes that share the study included.
       batch: trials that are proposed and trained at once, at most.
-      storage: address of a database, such as "postgresql://...", that several processes share; by
-        default a file in the folder.
+      storage: address of a database that several processes share, such as
+        "postgresql+psycopg://..."; by default a file in the folder.
       resume: go on with the search that the folder holds.
       control: callbacks of the loop.
 

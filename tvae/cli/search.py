@@ -7,7 +7,7 @@ of choices, or ``tvae.Between(low, high, log=True)``), ``objectives`` (key of a 
 "max" or "min"), ``trials`` and ``batch``. Trials of a batch are trained as one program.
 ``search.html`` shows them; ``frontier/`` has a configuration for each that no other one dominates.
 Processes on several machines share a search by ``--storage``, a database's address such as
-postgresql://USER@HOST/DATABASE.
+postgresql+psycopg://USER@HOST/DATABASE.
 """
 
 import pathlib
