@@ -88,6 +88,7 @@ def load_run(run: Run) -> Model:
     baseless = config.copy_and_resolve_references()
     if "base_checkpoint" in baseless:
         baseless.base_checkpoint = ""
+    baseless = registry.locate_data(baseless, run.folder)
     params = loop.restore_params(
         baseless, registry.make_task(baseless), config_lib.hparams(baseless), run.folder
     )
@@ -117,7 +118,7 @@ def _from_parameters(folder: pathlib.Path) -> Model:
 
 def _model(folder: pathlib.Path, params: Any, card: dict[str, Any], config: ConfigDict) -> Model:
     """The model, if its parameters fit its module."""
-    views = registry.get(config.task).make_views(config)
+    views = registry.get(config.task).make_views(registry.locate_data(config, folder))
     params = jax.tree.map(jnp.asarray, params)
     about = Description(folder, views, config, card, digest=archive.digest(params))
     model = Model(params, about)

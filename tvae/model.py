@@ -463,7 +463,7 @@ class Model:
         return self.views.ancestors(known)
 
     def save(self, folder: str | os.PathLike[str]) -> pathlib.Path:
-        """Write the model for :func:`tvae.load`: parameters, configuration and card.
+        """Write the model for :func:`tvae.load`: parameters, configuration, card and kept data.
 
         The card's metrics are left out where the parameters are not those that were loaded.
 
@@ -481,7 +481,7 @@ class Model:
         target = pathlib.Path(folder).expanduser().absolute()
         kept = archive.digest(self.params) == self.description.digest
         card = dict(self.card) if kept else dict(self.card) | {"metrics": {}}
-        parameters.save_params(target, self.params, card)
+        parameters.save_params(target, self.params, card, self.views.keep)
         return target
 
     def metrics(self) -> dict[str, Any]:

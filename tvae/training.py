@@ -2,9 +2,11 @@
 
 import atexit
 import dataclasses
+import functools
 import os
 import pathlib
 import shutil
+import sys
 import tempfile
 from typing import Any
 
@@ -34,6 +36,7 @@ def train(
     extend: bool = False,
     start_from: str | os.PathLike[str] | None = None,
     control: Control | None = None,
+    data: Any = None,
 ) -> Model:
     """Train a model.
 
@@ -50,6 +53,8 @@ def train(
       start_from: where a new run takes its parameters from: a run, or a checkpoint of the same
         domain, a folder or one that ships.
       control: callbacks of the loop, such as ``Control(progress=...)``.
+      data: of a domain that takes a table in memory, such as ``hierarchy``: a dict of columns, a
+        data frame of pandas or polars, or a table of pyarrow. The run keeps a copy.
 
     Returns:
       The model at the end of the training; ``model.card["metrics"]`` holds the final metrics,
@@ -76,6 +81,7 @@ def train(
         extend=extend,
         start_from=start_from,
         control=control or Control(),
+        data=data,
     )
     return loading.load(folder)
 
@@ -113,6 +119,7 @@ def run_training(
     extend: bool = False,
     start_from: str | os.PathLike[str] | None = None,
     control: Control,
+    data: Any = None,
 ) -> dict[str, Any]:
     """Validate a configuration, make or check the working directory, and train; the final metrics.
 
@@ -124,20 +131,51 @@ def run_training(
       start_from: see :func:`train`; a converted v5.5 checkpoint with its optimizer goes on at the
         epoch at which it stopped. Not read where the run has a checkpoint of its own already.
       control: callbacks of the loop.
+      data: see :func:`train`. A run that keeps a copy of its data goes on with that.
 
     Raises:
       UserError: see :func:`train`.
     """
-    config_lib.validate(config)
-    config = registry.get(config.task).resolve(config)
-    task, hparams = registry.make_task(config), config_lib.hparams(config)
-    start = None
-    if start_from is not None and not checkpoint_steps(workdir / files.CHECKPOINTS):
-        start = read_start(config, task, hparams, shipped.find_checkpoint(start_from))
-    workdirs.prepare(workdir, config, resume=resume or extend, extend=extend)
+    kept = registry.get(config.get("task")).data
+    with tempfile.TemporaryDirectory() as scratch:
+        given = config
+        if data is not None:
+            if kept is None:
+                raise UserError(f"data: the domain {config.task} takes no table in memory")
+            config_lib.validate(config)
+            config = kept.take(data, config, pathlib.Path(scratch, kept.file))
+            given = registry.locate_data(config, pathlib.Path(scratch))
+        config_lib.validate(config)
+        if given is config:
+            given = config = registry.get(config.task).resolve(config)
+        located = _locate_data(given, workdir)
+        task, hparams = registry.make_task(located), config_lib.hparams(config)
+        start = None
+        if start_from is not None and not checkpoint_steps(workdir / files.CHECKPOINTS):
+            start = read_start(located, task, hparams, shipped.find_checkpoint(start_from))
+        workdirs.prepare(
+            workdir,
+            config,
+            resume=resume or extend,
+            extend=extend,
+            data={} if kept is None else {kept.file: functools.partial(kept.write, located)},
+        )
     if start is not None:
         continuation.write_start(start, steps_per_epoch=task.steps_per_epoch, workdir=workdir)
     return loop.train(config, task, hparams, workdir, control=control)
+
+
+def _locate_data(given: ConfigDict, workdir: pathlib.Path) -> ConfigDict:
+    """The configuration with the copy that a run in the folder keeps, which counts from then on."""
+    if not (workdir / files.CONFIG_FILE).exists():
+        return given
+    own, kept = registry.locate_data(given, workdir), registry.get(given.task).data
+    if own is not given and kept is not None and kept.differ(given, own):
+        sys.stderr.write(
+            f"warning: the data have changed since the run began, which goes on with its own copy, "
+            f"{workdir / kept.file}\n"
+        )
+    return own
 
 
 def read_start(

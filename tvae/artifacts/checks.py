@@ -143,7 +143,7 @@ def examine(run: pathlib.Path, copy: pathlib.Path) -> Examination:
     model = loading.load_run(Run.open(run))
     metrics, recorded = measure(model), dict(model.card["metrics"])
     card = dict(model.card) | {"metrics": recorded | metrics}
-    parameters.save_params(copy, model.params, card)
+    parameters.save_params(copy, model.params, card, model.views.keep)
     again = loading.load(copy)
     checks = check_targets(metrics, config_lib.complete(model.card["config"]))
     checks += [

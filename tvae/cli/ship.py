@@ -30,7 +30,7 @@ def main(options: flags.FlagValues) -> None:
     run = Run(source)
     run.require_finished()
     model = loading.load_run(run)
-    parameters.save_params(target, model.params, dict(model.card))
+    parameters.save_params(target, model.params, dict(model.card), model.views.keep)
     card = cards.model_card(target.name, model.card, shipped_by="python -m tvae ship")
     (target / "README.md").write_text(card)
     sys.stdout.write(f"{source} -> {target}\n")

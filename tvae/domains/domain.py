@@ -5,6 +5,7 @@ through the entry point group ``tvae.domains``.
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -49,6 +50,25 @@ class HeldOut(NamedTuple):
     train: str
     held_out: str
     rises: bool = False
+
+
+class KeptData(NamedTuple):
+    """How the user's data are kept beside a model, which then does without the files they are from.
+
+    Attributes:
+      file: name of the copy in the folder of a run or model.
+      write: ``(validated configuration, path)``: write what the configuration names.
+      locate: ``(configuration, path)`` -> the same with the copy in place of the user's files.
+      differ: whether two configurations name different data; data that cannot be read do not.
+      take: ``(table in memory, configuration, path)`` -> the configuration of such a table, of
+        which the copy is written. Raises UserError if it is no such table.
+    """
+
+    file: str
+    write: Callable[[ConfigDict, pathlib.Path], None]
+    locate: Callable[[ConfigDict, pathlib.Path], ConfigDict]
+    differ: Callable[[ConfigDict, ConfigDict], bool]
+    take: Callable[[Any, ConfigDict, pathlib.Path], ConfigDict]
 
 
 def _accept(config: ConfigDict) -> None:
@@ -105,6 +125,7 @@ class Domain:
       headline: metric keys that a list of models shows, most important first.
       curves: groups of evaluation metrics in the report.
       held_out: losses whose training and held-out values the diagnostics compare.
+      data: how the user's data are kept beside a model; None for a domain without any.
     """
 
     name: str
@@ -124,3 +145,4 @@ class Domain:
     resolve: Callable[[ConfigDict], ConfigDict] = _as_it_is
     validate: Callable[[ConfigDict], None] = _accept
     tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    data: KeptData | None = None

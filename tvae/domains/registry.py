@@ -1,6 +1,7 @@
 """Registry of domains: those of the library, registered ones, and those of other packages."""
 
 import importlib
+import pathlib
 import sys
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -87,3 +88,11 @@ def make_engine(config: ConfigDict) -> "Engine":
     from tvae.engine import loop, step
 
     return step.make_engine(make_task(config), loop.optimizer_settings(config))
+
+
+def locate_data(config: ConfigDict, folder: pathlib.Path) -> ConfigDict:
+    """A configuration whose data are the copy in a model's folder; itself where there is none."""
+    data = get(config.task).data
+    if data is None or not (folder / data.file).exists():
+        return config
+    return data.locate(config, folder / data.file)

@@ -6,6 +6,7 @@ two, and none of it depends on what an item is.
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -199,6 +200,8 @@ class Views:
       predict: ``(params, x) -> Predictions`` of items, or None where the model predicts nothing.
       labels: names of what it predicts.
       levels: shares of truths that its intervals are made to cover.
+      keep: ``folder -> None``: write the user's data that the functions need into the folder of a
+        copy of the model, see :class:`tvae.domains.domain.KeptData`; None where there are none.
       module: the Flax module, or None where the functions do without one.
     """
 
@@ -225,6 +228,7 @@ class Views:
     predict: Callable[[Params, jax.Array], Predictions] | None = None
     labels: tuple[str, ...] = ()
     levels: tuple[float, ...] = ()
+    keep: Callable[[pathlib.Path], None] | None = None
     module: nn.Module | None = None
 
     def __post_init__(self) -> None:

@@ -93,6 +93,8 @@ def export_model(model: Model, target: pathlib.Path) -> dict[str, Any]:
             tables.write_tables(draft / "tables", items.name, arrays, labels)
             tables.write_projector_files(draft / "projector", arrays, labels)
         write_weights(draft / "weights", model)
+        if model.views.keep is not None:
+            model.views.keep(draft)
         described = programs.write_programs(draft / "programs", model)
         shutil.copyfile(run_exported.__file__, draft / "run_exported.py")
         (draft / "README.md").write_text(_readme(model))

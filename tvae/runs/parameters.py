@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orbax.checkpoint as ocp
@@ -13,8 +13,19 @@ from tvae.runs import archive, files
 _MARKER = "commit_success.txt"
 
 
-def save_params(folder: pathlib.Path, params: Any, metadata: Mapping[str, Any]) -> None:
+def save_params(
+    folder: pathlib.Path,
+    params: Any,
+    metadata: Mapping[str, Any],
+    keep: Callable[[pathlib.Path], None] | None = None,
+) -> None:
     """Write ``params/`` (Orbax) and ``metadata.json``, as :func:`write_metadata`.
+
+    Args:
+      folder: must not exist, or be empty.
+      params: tree of arrays.
+      metadata: of the parameters.
+      keep: writes further files into the folder, see :attr:`tvae.domains.views.Views.keep`.
 
     Raises:
       UserError: if the folder exists and is not empty, or cannot be written.
@@ -27,6 +38,8 @@ def save_params(folder: pathlib.Path, params: Any, metadata: Mapping[str, Any]) 
         # Orbax writes the folder's absolute path into its marker: not for others to read.
         (draft / files.PARAMS_FOLDER / _MARKER).write_text("Checkpoint commit was successful\n")
         write_metadata(draft, params, metadata)
+        if keep is not None:
+            keep(draft)
 
 
 def write_metadata(folder: pathlib.Path, params: Any, metadata: Mapping[str, Any]) -> None:

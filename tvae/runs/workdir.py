@@ -6,6 +6,8 @@ import pathlib
 import platform
 import subprocess
 import sys
+import types
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -88,7 +90,12 @@ def difference(old: ConfigDict, new: ConfigDict) -> list[tuple[str, str, str]]:
 
 
 def prepare(
-    folder: pathlib.Path, config: ConfigDict, *, resume: bool, extend: bool = False
+    folder: pathlib.Path,
+    config: ConfigDict,
+    *,
+    resume: bool,
+    extend: bool = False,
+    data: Mapping[str, Callable[[pathlib.Path], None]] = types.MappingProxyType({}),
 ) -> None:
     """Make the folder of a new run, or with ``resume`` check that of the same run.
 
@@ -96,14 +103,22 @@ def prepare(
     that: job schedulers give the same command at each start. With ``extend`` the configuration may
     have more epochs than the recorded one, which it replaces.
 
+    Args:
+      folder: of the run.
+      config: validated configuration.
+      resume: see above.
+      extend: see above.
+      data: name -> writer of each further file of a new run: copies of the user's data.
+
     Raises:
       UserError: if the folder cannot be written, is in use, holds a run and ``resume`` is off, or
         holds a run of another configuration.
     """
     stored = folder / files.CONFIG_FILE
+    of_a_start = _OF_A_START | {name + end for name in data for end in ("", files.TEMPORARY)}
     with files.writing_to(f"workdir {folder}"):
         folder.mkdir(parents=True, exist_ok=True)
-        if not stored.exists() and {path.name for path in folder.iterdir()} - _OF_A_START:
+        if not stored.exists() and {path.name for path in folder.iterdir()} - of_a_start:
             raise UserError(f"workdir {folder}: expected an empty folder or a run to resume")
         with files.hold_lock(folder):
             if stored.exists():
@@ -112,6 +127,8 @@ def prepare(
             if resume:
                 sys.stderr.write(f"workdir {folder}: holds no run to resume; starting a new one\n")
             files.write_json(folder / files.PROVENANCE_FILE, provenance())
+            for name, write in data.items():
+                write(folder / name)
             # Written last: its presence makes the folder that of a run.
             files.write_json(stored, json.loads(config.to_json()))
 

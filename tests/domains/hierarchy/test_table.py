@@ -22,6 +22,8 @@ from tvae.losses.closure import log_rank
 from tvae.reporting.page import write_report
 from tvae.runs.run import Run
 
+ANIMALS = EDGES + "lion,man,9,\n"
+
 
 def make_config(file="", **changes):
     config = config_lib.default("hierarchy")
@@ -38,7 +40,7 @@ def make_config(file="", **changes):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("table")
-    (folder / "animals.csv").write_text(EDGES + "lion,man,9,\n")
+    (folder / "animals.csv").write_text(ANIMALS)
     config = make_config(folder / "animals.csv", **{"model.latent_dim": 3})
     return tvae.train(config, folder / "run")
 
@@ -80,6 +82,48 @@ def test_load_resume_evaluate_report_export(trained, tmp_path):
     arrays = np.load(tmp_path / "out" / "tables" / "items.npz")
     assert arrays["parent"].tolist() == [-1, 0, 1, 0]
     assert Run.open(trained.path).finished
+
+
+def test_a_run_does_without_the_file_it_began_with(tmp_path, capsys):
+    file = tmp_path / "animals.csv"
+    file.write_text(EDGES + "lion,man,9,\nowl,bird,,\nbird,,,\n")
+    with pytest.raises(UserError, match="expected one root"):
+        tvae.train(make_config(file), tmp_path / "run")
+    file.write_text(ANIMALS)
+    config = make_config(file, **{"model.latent_dim": 3})
+    model = tvae.train(config, tmp_path / "run")
+    file.write_text(ANIMALS.replace("lion", "tiger"))
+    again = tvae.load(tmp_path / "run")
+    assert again.items.labels(np.arange(3)) == ["mammal", "cat", "lion"]
+    assert again.config.data.edges == str(file)  # as recorded
+    resumed = tvae.train(config, tmp_path / "run", resume=True)
+    assert "the data have changed since the run began" in capsys.readouterr().err
+    assert resumed.find("lion") == 2
+    file.unlink()
+    for _ in range(2):  # a copy of a copy
+        again = tvae.load(again.save(tmp_path / f"saved {_}"))
+    chex.assert_trees_all_equal(again.params, model.params)
+    assert again.find("lion") == 2
+    with pytest.raises(UserError, match="does not exist"):
+        tvae.train(config, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_table_in_memory_trains(tmp_path):
+    cells = [line.split(",") for line in ANIMALS.splitlines()]
+    table = dict(zip(cells[0], zip(*cells[1:], strict=True), strict=True))
+    config = make_config(**{"model.latent_dim": 3})
+    model = tvae.train(config, tmp_path / "run", data=table)
+    assert model.items.labels(np.arange(4)) == ["mammal", "cat", "lion", "man"]
+    assert config.data.format == "auto"
+    assert model.config.data.format == "table"
+    with pytest.raises(UserError, match="a table in memory has no file"):
+        tvae.train(model.config, tmp_path / "new")
+    with pytest.raises(UserError, match=r"expected no config\.data\.edges"):
+        tvae.train(make_config("a.csv"), tmp_path / "new", data=table)
+    with pytest.raises(UserError, match="takes no table in memory"):
+        tvae.train("fast", tmp_path / "new", data=table)
+    assert not (tmp_path / "new").exists()
 
 
 def test_resume_is_bit_exact(tmp_path):

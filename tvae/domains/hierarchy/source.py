@@ -1,12 +1,13 @@
-"""The hierarchy that a configuration names."""
+"""The hierarchy that a configuration names, and the copy of it that stays with a model."""
 
 import dataclasses
 import functools
 import pathlib
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from tvae.domains.hierarchy import readers
+from tvae.domains.hierarchy import readers, stored
 from tvae.domains.hierarchy.hierarchy import Hierarchy, from_parents
 from tvae.domains.hierarchy.links import Links, read_links
 from tvae.domains.hierarchy.tables import read_features
@@ -68,6 +69,46 @@ def _read(
             raise UserError(f"{features[0]}: feature {both[0]!r} is in {edges[0]} already")
         known = dataclasses.replace(known, features={**known.features, **columns})
     return _whole(known, root)
+
+
+def write_copy(config: ConfigDict, path: pathlib.Path) -> None:
+    """Write the hierarchy that ``config.data`` names."""
+    stored.write_stored(load(config.data), path)
+
+
+def locate(config: ConfigDict, path: pathlib.Path) -> ConfigDict:
+    """The configuration with a copy in place of the files, of which it is the wanted part."""
+    found = config.copy_and_resolve_references()
+    with found.unlocked():
+        found.data.update(edges=str(path), format="stored", root="", features="")
+    return found
+
+
+def differ(one: ConfigDict, other: ConfigDict) -> bool:
+    """Whether two configurations name different hierarchies; none that cannot be read does."""
+    try:
+        return stored.digest(load(one.data)) != stored.digest(load(other.data))
+    except UserError:
+        return False
+
+
+def take(table: Any, config: ConfigDict, path: pathlib.Path) -> ConfigDict:
+    """Write the hierarchy of a table in memory; the configuration of it.
+
+    Raises:
+      UserError: if the configuration names a file as well, or the table is no hierarchy.
+    """
+    data = config.data
+    if data.edges or data.features or data.format not in ("auto", "table"):
+        raise UserError(
+            "data: expected no config.data.edges and config.data.features beside a table in memory,"
+            f" and config.data.format auto, got {data.edges!r}, {data.features!r}, {data.format!r}"
+        )
+    stored.write_stored(_whole(readers.from_table(table), data.root), path)
+    found = config.copy_and_resolve_references()
+    with found.unlocked():
+        found.data.format = "table"
+    return found
 
 
 def _whole(known: Hierarchy, root: str) -> Hierarchy:

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import pathlib
+import weakref
 import zipfile
 from collections.abc import Mapping
 
@@ -31,7 +32,9 @@ def write_stored(known: Hierarchy, path: pathlib.Path) -> None:
       OSError: if it cannot be written.
     """
     arrays = _to_arrays(known)
-    about = {"format": _FORMAT, "sha256": _digest(arrays)}
+    sha256 = _digest(arrays)
+    about = {"format": _FORMAT, "sha256": sha256}
+    _in_use.setdefault(sha256, known)
     with files.replacing(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, about=_as_bytes(json.dumps(about)), **arrays)
 
@@ -39,6 +42,10 @@ def write_stored(known: Hierarchy, path: pathlib.Path) -> None:
 def digest(known: Hierarchy) -> str:
     """SHA-256 over items, parents and features."""
     return _digest(_to_arrays(known))
+
+
+_in_use: "weakref.WeakValueDictionary[str, Hierarchy]" = weakref.WeakValueDictionary()
+"""Hierarchies written or read by digest: one in memory, with its tree and closure, serves all."""
 
 
 def read_stored(path: str | os.PathLike[str]) -> Hierarchy:
@@ -58,7 +65,7 @@ def read_stored(path: str | os.PathLike[str]) -> Hierarchy:
             raise UserError(f"{file}: {_BAD} in this version: format {about['format']}")
         if about["sha256"] != _digest(arrays):
             raise UserError(f"{file}: is damaged: its content does not match its digest")
-        return _from_arrays(arrays)
+        return _in_use.get(about["sha256"]) or _read_anew(arrays, about["sha256"])
     except UserError:
         raise
     except OSError as error:
@@ -69,6 +76,10 @@ def read_stored(path: str | os.PathLike[str]) -> Hierarchy:
         raise UserError(f"{file}: {_BAD}") from error
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise UserError(f"{file}: {_BAD}") from error
+
+
+def _read_anew(arrays: Mapping[str, np.ndarray], sha256: str) -> Hierarchy:
+    return _in_use.setdefault(sha256, _from_arrays(arrays))
 
 
 def _refuse_inflated(stream: io.BufferedReader, file: pathlib.Path) -> None:
@@ -102,12 +113,17 @@ def _to_arrays(known: Hierarchy) -> dict[str, np.ndarray]:
 
 def _from_arrays(arrays: Mapping[str, np.ndarray]) -> Hierarchy:
     names, parent = _unpack(arrays, "names"), arrays["parent"]
-    keys = {name: f"feature_{i}" for i, name in enumerate(_unpack(arrays, "features"))}
+    headings = _unpack(arrays, "features").tolist()
+    keys = {name: f"feature_{i}" for i, name in enumerate(headings)}
     features = {
         name: arrays[key] if key in arrays else _unpack(arrays, key) for name, key in keys.items()
     }
     columns = [names, *features.values()]
-    if parent.ndim != 1 or any(column.shape != parent.shape for column in columns):
+    if (
+        len(keys) < len(headings)
+        or parent.ndim != 1
+        or any(column.shape != parent.shape for column in columns)
+    ):
         raise ValueError("columns of different lengths")
     edges = np.concatenate([parent[1:], arrays["extra"].ravel()]).astype(np.int64)
     if edges.size and not (edges.min() >= 0 and edges.max() < len(parent)):

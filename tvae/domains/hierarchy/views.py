@@ -12,7 +12,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
-from tvae.domains.hierarchy import evaluation, link_prediction, source
+from tvae.domains.hierarchy import evaluation, link_prediction, source, stored
 from tvae.domains.hierarchy.geometry import GEOMETRIES, Geometry, Placed
 from tvae.domains.hierarchy.hierarchy import Hierarchy
 from tvae.domains.hierarchy.links import read_links
@@ -219,4 +219,5 @@ def make_views(config: ConfigDict) -> Views:
         measure=table.measure,
         score_pairs=table.score_pairs,
         items=items,
+        keep=lambda folder: stored.write_stored(known, folder / stored.FILE),
     )
