@@ -114,8 +114,16 @@ def write_projector_files(folder: pathlib.Path, arrays: Arrays, labels: list[str
             f'  metadata_path: "{_METADATA}"\n}}\n'
         )
     columns = {name: array for name, array in arrays.items() if array.ndim == 1}
-    _write_tsv(folder / _METADATA, columns | {"label": np.asarray(labels)}, header=True)
+    columns |= {"label": np.asarray(labels)}
+    _write_tsv(folder / _METADATA, {n: _plain(c) for n, c in columns.items()}, header=True)
     (folder / "projector_config.pbtxt").write_text("".join(config))
+
+
+def _plain(column: np.ndarray) -> np.ndarray:
+    """Texts without the signs that the projector's files have for lines, cells and quotations."""
+    if column.dtype.kind not in "UO":
+        return column
+    return np.asarray([" ".join(str(text).split()).replace('"', "'") for text in column])
 
 
 def _write_tsv(path: pathlib.Path, columns: Arrays, *, header: bool) -> None:
