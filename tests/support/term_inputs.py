@@ -94,6 +94,8 @@ GENERATORS: dict[str, Generator] = {
     "other_distance": Generator(lambda rng, n: rng.uniform(0.1, 3.0, (n, 5))),
     "log_weight": Generator(lambda rng, n: rng.normal(size=(n, 5)), extreme=lambda x: x),
     "temperature": Generator(lambda rng, n: np.asarray(0.5), rows=False, extreme=lambda x: x),
+    "other_path": Generator(lambda rng, n: rng.integers(0, 6, (n, 5))),
+    "other_common": Generator(lambda rng, n: rng.integers(0, 3, (n, 5))),
     "is_positive": Generator(lambda rng, n: rng.random((n, 2)) < 0.7),
     "label": Generator(_integers(3)),
     "prediction": Generator(_normal(), kind="value"),

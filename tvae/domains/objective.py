@@ -205,6 +205,10 @@ class Objective:
 
     entries: tuple[Entry, ...]
 
+    def asks_for(self, source: str) -> bool:
+        """Whether a row is handed an input of this name."""
+        return any(found == source for e in self.entries for _, (_, found) in e.sources)
+
     def draw_pairs(self, key: jax.Array, *, batch_size: int) -> dict[str, Pairs | None]:
         """Random pairs of rows of a batch for every row that takes some; None for all pairs."""
         taking = [entry for entry in self.entries if "pairs" in entry.term.optional]

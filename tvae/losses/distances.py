@@ -1,5 +1,7 @@
 """Losses on lengths: pair distances that follow a tree, and lengths inside intervals."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import optax
@@ -87,6 +89,96 @@ def tree_geodesic(
         return value, distinct(point.shape[0], pairs)
 
     return mean_over_pairs(penalty, point.shape[0], pairs)
+
+
+def _weighted_rows(value: jax.Array, log_weight: jax.Array) -> jax.Array:
+    """Mean of each row ``(q,)`` by weights ``(q, w)``, logarithms; 0 where nothing counts."""
+    counts = jnp.isfinite(log_weight)
+    top = jnp.max(jnp.where(counts, log_weight, 0.0), -1, keepdims=True)
+    weight = jnp.where(counts, jnp.exp(jnp.where(counts, log_weight, 0.0) - top), 0.0)
+    return (weight * value).sum(-1) / jnp.maximum(weight.sum(-1), 1e-30)
+
+
+@term(
+    "path_stress",
+    unit="1",
+    options={"edge_length": (above(0.0), "distance wanted between a child and its parent")},
+    bounds=(0.0, math.inf),
+    invariances=("permutation",),
+    source="Sammon 1969 and Kamada and Kawai 1989 (the weights); Sala et al. 2018 (distortion)",
+)
+def path_stress(
+    other_distance: jax.Array,
+    other_path: jax.Array,
+    log_weight: jax.Array,
+    *,
+    edge_length: Numeric = 0.5,
+) -> jax.Array:
+    r"""Mean squared relative error of distances as path lengths in a tree.
+
+    .. math:: \sum_{qw} \omega_{qw}\,\Big(rac{d_{qw}}{s\,p_{qw}} - 1\Big)^2
+        \Big/ \sum_{qw} \omega_{qw}
+
+    Args:
+      other_distance: ``(q, w)``, of each row to others.
+      other_path: int ``(q, w)``, edges between them; pairs without an edge do not count.
+      log_weight: ``(q, w)``, logarithm of how much each of them counts.
+      edge_length: s.
+
+    Returns:
+      A scalar; each row counts alike.
+
+    >>> distance, path = jnp.asarray([[0.5, 2.0]]), jnp.asarray([[1, 2]])
+    >>> float(path_stress(distance, path, jnp.zeros((1, 2))))  # (0 + 1) / 2
+    0.5
+    """
+    apart = other_path > 0
+    wanted = edge_length * jnp.where(apart, other_path, 1).astype(other_distance.dtype)
+    error = jnp.where(apart, jnp.square(other_distance / wanted - 1.0), 0.0)
+    return _weighted_rows(error, jnp.where(apart, log_weight, -jnp.inf)).mean()
+
+
+@term(
+    "common_interval",
+    unit="squared distance",
+    options={"max_distance": (above(0.0), "distance that no pair needs to pass")},
+    bounds=(0.0, math.inf),
+    invariances=("permutation",),
+    source="as the intervals of v6; disjoint ones of equal width",
+)
+def common_interval(
+    other_distance: jax.Array,
+    other_common: jax.Array,
+    log_weight: jax.Array,
+    tree: Tree,
+    *,
+    max_distance: Numeric = 8.0,
+) -> jax.Array:
+    r"""Mean squared distance to the interval of a pair's deepest common ancestor.
+
+    Depths 0 to L part the lengths up to D: a pair whose common ancestor has depth l is wanted
+    between :math:`D (L - l) / (L + 1)` and :math:`D (L + 1 - l) / (L + 1)`, so that the deeper the
+    ancestor, the nearer the pair, without a wanted order within a depth.
+
+    Args:
+      other_distance: ``(q, w)``, of each row to others.
+      other_common: int ``(q, w)``, depth of their deepest common ancestor.
+      log_weight: ``(q, w)``, logarithm of how much each of them counts.
+      tree: of the items.
+      max_distance: D.
+
+    Returns:
+      A scalar; each row counts alike.
+
+    >>> from tvae.geometry.tree import TableTree
+    >>> distance, common = jnp.asarray([[7.0, 3.0]]), jnp.asarray([[0, 0]])
+    >>> float(common_interval(distance, common, jnp.zeros((1, 2)), TableTree([-1, 0])))  # 4 to 8
+    0.5
+    """
+    width = max_distance / (tree.depth + 1)
+    low = (tree.depth - other_common).astype(other_distance.dtype) * width
+    error = interval_penalty(other_distance, jnp.stack([low, low + width], -1))
+    return _weighted_rows(error, log_weight).mean()
 
 
 def interval_penalty(length: jax.Array, interval: jax.Array) -> jax.Array:

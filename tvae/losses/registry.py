@@ -40,6 +40,8 @@ INPUTS: dict[str, str] = {
     "positive_distance": "float (batch, positives), of each row to what is to be near",
     "other_distance": "float (batch, others), of each row to what is to be further away",
     "log_weight": "float (batch, others), logarithm of how much each of them counts",
+    "other_path": "int (batch, others), edges of the tree between each row's item and the other's",
+    "other_common": "int (batch, others), depth of their deepest common ancestor",
     "is_positive": "bool (batch, positives), which of them there are",
     "temperature": "float scalar, unit of the distances",
     "label": "int (batch,), classes of the items",

@@ -39,6 +39,7 @@ class Queries:
       point: of the unit ball, or of Euclidean space, ``(q, d)``.
       ancestor_distance: of each query to its ancestors, ``(q, ancestors)``.
       other_distance: to the negatives, ``(q, others)``.
+      other: the negatives, int32 ``(q, others)``.
       log_weight: logarithm of how many items a negative stands for, ``(q, others)``.
       is_ancestor: which of the ancestors there are, bool ``(q, ancestors)``.
     """
@@ -47,6 +48,7 @@ class Queries:
     point: jax.Array
     ancestor_distance: jax.Array
     other_distance: jax.Array
+    other: jax.Array
     log_weight: jax.Array
     is_ancestor: jax.Array
 
@@ -151,6 +153,9 @@ class HierarchyTask(StepCountingTask):
                 point=query.point,
                 ancestor_distance=space.distance(own, at(above[pairs.ancestor])),
                 other_distance=space.pairwise(query, column),
+                other=jnp.broadcast_to(
+                    jnp.concatenate([pairs.query, shared]), pairs.log_weight.shape
+                ),
                 log_weight=pairs.log_weight,
                 is_ancestor=pairs.is_ancestor,
             )
@@ -180,6 +185,7 @@ class HierarchyTask(StepCountingTask):
         """What the terms may ask for: :data:`tvae.domains.hierarchy.terms.INPUTS`."""
         tree, queries = self.sampler.known.tree, outputs.queries
         return {
+            **self._paths(outputs),
             "index": queries.index,
             "level": tree.level(queries.index),
             "tree": tree,
@@ -192,6 +198,15 @@ class HierarchyTask(StepCountingTask):
             "is_positive": queries.is_ancestor,
             "temperature": outputs.temperature,
         }
+
+    def _paths(self, outputs: Outputs) -> Sources:
+        """Path lengths and depths of common ancestors of the queries' pairs, where a term asks."""
+        if not any(map(self.objective.asks_for, ("other_path", "other_common"))):
+            return {}
+        tree, queries = self.sampler.known.tree, outputs.queries
+        common = tree.pair_level(queries.index[:, None], queries.other)
+        levels = tree.level(queries.index)[:, None] + tree.level(queries.other)
+        return {"other_common": common, "other_path": levels - 2 * common}
 
     def weights(self, aux: jax.Array, hparams: Hparams) -> Metrics:
         """Weights of the terms."""
