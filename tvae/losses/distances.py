@@ -116,8 +116,7 @@ def path_stress(
 ) -> jax.Array:
     r"""Mean squared relative error of distances as path lengths in a tree.
 
-    .. math:: \sum_{qw} \omega_{qw}\,\Big(rac{d_{qw}}{s\,p_{qw}} - 1\Big)^2
-        \Big/ \sum_{qw} \omega_{qw}
+    .. math:: \sum_w \omega_{qw}\,\Big(\frac{d_{qw}}{s\,p_{qw}} - 1\Big)^2 \Big/ \sum_w \omega_{qw}
 
     Args:
       other_distance: ``(q, w)``, of each row to others.

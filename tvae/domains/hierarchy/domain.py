@@ -3,8 +3,8 @@
 from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect
-from tvae.domains.domain import SHARED_DEFINITIONS, Curves, Domain, KeptData
-from tvae.domains.hierarchy import evaluation, source, stored
+from tvae.domains.domain import SHARED_DEFINITIONS, Curves, Domain
+from tvae.domains.hierarchy import evaluation, source
 from tvae.domains.hierarchy.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.hierarchy.task import make_task
 from tvae.domains.hierarchy.terms import INPUTS, OBJECTIVE
@@ -47,6 +47,6 @@ DOMAIN = Domain(
         Curves("Distances and path lengths", r"eval/(path|common)_"),
         Curves("Curvature", r"eval/curvature"),
     ),
-    data=KeptData(stored.FILE, source.write_copy, source.locate, source.differ, source.take),
+    data=source.KEPT,
     headline=("eval/mean_rank", "eval/map", "eval/path_correlation"),
 )

@@ -7,6 +7,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from tvae.domains.domain import KeptData
 from tvae.domains.hierarchy import readers, stored
 from tvae.domains.hierarchy.hierarchy import Hierarchy, from_parents
 from tvae.domains.hierarchy.links import Links, read_links
@@ -109,6 +110,10 @@ def take(table: Any, config: ConfigDict, path: pathlib.Path) -> ConfigDict:
     with found.unlocked():
         found.data.format = "table"
     return found
+
+
+KEPT = KeptData(stored.FILE, write_copy, locate, differ, take)
+"""Of the domains whose data are a hierarchy."""
 
 
 def _whole(known: Hierarchy, root: str) -> Hierarchy:

@@ -5,6 +5,7 @@ from ml_collections import ConfigDict
 from tvae.domains.aspects import Aspect, of_latents
 from tvae.domains.domain import SHARED_DEFINITIONS, Curves, Domain
 from tvae.domains.hierarchy.geometry import GEOMETRIES
+from tvae.domains.hierarchy.source import KEPT
 from tvae.domains.hierarchy_vae import evaluation
 from tvae.domains.hierarchy_vae.config import DEFAULTS, FIELDS, TINY, validate
 from tvae.domains.hierarchy_vae.task import make_task
@@ -50,6 +51,7 @@ DOMAIN = Domain(
     defaults=DEFAULTS,
     validate=validate,
     tiny=TINY,
+    data=KEPT,
     make_task=make_task,
     make_views=make_views,
     define=define_metric,

@@ -10,6 +10,7 @@ import numpy as np
 from jax.typing import ArrayLike
 from ml_collections import ConfigDict
 
+from tvae.domains.hierarchy import stored
 from tvae.domains.hierarchy.geometry import GEOMETRIES, Geometry
 from tvae.domains.hierarchy.views import make_items
 from tvae.domains.hierarchy_vae import evaluation
@@ -188,5 +189,6 @@ def make_views(config: ConfigDict) -> Views:
         place=Placing(study, network.module, model.curvature).place,
         measure=network.measure,
         items=items,
+        keep=lambda folder: stored.write_stored(study.known, folder / stored.FILE),
         module=network.module,
     )
