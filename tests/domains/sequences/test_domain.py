@@ -48,7 +48,18 @@ def write_table(path):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sequences")
-    return tvae.train(made_config(write_table(folder / "own.csv")), folder / "run")
+    with write_table(folder / "own.csv").open("a") as file:
+        file.write("\nbad,MK1APLLTREGS,1,1\n")
+    return tvae.train(made_config(folder / "own.csv"), folder / "run")
+
+
+def test_rows_left_out_and_the_check_of_folds_are_written(trained, capsys):
+    registry.get("sequences").resolve(trained.config)
+    bad, folds = capsys.readouterr().err.splitlines()
+    assert bad.startswith("own.csv:162: ")
+    assert bad.endswith("letter '1' is not one of the protein alphabet; row left out")
+    assert folds.startswith("genotype folds: 160 rows; with a relative in another fold")
+    assert trained.config.data.found.problems == (bad,)
 
 
 def test_a_model_answers_without_its_table(trained, tmp_path):

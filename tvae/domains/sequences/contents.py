@@ -37,6 +37,7 @@ class Contents:
       alphabet: name of the alphabet.
       folds: digest of the assignment of rows to folds.
       leaks: numbers of rows with a relative in another fold, by the kind of relative.
+      problems: rows left out and cells repaired, with file, line and reason.
     """
 
     rows: int
@@ -51,6 +52,7 @@ class Contents:
     alphabet: str
     folds: str
     leaks: tuple[tuple[str, int], ...]
+    problems: tuple[str, ...]
 
     @classmethod
     def from_stored(cls, stored: Mapping[str, Any]) -> "Contents":
@@ -150,4 +152,5 @@ def describe(
         alphabet=alphabet,
         folds=folds,
         leaks=tuple(sorted((k, int(v)) for k, v in leaks.items())),
+        problems=tuple(str(problem) for problem in table.problems),
     )

@@ -1,5 +1,7 @@
 """The domain ``sequences``: aligned sequences with measured labels, such as drug resistance."""
 
+import sys
+
 from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect
@@ -21,11 +23,16 @@ def define_any(key: str, config: ConfigDict) -> Definition | None:
 def resolve(config: ConfigDict) -> ConfigDict:
     """The configuration with what is found in the table.
 
+    What was wrong with rows, and the check of the folds, is written to standard error.
+
     Raises:
       UserError: if the table cannot be used.
     """
     resolved = config.copy_and_resolve_references()
-    resolved.data.found = source.load(config.data).contents.to_stored()
+    loaded = source.load(config.data)
+    resolved.data.found = loaded.contents.to_stored()
+    lines = [*loaded.contents.problems, f"{loaded.folds.kind} folds: {loaded.leaks}"]
+    sys.stderr.writelines(f"{line}\n" for line in lines)
     return resolved
 
 
