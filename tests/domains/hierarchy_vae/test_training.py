@@ -11,6 +11,7 @@ import pytest
 import tvae
 from tvae import config as config_lib
 from tvae.domains import registry
+from tvae.domains.hierarchy_vae.task import Anchors
 from tvae.engine import loop, step
 from tvae.errors import UserError
 from tvae.exports.folder import export_model
@@ -164,10 +165,16 @@ def test_batches_hold_every_seen_item_and_pairs_weigh_levels_alike():
     batches = np.asarray(task.batches(jnp.int32(3), jax.random.key(0)))
     assert set(batches.ravel().tolist()) == set(task.study.learned.tolist())
     tree, batch = task.study.known.tree, jnp.asarray(batches[0])
-    anchor = batch[task.anchor_rows]
-    level = tree.pair_level(anchor[:, None], batch[None, :])
-    weight = np.asarray(task._pair_weight(level, anchor, batch))
-    assert (weight[np.asarray(anchor)[:, None] == np.asarray(batch)] == 0).all()
+    anchors = Anchors(batch[task.anchor_rows], jnp.zeros((4, 2)), jnp.asarray([True] + [False] * 3))
+    own, level = task._pair_levels(anchors, batch)
+    above = [set(task.study.known.path(i)[:-1]) for i in batch.tolist()]
+    shared = [[len(a & b) for b in above] for a in above]
+    expected = np.maximum(np.asarray(shared) - 1, 0)[task.anchor_rows]
+    np.testing.assert_array_equal(level, expected)
+    same = np.asarray(anchors.item)[:, None] == np.asarray(batch)
+    np.testing.assert_array_equal(own, same & ~np.asarray(anchors.new)[:, None])
+    weight = np.asarray(task._pair_weight(level, ~own))
+    assert (weight[np.asarray(own)] == 0).all()
     sums = [weight[np.asarray(level) == k].sum() for k in range(tree.n_levels)]
     some = [x for x in sums if x > 0]
     np.testing.assert_allclose(some, 1.0 / len(some), rtol=1e-5)

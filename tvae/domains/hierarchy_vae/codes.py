@@ -99,6 +99,11 @@ class PathCodes:
         digit = self.place[item] // power % 3
         return np.where(item >= 0, digit, ABSENT).astype(np.int8)
 
+    @functools.cached_property
+    def own(self) -> np.ndarray:
+        """Which slots hold an item's number among its siblings, bool ``(n, n_slots)``."""
+        return self._slots[0] == self.known.level[:, None]
+
     def read(self, logits: jax.Array) -> jax.Array:
         """Items of the most probable digits ``(..., n_slots, 4)``, int32; -1 for none."""
         path, whole = self.walk(logits)

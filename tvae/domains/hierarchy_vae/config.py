@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 from tvae.domains.hierarchy.config import FIELDS as OF_TABLE
 from tvae.engine.config import refuse_riemannian
 from tvae.errors import UserError
-from tvae.fields import BOOLEAN, SEED, WIDTHS, Field, above, at_least, one_of, within
+from tvae.fields import BOOLEAN, SEED, SHARE, WIDTHS, Field, above, at_least, one_of, within
 
 _SHARED = (
     "data.edges", "data.format", "data.features", "data.root", "model.geometry",
@@ -17,10 +17,15 @@ _SHARED = (
 
 # fmt: off
 FIELDS: dict[str, Field] = {path: OF_TABLE[path] for path in _SHARED} | {
+    "evaluation.distances": Field(True, BOOLEAN,
+        "whether the final evaluation measures ranks and distances of all items, as of a table"),
     "data.block": Field(32, at_least(1), "consecutive seen items in preorder that share a batch"),
     "data.blocks": Field(16, at_least(1), "blocks of a batch"),
     "data.anchors": Field(64, at_least(1),
         "items of a batch whose distances to all others enter the terms"),
+    "data.new_siblings": Field(0.5, SHARE,
+        "share of these whose own digits are replaced by random ones, where paths are the inputs: "
+        "a new child belongs beside its siblings", traced=True),
     "data.held_out_share": Field(0.0, within(0.0, 0.9),
         "share of the leaves, or of the subtrees of a level, that training does not see"),
     "data.held_out_level": Field(0, at_least(0),
@@ -46,6 +51,11 @@ FIELDS: dict[str, Field] = {path: OF_TABLE[path] for path in _SHARED} | {
         "levels below the root on which a softmax predicts the ancestor; 0: digits alone"),
     "model.direct": Field(False, BOOLEAN,
         "whether ancestors are predicted from the encoder's inputs too, past the space"),
+    "model.linear_rate": Field(5.0, above(0.0),
+        "factor on the learning rate of the vectors of tokens and of the direct map: each sees few "
+        "items", traced=True),
+    "loss.temperature": Field(0.2, within(0.01, 100.0),
+        "distance by which siblings win a factor e in odds against other items", traced=True),
     "model.logvar_start": Field(-4.0, within(-20.0, 4.0),
         "posterior log-variance at the start; -4 is a deviation of 0.14 of the unit of length",
         traced=True),
@@ -70,7 +80,7 @@ DEFAULTS: dict[str, Any] = {
     "optimizer.weight_decay": 0.0,
     "optimizer.b2": 0.99,
     "learning_rate.kind": "cosine",
-    "learning_rate.peak": 2e-3,
+    "learning_rate.peak": 3e-3,
 }
 """Defaults of shared fields that differ from those of :mod:`tvae.engine.config`."""
 

@@ -13,6 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.domains.hierarchy_vae import evaluation
+from tvae.domains.hierarchy_vae.codes import ABSENT
 from tvae.domains.hierarchy_vae.config import FIELDS
 from tvae.domains.hierarchy_vae.module import (
     Heads,
@@ -25,9 +26,28 @@ from tvae.domains.objective import Objective, Sources, make_objective
 from tvae.engine.schedules import LearningRate, make_learning_rate
 from tvae.engine.task import Hparams, Metrics, Params, StepCountingTask
 from tvae.geometry import numerics
+from tvae.geometry.tree import Tree
 from tvae.losses.pairs import Pairs
 from tvae.models.encoders import Encoder
 from tvae.models.layers import Linear
+
+NETWORK, LINEAR = "network", "linear"
+"""Optimizer groups."""
+
+
+@flax.struct.dataclass
+class Anchors:
+    """Items that are paired with all of a batch.
+
+    Attributes:
+      item: int32 ``(anchors,)``.
+      row: their points, in the coordinates of the geometry.
+      new: which of them are new siblings of these items instead, bool ``(anchors,)``.
+    """
+
+    item: jax.Array
+    row: jax.Array
+    new: jax.Array
 
 
 @flax.struct.dataclass
@@ -36,11 +56,13 @@ class Outputs:
 
     Attributes:
       passed: the forward pass of the batch.
+      anchors: the rows that are paired with all of it.
       key: of what terms draw.
       pairs: of rows of the batch, by row of the objective; None where all pairs are taken.
     """
 
     passed: Passed
+    anchors: Anchors
     key: jax.Array
     pairs: dict[str, Pairs | None]
 
@@ -78,6 +100,16 @@ def with_values(module: HierarchyVAE, values: Mapping[str, Any]) -> HierarchyVAE
     )
 
 
+def level_above_both(tree: Tree, i: jax.Array, j: jax.Array) -> jax.Array:
+    """Level of the deepest item above both of two, int32; 0 also where one is the root.
+
+    No item is above itself: siblings share their parent, an item and its parent the grandparent. So
+    the nearest items are siblings, not parents.
+    """
+    lowest = jnp.minimum(tree.level(i), tree.level(j)) - 1
+    return jnp.maximum(jnp.minimum(tree.pair_level(i, j), lowest), 0)
+
+
 @dataclasses.dataclass(frozen=True)
 class HierarchyVAETask(StepCountingTask):
     """A VAE of a hierarchy; aux is the number of steps taken, int32.
@@ -89,7 +121,7 @@ class HierarchyVAETask(StepCountingTask):
       blocks: blocks of a batch.
       anchors: rows of a batch that are paired with all of it.
       queries: items of a periodic evaluation, at most.
-      exact_up_to: items up to which the final evaluation ranks all ancestors.
+      exact_up_to: items up to which the final evaluation ranks all ancestors; 0 for no ranks.
       objective: terms and weights.
       rate: learning rate of an epoch.
     """
@@ -139,7 +171,7 @@ class HierarchyVAETask(StepCountingTask):
     ) -> Outputs:
         """Embed, sample and decode a batch."""
         del aux
-        keys = [jax.random.fold_in(key, i) for i in range(4)]
+        keys = [jax.random.fold_in(key, i) for i in range(5)]
         noise = jax.random.normal(keys[0], (*batch.shape, self.module.encoder.latent_dim))
         passed: Any = self.bound(hparams).apply(
             {"params": params},
@@ -149,7 +181,24 @@ class HierarchyVAETask(StepCountingTask):
             rngs={"dropout": keys[1]},
         )
         pairs = self.objective.draw_pairs(keys[2], batch_size=batch.size)
-        return Outputs(passed, keys[3], pairs)
+        anchors = self._anchors(params, batch, passed.embedded.row, keys[4], hparams)
+        return Outputs(passed, anchors, keys[3], pairs)
+
+    def _anchors(
+        self, params: Params, batch: jax.Array, row: jax.Array, key: jax.Array, hparams: Hparams
+    ) -> Anchors:
+        """The anchors of a batch; a share of them with random digits in place of their own."""
+        item, codes = batch[self.anchor_rows], self.study.codes
+        share = hparams["data.new_siblings"]
+        if self.study.tokens is not None:
+            return Anchors(item, row[self.anchor_rows], jnp.zeros(item.shape, bool))
+        new_key, digit_key = jax.random.split(key)
+        new = (jax.random.uniform(new_key, item.shape) < share) & (item > 0)
+        x = jnp.asarray(self.study.inputs)[item]
+        drawn = jax.random.randint(digit_key, x.shape, 0, ABSENT, x.dtype)
+        x = jnp.where(new[:, None] & jnp.asarray(codes.own)[item], drawn, x)
+        found: Any = self.bound(hparams).apply({"params": params}, x, method="embed")
+        return Anchors(item, found.row, new)
 
     def terms(self, outputs: Outputs, batch: jax.Array, hparams: Hparams) -> Metrics:
         """Unweighted terms of the batch, whose items count alike."""
@@ -164,10 +213,11 @@ class HierarchyVAETask(StepCountingTask):
         """What the terms may ask for: :data:`tvae.domains.hierarchy_vae.terms.INPUTS`."""
         study, space, passed = self.study, self.module.space, outputs.passed
         root = jnp.sqrt(hparams["model.curvature"])
-        placed = space.place(passed.embedded.row)
-        anchor = jax.tree.map(lambda x: x[self.anchor_rows], placed)
-        anchor_item = batch[self.anchor_rows]
-        pair_level = study.known.tree.pair_level(anchor_item[:, None], batch[None, :])
+        placed, anchors = space.place(passed.embedded.row), outputs.anchors
+        own, pair_level = self._pair_levels(anchors, batch)
+        distance = space.pairwise(space.place(anchors.row), placed) / root
+        parent = jnp.asarray(study.known.parent)
+        sibling = parent[anchors.item][:, None] == parent[batch][None, :]
         target = jnp.asarray(study.lineages.target)[batch]
         log_p = study.lineages.log_probabilities(passed.decoded.lineage)
         return {
@@ -187,15 +237,27 @@ class HierarchyVAETask(StepCountingTask):
             "level": study.known.tree.level(batch),
             "tree": study.known.tree,
             "key": outputs.key,
-            "distance": space.pairwise(anchor, placed) / root,
+            "distance": distance,
+            # Of a search for siblings: what is near, and what is to be further away.
+            "positive_distance": distance,
+            "is_positive": sibling & ~own,
+            "other_distance": distance,
+            "log_weight": jnp.where(sibling, -jnp.inf, 0.0),
+            "temperature": hparams["loss.temperature"],
             "pair_level": pair_level,
-            "pair_level_weight": self._pair_weight(pair_level, anchor_item, batch),
+            "pair_level_weight": self._pair_weight(pair_level, ~own),
             "pair_depth": study.known.tree.depth,
         }
 
-    def _pair_weight(self, pair_level: jax.Array, anchor: jax.Array, batch: jax.Array) -> jax.Array:
+    def _pair_levels(self, anchors: Anchors, batch: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Which pairs are one item twice, and the levels of all, ``(anchors, batch)``."""
+        tree = self.study.known.tree
+        same = anchors.item[:, None] == batch[None, :]
+        above = level_above_both(tree, anchors.item[:, None], batch[None, :])
+        return same & ~anchors.new[:, None], above
+
+    def _pair_weight(self, pair_level: jax.Array, other: jax.Array) -> jax.Array:
         """Weights of pairs that sum to 1, the same for each level of which there are pairs."""
-        other = anchor[:, None] != batch[None, :]
         group = jnp.where(other, pair_level, self.study.known.tree.n_levels)
         count = jnp.bincount(group.ravel(), length=self.study.known.tree.n_levels + 1)[:-1]
         weight = 1.0 / (jnp.maximum(count, 1) * jnp.maximum((count > 0).sum(), 1))
@@ -204,6 +266,14 @@ class HierarchyVAETask(StepCountingTask):
     def weights(self, aux: jax.Array, hparams: Hparams) -> Metrics:
         """Weights of the terms."""
         return self.objective.weights(self.epoch(aux), hparams)
+
+    def group_of(self, path: str) -> str:
+        """Vectors of tokens and the direct map learn faster than the network."""
+        return LINEAR if path.split("/")[0] in ("bag", "direct") else NETWORK
+
+    def groups(self, hparams: Hparams) -> dict[str, jax.Array | float]:
+        """Factors on the learning rate."""
+        return {NETWORK: 1.0, LINEAR: hparams["model.linear_rate"]}
 
     def evaluate(self, params: Params, aux: jax.Array, key: jax.Array, hparams: Hparams) -> Metrics:
         """Decoding of a sample of the seen items, the same at every call."""
@@ -241,7 +311,7 @@ def make_task(config: ConfigDict) -> HierarchyVAETask:
         blocks=blocks,
         anchors=min(data.anchors, block * blocks),
         queries=config.evaluation.queries,
-        exact_up_to=config.evaluation.exact_up_to,
+        exact_up_to=evaluation.exact_up_to(config),
         objective=make_objective(config.objective.to_dict()),
         rate=make_learning_rate(config.learning_rate, epochs=config.epochs),
     )

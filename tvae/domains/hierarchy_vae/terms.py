@@ -10,15 +10,17 @@ from tvae.losses.registry import term
 OBJECTIVE: Rows = {
     "path": {"term": "cross_entropy", "weight": 1.0},
     "lineage": {"term": "lineage_nll", "weight": 1.0},
+    "siblings": {"term": "log_rank", "weight": 1.0},
     "kl": {"term": ball_terms.KL, "weight": 0.003},
     "tree": {"term": ball_terms.TREE, "weight": 3.0, "outer": 8.0, "ratio": 0.75, "margin": 0.0},
 }
-"""Digits and ancestors are decoded; distances follow the depth of the common ancestor."""
+"""Digits and ancestors are decoded; distances follow the tree, and siblings are nearest."""
 
 INPUTS = (
     "logits", "target", "lineage_log_p", "lineage_known", "logvar", "noise", "sample_radius",
     "radius", "c", "prior_scale", "index", "level", "tree", "key", "distance", "pair_level",
-    "pair_level_weight", "pair_depth",
+    "pair_level_weight", "pair_depth", "positive_distance", "is_positive", "other_distance",
+    "log_weight", "temperature",
 )  # fmt: skip
 """Names of what the terms may ask for in every geometry."""
 BALL_INPUTS = ("point",)

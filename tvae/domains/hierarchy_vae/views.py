@@ -155,7 +155,7 @@ def make_views(config: ConfigDict) -> Views:
         module=make_module(config, study),
         c=model.curvature,
         prior_scale=model.prior_scale,
-        exact_up_to=config.evaluation.exact_up_to,
+        exact_up_to=evaluation.exact_up_to(config),
     )
     curved = GEOMETRIES[model.geometry].curved
     items = dataclasses.replace(
