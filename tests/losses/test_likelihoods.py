@@ -9,6 +9,7 @@ import scipy.integrate
 import scipy.special
 import scipy.stats
 
+from tvae.losses import censored as censored_losses
 from tvae.losses import classification, divergence, likelihood, regression
 
 RNG = np.random.default_rng(0)
@@ -21,6 +22,28 @@ def test_gaussian_nll_is_a_normal_density():
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     short = regression.gaussian_nll(MU, LOGVAR, Y)
     np.testing.assert_allclose(value - short, 0.5 * np.log(2 * np.pi), rtol=1e-5)
+
+
+def test_tobit_nll_is_a_density_or_the_mass_beyond_a_bound():
+    sd = np.exp(LOGVAR / 2)
+    tails = {
+        0.0: scipy.stats.norm.logpdf(Y, MU, sd),
+        1.0: scipy.stats.norm.logsf(Y, MU, sd),
+        -1.0: scipy.stats.norm.logcdf(Y, MU, sd),
+    }
+    for censored, expected in tails.items():
+        value = censored_losses.tobit_nll(MU, LOGVAR, Y, np.full(5, censored))
+        np.testing.assert_allclose(value, -expected, rtol=2e-5)
+    pair, kinds = np.stack([Y, Y], 1), np.tile(np.asarray([0.0, 1.0]), (5, 1))
+    mu, logvar = np.stack([MU, MU], 1), np.stack([LOGVAR, LOGVAR], 1)
+    weight = np.asarray([1.0, 3.0], np.float32)
+    value = censored_losses.tobit_nll(mu, logvar, pair, kinds, task_weight=weight)
+    np.testing.assert_allclose(value, -(tails[0.0] + 3 * tails[1.0]) / 4, rtol=2e-5)
+    first = np.tile(np.asarray([True, False]), (5, 1))
+    value = censored_losses.tobit_nll(mu, logvar, pair, kinds, first, weight)
+    np.testing.assert_allclose(value, -tails[0.0], rtol=2e-5)
+    far = jax.grad(lambda m: censored_losses.tobit_nll(m, 0 * m, m + 60, 0 * m + 1).sum())(MU)
+    assert np.isfinite(far).all()
 
 
 def test_evidential_nll_is_a_student_density_plus_error_times_evidence():

@@ -5,6 +5,9 @@ from tests.support.mutations.entry import of
 _HAND = "tests/losses/test_dual_vae_losses.py"
 _PROPERTIES = "tests/losses/test_production_properties.py"
 _WORKED = "tests/losses/test_by_hand.py"
+_LIKELIHOODS = "tests/losses/test_likelihoods.py"
+_censored = of("tvae/losses/censored.py", _LIKELIHOODS)
+_regression = of("tvae/losses/regression.py", _LIKELIHOODS)
 _divergence = of("tvae/losses/divergence.py", _HAND)
 _likelihood = of("tvae/losses/likelihood.py", _HAND)
 _regularizers = of("tvae/losses/regularizers.py", _HAND)
@@ -17,6 +20,9 @@ _radial = of("tvae/losses/radial.py", _WORKED, _PROPERTIES)
 _ranking = of("tvae/losses/ranking.py", _WORKED, _PROPERTIES)
 
 LOSSES = (
+    _censored("bounds on the wrong side", "-censored * deviations", "censored * deviations"),
+    _censored("no width in the density", " + 0.5 * predicted_logvar\n", "\n"),
+    _regression("weights of missing tasks count", "mask * jnp.broadcast_to(", "jnp.broadcast_to("),
     _divergence("sign of the mean in the KL", "logvar - mu**2", "logvar + mu**2"),
     _divergence(
         "free bits as a ceiling", "jnp.maximum(kl, free_bits), kl", "jnp.minimum(kl, free_bits), kl"
