@@ -1,7 +1,11 @@
 """The Python blocks of the how-to pages, run in order; the first page writes a tree."""
 
+import csv
 import doctest
+import os
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from tvae.domains import registry
 PAGES = (
     "own_data",
     "own_hierarchy",
+    "own_sequences",
     "gpu",
     "from_pytorch",
 )  # own_domain and own_term are those of CONTRIBUTING
@@ -49,9 +54,31 @@ def test_what_the_pages_show_happens(page_names):
     assert animals.card["metrics"]["eval/map"] == 1.0
     lineage = animals.lineage(animals.find("lion"))
     assert animals.items.labels(np.asarray(lineage)) == ["animal", "mammal", "cat", "lion"]
+    sequences = page_names["own_sequences"]
+    assert sequences["metrics"]["eval/pearson"] > 0.9
+    assert sequences["predicted"].value.shape == (2, 2)
+    assert sequences["strongest"] == "M1L"
     stress = gpu["metrics"]["train/stress"]
     assert stress.shape == (3,)
     assert len(set(stress.tolist())) == 3
+
+
+@pytest.mark.slow
+def test_two_commands_make_a_model_a_report_and_predictions_of_a_csv(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    exec(blocks("own_sequences")[0], {})
+    page = (REPOSITORY / "docs" / "how_to" / "own_sequences.md").read_text()
+    commands = re.findall(r"^    (tvae .*)$", page, re.MULTILINE)
+    assert len(commands) == 2
+    for command in commands:
+        words = command.replace("tvae", f"{sys.executable} -m tvae", 1).split()
+        subprocess.run(words, check=True, env=os.environ | {"PYTHONPATH": str(REPOSITORY)})
+    report = (tmp_path / "runs" / "own" / "report.html").read_text()
+    assert "eval/pearson" in report.replace("<wbr>", "")
+    rows = list(csv.DictReader((tmp_path / "predicted.csv").read_text().splitlines()))
+    assert [row["name"] for row in rows] == ["new", "new", "strange", "strange"]
+    assert rows[0]["drivers"].startswith("M1L+")
+    assert rows[2]["warnings"] == "unseen in training: 5W"
 
 
 def test_every_page_of_the_folder_is_run_or_taken_from_contributing():

@@ -8,6 +8,7 @@ COMMANDS = {
     "search": ("tvae.cli.search", "look for the best values of fields"),
     "report": ("tvae.cli.report", "write the report of a run, or compare runs"),
     "evaluate": ("tvae.cli.evaluate", "measure a checkpoint"),
+    "predict": ("tvae.cli.predict", "predict the rows of a file"),
     "export": ("tvae.cli.export", "write a model for programs that do not use this library"),
     "ship": ("tvae.cli.ship", "write the parameters of a run with a model card"),
     "artifacts": ("tvae.cli.artifacts", "register, validate, promote and list models"),

@@ -1,7 +1,8 @@
 """Measure a checkpoint: ``python -m tvae evaluate --checkpoint=v6``.
 
 Every metric of the task's final evaluation with its definition, its ceiling and the published value
-beside it. ``--format=json`` prints exactly one flat JSON object on standard output.
+beside it; with ``--input=FILE`` scores of the predictions of a file's rows in place of it.
+``--format=json`` prints exactly one flat JSON object on standard output.
 
 ``--pairs=FILE`` asks instead whether the parent of each row is above the child: rows without labels
 are printed with their scores as CSV, of labelled ones F1, precision and recall as JSON;
@@ -13,6 +14,7 @@ import io
 import json
 import pathlib
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -20,6 +22,7 @@ from tvae import loading
 from tvae.domains import registry
 from tvae.domains.views import ScoredPairs
 from tvae.errors import UserError
+from tvae.model import Model
 from tvae.reporting import listing
 from tvae.runs import files
 
@@ -30,6 +33,12 @@ def define_flags(options: flags.FlagValues) -> None:
         "checkpoint",
         None,
         "Checkpoint that ships, by name; folder of parameters; or of a run, whose newest is taken.",
+        flag_values=options,
+    )
+    flags.DEFINE_string(
+        "input",
+        None,
+        "File with rows and their labels, of models that predict labels.",
         flag_values=options,
     )
     flags.DEFINE_enum(
@@ -56,7 +65,19 @@ def main(options: flags.FlagValues) -> None:
         raise UserError("--scores: expected --pairs, whose scores are written")
     show = listing.FORMATS[options.format]
     define = registry.get(model.task).define
-    sys.stdout.write(show(model.metrics(), lambda key: define(key, model.config)))
+    metrics = _measure_file(model, options.input) if options.input else model.metrics()
+    sys.stdout.write(show(metrics, lambda key: define(key, model.config)))
+
+
+def _measure_file(model: Model, path: str) -> dict[str, Any]:
+    """Scores of the predictions of a file's rows."""
+    views = model.views
+    if views.read_rows is None or views.measure_rows is None:
+        raise UserError(f"--input: a model of task {model.task} predicts no labels")
+    rows = views.read_rows(pathlib.Path(path))
+    for problem in rows.problems:
+        sys.stderr.write(f"{problem}\n")
+    return files.to_plain(views.measure_rows(model.params, rows))
 
 
 def _show_pairs(found: ScoredPairs, scores: str | None) -> None:

@@ -13,9 +13,10 @@ from ml_collections import ConfigDict
 
 from tvae.domains import latent_use
 from tvae.domains.aspects import Aspect
+from tvae.domains.exhibits import Exhibit
 from tvae.domains.objective import Inputs, Rows
 from tvae.domains.views import Views
-from tvae.engine.task import Task
+from tvae.engine.task import Params, Task
 from tvae.fields import Field
 from tvae.metrics import definitions
 from tvae.metrics.definitions import Definition, Entry
@@ -89,6 +90,11 @@ def _no_aspects(config: ConfigDict) -> list[Aspect]:
     return []
 
 
+def _no_exhibits(config: ConfigDict, params: Params) -> list[Exhibit]:
+    del config, params
+    return []
+
+
 SHARED_DEFINITIONS = latent_use.DEFINITIONS | {
     "train/epochs": Entry("epochs trained", "the run", better="neither"),
     "train/best_epoch": Entry("epoch of the best early-stop metric", "the run", better="neither"),
@@ -124,6 +130,8 @@ class Domain:
       aspects: validated configuration -> aspects that an artifact's validation checks.
       headline: metric keys that a list of models shows, most important first.
       curves: groups of evaluation metrics in the report.
+      exhibits: ``(validated configuration, parameters) -> sections`` that the domain adds to the
+        report.
       held_out: losses whose training and held-out values the diagnostics compare.
       data: how the user's data are kept beside a model; None for a domain without any.
     """
@@ -137,6 +145,7 @@ class Domain:
     aspects: Callable[[ConfigDict], list[Aspect]] = _no_aspects
     headline: tuple[str, ...] = ()
     curves: tuple[Curves, ...] = ()
+    exhibits: Callable[[ConfigDict, Params], list[Exhibit]] = _no_exhibits
     held_out: tuple[HeldOut, ...] = ()
     objective: Rows = dataclasses.field(default_factory=dict)
     inputs: Callable[[ConfigDict], Inputs] = _no_inputs

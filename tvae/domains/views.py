@@ -106,6 +106,41 @@ class ScoredPairs(NamedTuple):
     metrics: dict[str, Any]
 
 
+@flax.struct.dataclass
+class Attribution:
+    """What the numbers of items add to predictions, on the scale on which labels are learnt.
+
+    Attributes:
+      parts: ``(labels, n, *input_shape)``.
+      start: prediction of the item whose numbers are all 0 ``(labels,)``; with the sum of an item's
+        parts it gives the item's prediction.
+    """
+
+    parts: jax.Array
+    start: jax.Array
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Rows:
+    """Items of a file, and what was measured of them.
+
+    Attributes:
+      names: of the items.
+      x: ``(n, *input_shape)``.
+      measured: ``(n, labels)``, NaN where nothing was measured.
+      censored: ``(n, labels)``, 1 where the truth is at least the measured value, -1 at most.
+      warnings: of each item, such as letters that training never saw; empty texts for none.
+      problems: ``file:line: reason`` of rows left out and of cells repaired.
+    """
+
+    names: tuple[str, ...]
+    x: jax.Array
+    measured: np.ndarray
+    censored: np.ndarray
+    warnings: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
 Call = Callable[[Params, jax.Array], Any]
 Gaussians = dict[str, tuple[jax.Array, jax.Array]]
 """Encoder -> mean and log-variance, ``(..., latent_dim)`` each."""
@@ -202,6 +237,11 @@ class Views:
       levels: shares of truths that its intervals are made to cover.
       keep: ``folder -> None``: write the user's data that the functions need into the folder of a
         copy of the model, see :class:`tvae.domains.domain.KeptData`; None where there are none.
+      features: names of an item's numbers, of models that predict.
+      explain: ``(params, x) -> Attribution`` of items ``(n, *input_shape)``, or None.
+      read_rows: path of a file -> its rows, or None. Raises UserError with file and line.
+      measure_rows: ``(params, rows) -> metrics`` of rows with measured values; not for ``jit``.
+      classify: ``(label, values) -> one word or more each``, empty texts without known limits.
       module: the Flax module, or None where the functions do without one.
     """
 
@@ -229,6 +269,11 @@ class Views:
     labels: tuple[str, ...] = ()
     levels: tuple[float, ...] = ()
     keep: Callable[[pathlib.Path], None] | None = None
+    features: tuple[str, ...] = ()
+    explain: Callable[[Params, jax.Array], Attribution] | None = None
+    read_rows: Callable[[pathlib.Path], Rows] | None = None
+    measure_rows: Callable[[Params, Rows], Metrics] | None = None
+    classify: Callable[[str, np.ndarray], list[str]] = lambda _, values: [""] * len(values)
     module: nn.Module | None = None
 
     def __post_init__(self) -> None:

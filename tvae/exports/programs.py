@@ -46,8 +46,8 @@ def programs(model: Model) -> dict[str, Program]:
     Returns:
       ``encode``; ``embed_a`` and so on, one for each embedding; ``decode_a`` and so on, decoders of
       the model's own space; ``decode_a_latent``, where the model has a decoder of another space;
-      where the items are a finite set, ``inputs`` (items of indices) and ``read`` (the most
-      probable items of a decoder's outputs).
+      ``predict``, where the model predicts labels; where the items are a finite set, ``inputs``
+      (items of indices) and ``read`` (the most probable items of a decoder's outputs).
     """
     encode = functools.partial(_encode, model)
     found = {"encode": Program(encode, "items", ("items",), "mu_a, ...: (n, latent_dim)")}
@@ -60,6 +60,10 @@ def programs(model: Model) -> dict[str, Program]:
             source = (f"embed_{name}",) if space == BALL else ("encode", f"mu_{name}")
             key = f"decode_{name}" if space == model.space else f"decode_{name}_{space}"
             found[key] = Program(function, space, source, "outputs: (n, ...)")
+    if model.views.predict is not None:
+        returns = "value: (n, labels), low, high: (levels, n, labels)"
+        predict = functools.partial(_predict, model)
+        found["predict"] = Program(predict, "items", ("items",), returns)
     if items := model.views.items:
         dtype, first = model.views.input_dtype, model.decoders[model.space][0]
         found["inputs"] = Program(
@@ -73,6 +77,11 @@ def programs(model: Model) -> dict[str, Program]:
 def _encode(model: Model, x: jax.Array) -> dict[str, jax.Array]:
     """Posterior parameters by name, without those that the model lacks."""
     return {name: value for name, value in vars(model.encode(x)).items() if value is not None}
+
+
+def _predict(model: Model, x: jax.Array) -> dict[str, jax.Array]:
+    """Predictions and their intervals by name."""
+    return dict(vars(model.predict(x)))
 
 
 def export(program: Program, example: jax.Array) -> jax.export.Exported:

@@ -81,6 +81,13 @@ def valid(items: np.ndarray, manifest: dict[str, Any]) -> bool:
     return all(equal_rows(known, item[None]).any() for item in items)
 
 
+def difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """Largest difference, relative to numbers above 1; equal infinities do not differ."""
+    where = found != expected
+    far = np.abs(found[where] - expected[where]) / np.maximum(1, np.abs(expected[where]))
+    return float(far.max(initial=0))
+
+
 def check(manifest: dict[str, Any]) -> dict[str, Any]:
     """Every program against the exporter's outputs, and all items through every decoder."""
     with np.load(FOLDER / "programs" / "expected.npz", allow_pickle=False) as file:
@@ -92,7 +99,7 @@ def check(manifest: dict[str, Any]) -> dict[str, Any]:
         entries = found.items() if isinstance(found, dict) else (("", found),)
         for key, value in entries:
             label = f"{name}.{key}" if key else name
-            differences[label] = float(np.abs(value - expected[label]).max())
+            differences[label] = difference(value, expected[label])
     coverage = {}
     if manifest["items"]:
         items = all_items(manifest)

@@ -9,6 +9,7 @@ from tvae import config as config_lib
 from tvae.domains import aspects, registry
 from tvae.domains.aspects import Verdict
 from tvae.domains.domain import Domain
+from tvae.domains.exhibits import Exhibit
 from tvae.loading import load_run
 from tvae.metrics.definitions import Definition
 from tvae.reporting import embedding, findings
@@ -31,6 +32,7 @@ class Contents:
       findings: of the diagnostics.
       verdicts: its final metrics against the targets.
       ending: its length and why it ended.
+      exhibits: sections of the domain's own, by their anchors.
       changes: ``(field, default, value)`` where it differs from the domain's defaults.
     """
 
@@ -42,6 +44,7 @@ class Contents:
     verdicts: list[Verdict]
     ending: str
     changes: list[tuple[str, str, str]]
+    exhibits: dict[str, Exhibit]
 
     @property
     def domain(self) -> Domain:
@@ -120,6 +123,7 @@ def read_contents(folder: pathlib.Path) -> Contents:
     model = load_run(run)
     shown, embeddings = embedding.measure_all(model)
     diagnosed = findings.diagnose(run, model.config, registry.get(model.task).held_out)
+    own = registry.get(model.task).exhibits(model.config, model.params)
     changes = workdir.difference(config_lib.default(model.task), model.config)
     return Contents(
         run=run,
@@ -129,5 +133,6 @@ def read_contents(folder: pathlib.Path) -> Contents:
         findings=diagnosed,
         verdicts=aspects.judge(model.config, run.final),
         ending=findings.ending(run, model.config, diagnosed),
+        exhibits={f"own-{k}": each for k, each in enumerate(own)},
         changes=[change for change in changes if not change[0].startswith("targets.")],
     )

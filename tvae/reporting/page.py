@@ -4,7 +4,7 @@ import contextlib
 import importlib.util
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import jinja2
@@ -15,7 +15,7 @@ from tvae.errors import UserError
 from tvae.reporting import comparison, embedding, listing
 from tvae.reporting.comparison import Compared
 from tvae.reporting.contents import Contents, read_contents
-from tvae.reporting.figures import curves, levels, resources, schedules
+from tvae.reporting.figures import curves, levels, resources, scatter, schedules
 from tvae.reporting.figures.disk import Disk
 from tvae.reporting.figures.levels import Shares, Violins
 from tvae.reporting.figures.panels import Panel
@@ -182,8 +182,15 @@ def render(contents: Contents, drawn: Mapping[str, Sequence[Plot]]) -> str:
         pairs_per_level=embedding.PAIRS,
         still=curves.constants(run, contents.domain.curves),
         constants=schedules.constants(run),
-        sections={name: title for name, title in _TITLES.items() if name not in optional},
+        sections=_sections(contents, optional),
     )
+
+
+def _sections(contents: Contents, absent: Set[str]) -> dict[str, str]:
+    """Anchors and titles; the domain's own sections follow the summary."""
+    first, *others = ((name, title) for name, title in _TITLES.items() if name not in absent)
+    own = ((name, exhibit.title) for name, exhibit in contents.exhibits.items())
+    return dict([first, *own, *others])
 
 
 def render_comparison(runs: Sequence[Compared]) -> str:
@@ -230,7 +237,7 @@ def make_environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"key": _breakable, "number": format_value}
+    environment.filters |= {"key": _breakable, "number": format_value, "scatter": scatter.draw}
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False}
     return environment
 

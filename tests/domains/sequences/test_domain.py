@@ -9,48 +9,13 @@ import numpy as np
 import pytest
 
 import tvae
+from tests.support.sequence_tables import made_config, write_own_table
 from tvae import config as config_lib
 from tvae.domains import registry
 from tvae.domains.sequences import closed_form, source, two_stage
 from tvae.domains.sequences.evaluation import define_metric
 from tvae.engine import loop, step
 from tvae.errors import UserError
-
-
-def made_config(file="", **changes):
-    config = config_lib.default("sequences")
-    config.update_from_flattened_dict(dict(registry.get("sequences").tiny))
-    config.update_from_flattened_dict(
-        {"epochs": 4, "log_every_epochs": 4, "evaluation.every_epochs": 4,
-         "checkpoint.every_epochs": 4, "learning_rate.warmup_epochs": 1.0,
-         "model.kind": "average", "data.table": str(file), "data.labels": "ic50, ec50", **changes}
-    )  # fmt: skip
-    config_lib.validate(config)
-    return config
-
-
-def write_table(path):
-    """The made table as a CSV file."""
-    table = source.made_table()
-    lines = ["id,sequence,ic50,ec50"]
-    for row in range(len(table.ids)):
-        letters = "".join(table.alphabet.text(int(cell)) for cell in table.cells[row])
-        marks = [">" if bound else "" for bound in table.censored[row]]
-        values = [
-            "" if np.isnan(value) else f"{mark}{value:.6g}"
-            for mark, value in zip(marks, table.values[row], strict=True)
-        ]
-        lines.append(",".join([table.ids[row], letters, *values]))
-    path.write_text("\n".join(lines))
-    return path
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sequences")
-    with write_table(folder / "own.csv").open("a") as file:
-        file.write("\nbad,MK1APLLTREGS,1,1\n")
-    return tvae.train(made_config(folder / "own.csv"), folder / "run")
 
 
 def test_rows_left_out_and_the_check_of_folds_are_written(trained, capsys):
@@ -206,7 +171,7 @@ def test_parts_that_belong_together_are_asked_for(tmp_path):
     for message, changes in {
         "does not exist": {"data.table": str(tmp_path / "absent.csv")},
         "config.data.labels: expected columns": {
-            "data.table": str(write_table(tmp_path / "own.csv")), "data.labels": "",
+            "data.table": str(write_own_table(tmp_path / "own.csv")), "data.labels": "",
         },
     }.items():  # fmt: skip
         with pytest.raises(UserError, match=message):

@@ -3,26 +3,14 @@
 import numpy as np
 import pytest
 
-from tests.support.sequence_tables import write
+from tests.support.sequence_tables import MADE_GENE, write
 from tvae.domains.sequences import encoding, genes, hivdb
 from tvae.errors import UserError
-
-MADE = """
-name = "G"
-length = 5
-reference = "made"
-source = "made"
-cutoffs_source = "made"
-[positions]
-C = [2, 4]
-[drugs]
-AAA = {class = "C", cutoffs = [2, 5]}
-"""
 
 
 @pytest.fixture
 def made(tmp_path):
-    (tmp_path / "made.toml").write_text(MADE)
+    (tmp_path / "made.toml").write_text(MADE_GENE)
     return tmp_path / "made.toml"
 
 
@@ -55,7 +43,7 @@ def test_a_mask_keeps_the_key_positions_of_the_labels(tmp_path, made):
     ]
     with pytest.raises(UserError, match=r"made.txt:1: no label is a drug of PR; labels: AAA, BBB"):
         genes.read("PR").mask(table)
-    (tmp_path / "short.toml").write_text(MADE.replace("length = 5", "length = 4"))
+    (tmp_path / "short.toml").write_text(MADE_GENE.replace("length = 5", "length = 4"))
     with pytest.raises(UserError, match=r"made.txt:1: 5 positions, but G has 4"):
         genes.read(tmp_path / "short.toml").mask(table)
     with pytest.raises(UserError, match=r"made.txt:1: no letter differs from the reference in 9"):
@@ -74,7 +62,7 @@ def test_a_mask_keeps_the_key_positions_of_the_labels(tmp_path, made):
     ],
 )
 def test_a_wrong_file_is_one_line(was, now, message, made):
-    made.write_text(MADE.replace(was, now))
+    made.write_text(MADE_GENE.replace(was, now))
     with pytest.raises(UserError, match=f"made.toml: .*{message}"):
         genes.read(made)
 

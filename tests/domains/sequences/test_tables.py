@@ -55,7 +55,12 @@ def test_features_are_differences_from_the_reference(tmp_path):
 def test_a_letter_that_training_rows_lack_is_named(tmp_path):
     table = hivdb.read(write(tmp_path / "made.txt"))
     known = table.take(np.asarray([0, 1, 3]))
-    assert encoding.unseen_letters(table.cells, known) == [(), (), ("2R",), (), ("1*", "2R")]
+    seen = np.bitwise_or.reduce(known.cells, axis=0)
+    found = encoding.unseen_letters(table.cells, seen, table.positions, PROTEIN)
+    assert found == [(), (), ("2R",), (), ("1*", "2R")]
+    seen[1] |= np.uint32(SAME)  # the reference's letter there is not stated, and may be R
+    found = encoding.unseen_letters(table.cells, seen, table.positions, PROTEIN)
+    assert found == [(), (), (), (), ("1*",)]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,11 @@ FIELDS: dict[str, Field] = {
     "data.reference": Field("", text("an aligned sequence, or ''"),
         "sequence that differences are counted from; '' = the most frequent letters, or HIVDB's"),
     "data.alphabet": Field("protein", one_of("protein", "nucleotide"), "letters of the sequences"),
+    "data.gene": Field("auto", text("auto, '', PR, RT, IN, or a file"),
+        "facts of the gene: drug classes, key positions, cut-offs; auto: the gene of HIV-1 whose "
+        "drugs are the labels, if there is one; '' = none"),
+    "data.key_positions": Field(False, BOOLEAN,
+        "whether only key positions of the gene are features"),
     "data.scale": Field("log10", one_of("log10", "linear"), "scale on which labels are learnt"),
     "data.cap": Field(0.0, at_least(0.0),
         "value from which on a label of HIVDB is a lower bound, table's unit; 0 = PhenoSense's"),

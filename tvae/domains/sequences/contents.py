@@ -35,6 +35,8 @@ class Contents:
       seen: letters that occur at each position, those of the reference included.
       mixtures: how a mixture counts, see :data:`tvae.domains.sequences.encoding.MIXTURES`.
       alphabet: name of the alphabet.
+      shared: number of first positions that each row covers; fewer than ``positions`` where two
+        tables of a gene were joined.
       folds: digest of the assignment of rows to folds.
       leaks: numbers of rows with a relative in another fold, by the kind of relative.
       problems: rows left out and cells repaired, with file, line and reason.
@@ -50,6 +52,7 @@ class Contents:
     seen: tuple[str, ...]
     mixtures: str
     alphabet: str
+    shared: int
     folds: str
     leaks: tuple[tuple[str, int], ...]
     problems: tuple[str, ...]
@@ -95,6 +98,16 @@ class Contents:
     def reference_cells(self) -> NDArray[np.uint32]:
         """Cells of the reference ``(p,)``."""
         found = [SAME if text == "-" else self.letters_of.cell(text) for text in self.reference]
+        return np.asarray(found, np.uint32)
+
+    @functools.cached_property
+    def seen_cells(self) -> NDArray[np.uint32]:
+        """Cells of the letters that occur at each position ``(p,)``."""
+        pairs = zip(self.seen, self.reference, strict=True)
+        found = [
+            (0 if text == "-" else self.letters_of.cell(text)) | (SAME if own == "-" else 0)
+            for text, own in pairs
+        ]
         return np.asarray(found, np.uint32)
 
     def read(self, texts: Sequence[Sequence[str]]) -> NDArray[np.uint32]:
@@ -150,6 +163,7 @@ def describe(
         seen=tuple(text(int(cell)) for cell in seen),
         mixtures=encoding.mixtures,
         alphabet=alphabet,
+        shared=len(table.positions) if table.shared is None else table.shared,
         folds=folds,
         leaks=tuple(sorted((k, int(v)) for k, v in leaks.items())),
         problems=tuple(str(problem) for problem in table.problems),

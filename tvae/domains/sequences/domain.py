@@ -6,9 +6,10 @@ from ml_collections import ConfigDict
 
 from tvae.domains.aspects import Aspect
 from tvae.domains.domain import SHARED_DEFINITIONS, Curves, Domain
-from tvae.domains.sequences import source
+from tvae.domains.sequences import new_rows, source
 from tvae.domains.sequences.config import DEFAULTS, FIELDS, OBJECTIVE, TINY, inputs, validate
 from tvae.domains.sequences.evaluation import define_metric
+from tvae.domains.sequences.exhibits import make_exhibits
 from tvae.domains.sequences.task import make_task
 from tvae.domains.sequences.views import make_views
 from tvae.metrics.definitions import Definition, define
@@ -17,7 +18,7 @@ from tvae.metrics.definitions import Definition, define
 def define_any(key: str, config: ConfigDict) -> Definition | None:
     """The definition of a metric key."""
     del config
-    return define_metric(key) or define(key, SHARED_DEFINITIONS)
+    return define_metric(key) or new_rows.define_metric(key) or define(key, SHARED_DEFINITIONS)
 
 
 def resolve(config: ConfigDict) -> ConfigDict:
@@ -60,6 +61,7 @@ DOMAIN = Domain(
     make_views=make_views,
     define=define_any,
     aspects=aspects,
+    exhibits=make_exhibits,
     curves=(
         Curves("Correlation with held-out values", r"eval/(pearson|spearman)$"),
         Curves("Mean absolute error", r"eval/mae"),

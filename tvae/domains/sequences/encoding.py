@@ -1,11 +1,12 @@
 """Sequences as numbers: one feature for each letter that differs from the reference somewhere."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tvae.domains.sequences.alphabets import SAME
+from tvae.domains.sequences.alphabets import SAME, Alphabet
 from tvae.domains.sequences.tables import Table
 from tvae.errors import UserError
 
@@ -83,20 +84,28 @@ def encode(cells: NDArray[np.uint32], encoding: Encoding) -> NDArray[np.float32]
     return present / np.maximum(np.bitwise_count(found), 1).astype(np.float32)
 
 
-def unseen_letters(cells: NDArray[np.uint32], table: Table) -> list[tuple[str, ...]]:
-    """Letters of each row that occur nowhere in a table at their position.
+def unseen_letters(
+    cells: NDArray[np.uint32],
+    seen: NDArray[np.uint32],
+    positions: Sequence[int] | NDArray[np.integer],
+    alphabet: Alphabet,
+) -> list[tuple[str, ...]]:
+    """Letters of each row that a model has not seen at their position.
 
     Args:
-      cells: uint32 ``(n, p)``, of the table's alphabet and positions.
-      table: what a model was trained on.
+      cells: uint32 ``(n, p)``.
+      seen: uint32 ``(p,)``, the letters that it has seen. Where the letter of the reference is not
+        stated every letter may be the reference's, and none counts as unseen.
+      positions: numbers of the positions.
+      alphabet: of the cells.
 
     Returns:
       For each row its letters, as ``41L``.
     """
-    seen = np.bitwise_or.reduce(table.cells, axis=0) | table.reference | np.uint32(SAME)
-    new = cells & ~seen
+    unstated = (seen & np.uint32(SAME)) != 0
+    new = np.where(unstated, np.uint32(0), cells & ~seen & ~np.uint32(SAME))
     found: list[list[str]] = [[] for _ in cells]
     for row, column in zip(*np.nonzero(new), strict=True):
-        letters = table.alphabet.text(int(new[row, column]))
-        found[row] += [f"{table.positions[column]}{letter}" for letter in letters]
+        letters = alphabet.text(int(new[row, column]))
+        found[row] += [f"{positions[column]}{letter}" for letter in letters]
     return [tuple(each) for each in found]

@@ -61,7 +61,7 @@ def measure(predictor: Predictor, params: Params, least: float, contents: Conten
     censored = table["censored"].astype(np.int8)
     rivals = {
         "ridge": found.linear,
-        "mean": _means(target, fold),
+        "mean": fold_means(target, fold),
         "gaussian_process": found.process,
         "network": found.network,
     }
@@ -85,7 +85,7 @@ def measure(predictor: Predictor, params: Params, least: float, contents: Conten
     return {key: jnp.asarray(value, jnp.float32) for key, value in metrics.items()}
 
 
-def _means(target: NDArray[np.floating], fold: NDArray[np.floating]) -> NDArray[np.floating]:
+def fold_means(target: NDArray[np.floating], fold: NDArray[np.floating]) -> NDArray[np.floating]:
     """Mean of each label over the other folds, 0 where there is none."""
     found = np.zeros(target.shape)
     for own in np.unique(fold):

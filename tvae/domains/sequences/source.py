@@ -3,17 +3,20 @@
 import functools
 import json
 import pathlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from tvae.domains.sequences import hivdb, splits, user_tables
+from tvae.domains.sequences import genes, hivdb, splits, user_tables
 from tvae.domains.sequences.contents import ALPHABETS, Contents, describe
 from tvae.domains.sequences.encoding import find_features
+from tvae.domains.sequences.genes import Gene
 from tvae.domains.sequences.samples import Samples, make_samples
 from tvae.domains.sequences.splits import Folds, LeakCheck
 from tvae.domains.sequences.tables import Table, read_lines
+from tvae.domains.sequences.user_tables import Layout
 from tvae.errors import UserError
 
 
@@ -65,9 +68,16 @@ def _load(chosen: str, stamps: tuple[tuple[int, int], ...]) -> Source:
         groups = splits.column_groups(table, data.group)
     else:
         groups = splits.genotype_groups(table)
-    folds = splits.make_folds(groups, data.folds, data.fold_seed, data.groups)
+    folds = splits.make_folds(groups, data.folds, data.fold_seed, data.groups, table.header)
     leaks = splits.check_leaks(table, folds, near)
-    encoding = find_features(table, data.mixtures, data.min_rows)
+    gene = find_gene(data.gene, table.labels)
+    if data.key_positions and gene is None:
+        raise UserError(
+            f"config.data.key_positions: {table.header}: no gene is known for the labels "
+            f"{', '.join(table.labels)}; name one by config.data.gene"
+        )
+    mask = gene.mask(table) if data.key_positions and gene else None
+    encoding = find_features(table, data.mixtures, data.min_rows, mask)
     samples = make_samples(table, encoding, groups, data.scale)
     contents = describe(table, encoding, folds.digest, leaks._asdict(), data.alphabet)
     return Source(table, samples, folds, leaks, contents)
@@ -78,36 +88,68 @@ def contents(data: ConfigDict) -> Contents:
     return Contents.from_stored(data.found.to_dict()) if data.found else load(data).contents
 
 
+def find_gene(name: str, labels: Sequence[str]) -> Gene | None:
+    """The gene of ``config.data.gene``; "auto" is the one that ships whose drugs are the labels.
+
+    Raises:
+      UserError: if there is none of this name.
+    """
+    if name != "auto":
+        return genes.read(name) if name else None
+    known = map(genes.read, genes.names())
+    return next((gene for gene in known if set(labels) <= gene.drugs.keys()), None)
+
+
+def make_layout(
+    data: ConfigDict, path: str | pathlib.Path, labels: tuple[str, ...], columns: tuple[str, ...]
+) -> Layout:
+    """Where a file holds what, by the names in ``config.data``.
+
+    Args:
+      data: ``config.data``.
+      path: of the file, for its columns of positions.
+      labels: columns of measured values.
+      columns: further columns to keep.
+
+    Raises:
+      UserError: if the file has no columns of positions, though they are named.
+    """
+    return Layout(
+        data.id,
+        labels,
+        sequence="" if data.positions or data.fasta else data.sequence,
+        positions=_positions(data, path) if data.positions else (),
+        columns=columns,
+        reference=data.reference,
+        alphabet=ALPHABETS[data.alphabet],
+        delimiter=data.delimiter,
+    )
+
+
 def _read(data: ConfigDict) -> Table:
     """The table of a configuration."""
     if not data.table:
         return made_table()
-    if _is_hivdb(data):
+    if data.format == "hivdb" or (data.format == "auto" and is_hivdb(data.table)):
         return _read_hivdb(data)
     if data.joined:
         raise UserError(f"config.data.joined: {data.table} is no table of HIVDB, which could join")
     labels = tuple(name.strip() for name in data.labels.split(",") if name.strip())
     if not labels:
         raise UserError("config.data.labels: expected columns of measured values, got none")
-    layout = user_tables.Layout(
-        data.id,
-        labels,
-        sequence="" if data.positions or data.fasta else data.sequence,
-        positions=_positions(data) if data.positions else (),
-        columns=(data.group,) if data.group else (),
-        reference=data.reference,
-        alphabet=ALPHABETS[data.alphabet],
-        delimiter=data.delimiter,
-    )
+    layout = make_layout(data, data.table, labels, (data.group,) if data.group else ())
     if data.fasta:
         return user_tables.read_fasta(data.fasta, data.table, layout)
     return user_tables.read_csv(data.table, layout)
 
 
-def _is_hivdb(data: ConfigDict) -> bool:
-    if data.format != "auto":
-        return data.format == "hivdb"
-    header, _ = read_lines(data.table, "\t")
+def is_hivdb(path: str | pathlib.Path) -> bool:
+    """Whether a table has the header of HIVDB.
+
+    Raises:
+      UserError: if it cannot be read.
+    """
+    header, _ = read_lines(path, "\t")
     return header[0] == "SeqID" and "P1" in header
 
 
@@ -122,13 +164,13 @@ def _read_hivdb(data: ConfigDict) -> Table:
     return table.with_labels(wanted) if wanted else table
 
 
-def _positions(data: ConfigDict) -> tuple[str, ...]:
+def _positions(data: ConfigDict, path: str | pathlib.Path) -> tuple[str, ...]:
     """Columns named by the prefix and a number, in the order of the numbers."""
-    header, _ = read_lines(data.table, data.delimiter)
+    header, _ = read_lines(path, data.delimiter)
     prefix = data.positions
     found = [x for x in header if x.startswith(prefix) and x[len(prefix) :].isdecimal()]
     if not found:
-        raise UserError(f"{data.table}:1: no column is {prefix!r} followed by a number")
+        raise UserError(f"{path}:1: no column is {prefix!r} followed by a number")
     return tuple(sorted(found, key=lambda name: int(name[len(prefix) :])))
 
 

@@ -124,6 +124,22 @@ def read_fasta(fasta: str | pathlib.Path, labels: str | pathlib.Path, layout: La
     return _table(labels, layout, rows, problems)
 
 
+def read_sequences(fasta: str | pathlib.Path, layout: Layout) -> Table:
+    """Read sequences from FASTA, without labels.
+
+    Args:
+      fasta: the sequences; a name is the first word of its line.
+      layout: its reference and alphabet are read.
+
+    Raises:
+      UserError: as :func:`read_csv`.
+    """
+    fasta = pathlib.Path(fasta)
+    layout = dataclasses.replace(layout, labels=(), columns=())
+    rows = [(number, list(text), {layout.id: name}) for number, name, text in read_records(fasta)]
+    return _table(fasta, layout, rows, [])
+
+
 def read_records(path: pathlib.Path) -> Iterator[tuple[int, str, str]]:
     """Records of a FASTA file: line of the name, name, sequence.
 

@@ -9,11 +9,20 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from tvae.domains.inputs import as_numbers
-from tvae.domains.sequences import evaluation, intervals, source
+from tvae.domains.sequences import attribution, evaluation, intervals, new_rows, source
 from tvae.domains.sequences.contents import Contents
 from tvae.domains.sequences.predictor import Predictor
 from tvae.domains.sequences.task import make_predictor
-from tvae.domains.views import BALL, LATENT, Points, Posterior, Predictions, Views
+from tvae.domains.views import (
+    BALL,
+    LATENT,
+    Attribution,
+    Points,
+    Posterior,
+    Predictions,
+    Rows,
+    Views,
+)
 from tvae.engine.task import Metrics, Params
 from tvae.errors import UserError
 
@@ -97,6 +106,17 @@ def make_views(config: ConfigDict) -> Views:
         del key, recorded
         return evaluation.measure(predictor, params, least, contents)
 
+    def explain(params: Params, x: jax.Array) -> Attribution:
+        return attribution.explain(predictor, params, x, jnp.float32(least))
+
+    def measure_rows(params: Params, rows: Rows) -> Metrics:
+        predicted = jax.jit(predict)(params, rows.x)
+        return new_rows.measure(rows, predicted, params["table"]["features"], config)
+
+    def classify(label: str, values: np.ndarray) -> list[str]:
+        gene = source.find_gene(config.data.gene, contents.labels)
+        return gene.classify(label, values) if gene else [""] * len(values)
+
     in_ball = predictor.has_latents and config.model.latent == "poincare"
     features = len(contents.features)
     few = (np.random.default_rng(0).random((64, features)) < 0.1).astype(np.float32)
@@ -119,4 +139,9 @@ def make_views(config: ConfigDict) -> Views:
         predict=predict,
         labels=contents.labels,
         levels=intervals.LEVELS,
+        features=contents.features,
+        explain=explain,
+        read_rows=lambda path: new_rows.read_rows(path, config.data, contents),
+        measure_rows=measure_rows,
+        classify=classify,
     )

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from tvae.domains.sequences.tables import Table
 from tvae.errors import UserError
 
-_FOLDER = pathlib.Path(__file__).parent
+_FOLDER = pathlib.Path(__file__).with_name("facts")
 
 CLASS_NAMES = {
     1: ("susceptible", "resistant"),
