@@ -55,7 +55,7 @@ def test_what_the_pages_show_happens(page_names):
     lineage = animals.lineage(animals.find("lion"))
     assert animals.items.labels(np.asarray(lineage)) == ["animal", "mammal", "cat", "lion"]
     sequences = page_names["own_sequences"]
-    assert sequences["metrics"]["eval/pearson"] > 0.9
+    assert sequences["metrics"]["eval/pearson"] > 0.85
     assert sequences["predicted"].value.shape == (2, 2)
     assert sequences["strongest"] == "M1L"
     stress = gpu["metrics"]["train/stress"]

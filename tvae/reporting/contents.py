@@ -19,6 +19,9 @@ from tvae.reporting.findings import Finding
 from tvae.runs import workdir
 from tvae.runs.run import Run
 
+_RECORDED = ("targets.", "data.found.")
+"""Beginnings of fields that are not choices: what figures are held against, and what data hold."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
@@ -134,5 +137,5 @@ def read_contents(folder: pathlib.Path) -> Contents:
         verdicts=aspects.judge(model.config, run.final),
         ending=findings.ending(run, model.config, diagnosed),
         exhibits={f"own-{k}": each for k, each in enumerate(own)},
-        changes=[change for change in changes if not change[0].startswith("targets.")],
+        changes=[change for change in changes if not change[0].startswith(_RECORDED)],
     )

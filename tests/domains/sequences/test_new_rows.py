@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import pathlib
+import re
 
 import jax
 import jax.numpy as jnp
@@ -170,3 +171,29 @@ def test_models_without_labels_refuse(files):
                 input=files / "new.csv",
                 **({"output": files / "out.csv"} if command is predict else {}),
             )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,sequence,ic50\na,MK,2\nb,MR,2\n", r"own.csv:1: label ic50 is 2 in every row"),
+        ("id,sequence,ic50\na,MK,\nb,MR,NA\n", r"own.csv:1: label ic50 has no value in any row"),
+        ("id,sequence\na,MK\n", r"own.csv:1: no column 'ic50'; columns: id, sequence"),
+        ("id,sequence,ic50\na,MK,1\nb,MK,2\n", r"own.csv:1: genotype folds: .* and 1 groups"),
+        ("id,sequence,ic50\na,MK,1\nb,M1,2\nc,MR,3\nd,ML,4\n", r"own.csv:3: letter '1'"),
+        (
+            "id,sequence,ic50\na,MK,1\nb,MKV,2\nc,MR,3\nd,ML,4\n",
+            r"own.csv:3: sequence of 3 positions, expected 2",
+        ),
+        ("SeqID\tAAA\tP1\n1\t2\n", r"own.csv:2: has 2 columns, the header 3"),
+    ],
+)
+def test_a_table_that_cannot_be_learnt_is_named_with_its_line(tmp_path, text, message):
+    (tmp_path / "own.csv").write_text(text)
+    data = made_config(tmp_path / "own.csv", **{"data.labels": "ic50", "data.min_rows": 1}).data
+    try:
+        problems = source.load(data).contents.problems
+    except UserError as error:
+        problems = [str(error)]
+    assert re.search(message, problems[0])
+    assert "\n" not in problems[0]
