@@ -17,12 +17,14 @@ import sys
 import tempfile
 import time
 
+import jax
 import numpy as np
 
 import tvae
 import tvae.config
-from tvae.domains.hierarchy import readers
+from tvae.domains.hierarchy import link_prediction, readers
 from tvae.domains.hierarchy.links import read_links
+from tvae.domains.hierarchy.start import walk
 from tvae.metrics.link_prediction import agreement
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
@@ -32,12 +34,14 @@ RESULTS = pathlib.Path(__file__).with_name("results.json")
 ROOT = "entity.n.01"
 """Above the three roots of the basic edges; the vocabulary of the splits leaves it out."""
 COMMAND = "python experiments/wordnet/entailment.py --splits=FOLDER"
-CHANGES = {"learning_rate.peak": 0.04, "epochs": 40, "model.max_radius": 13.0,
-           "data.positives": "edges", "evaluation.exact_up_to": 1000}  # fmt: skip
-GEOMETRIES = {
+CHANGES = {"learning_rate.peak": 0.04, "epochs": 10, "model.max_radius": 13.0,
+           "data.positives": "edges", "evaluation.exact_up_to": 100}  # fmt: skip
+ROWS = {
     "lorentz": {},
-    "euclidean": {"model.geometry": "euclidean", "learning_rate.peak": 0.1},
+    "euclidean": {"model.geometry": "euclidean"},
+    "unlearnt_are_negatives": {"data.negatives": "unlearnt"},
 }
+"""Geometry of the row; in the last one ancestors that are not learnt are to be far."""
 
 
 def read_pairs(file):
@@ -76,17 +80,15 @@ def prepare(splits, folder, percent):
     return bool(further)
 
 
-def reachability(folder):
+def reachability(known, links):
     """F1 of the closure of the training edges themselves: what no embedding needs to find."""
-    known = readers.read(folder / "edges.csv")
-    links = read_links(folder / "valid.csv", known, labelled=True)
     offset, ancestor = known.closure
     pair = np.repeat(np.arange(len(known)), np.diff(offset)) * len(known) + ancestor
     found = np.isin(links.item.astype(np.int64) * len(known) + links.ancestor, pair)
     return agreement(found, links.label).f1
 
 
-def measure(splits, percent, geometry, models):
+def measure(splits, percent, row, models):
     """F1 of one training, its rule, and the CPU seconds of training and evaluation."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -95,21 +97,33 @@ def measure(splits, percent, geometry, models):
         config.data.edges, config.evaluation.pairs = f"{folder}/edges.csv", f"{folder}/valid.csv"
         if has_pairs:
             config.data.pairs = f"{folder}/pairs.csv"
-        config.update_from_flattened_dict(CHANGES | GEOMETRIES[geometry])
+        config.update_from_flattened_dict(CHANGES | ROWS[row])
         config.evaluation.every_epochs = config.checkpoint.every_epochs = config.epochs
         start = time.process_time()
         model = tvae.train(config)
         seconds = time.process_time() - start
-        if models:
+        if models and row == "lorentz":
             model.save(pathlib.Path(models, str(percent)))
-        row = {
+        found = {
             name.removeprefix("eval/link_"): round(value, 4)
             for name, value in model.card["metrics"].items()
             if name.startswith("eval/link_")
         }
-        row |= {"cpu_seconds": round(seconds, 1), "reachability_f1": round(reachability(folder), 4)}
-    print(percent, geometry, row, flush=True)
-    return row
+        found["cpu_seconds"] = round(seconds, 1)
+        print(percent, row, found, flush=True)
+        return found | {"untrained": baselines(folder)} if row == "lorentz" else found
+
+
+def baselines(folder):
+    """F1 of following the edges, and of the start along the tree without any training."""
+    known = readers.read(folder / "edges.csv")
+    links = read_links(folder / "valid.csv", known, labelled=True)
+    points = walk(known, jax.random.key(0), 10, 0.3)
+    start = link_prediction.measure("lorentz", points, links)
+    return {
+        "reachability_f1": round(reachability(known, links), 4),
+        "start_f1": round(float(start["eval/link_f1"]), 4),
+    }
 
 
 def main():
@@ -117,18 +131,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--splits", required=True, type=pathlib.Path)
     parser.add_argument("--part", choices=("0", "10", "25"), action="append", help="default: all")
-    parser.add_argument("--geometry", choices=list(GEOMETRIES), action="append")
+    parser.add_argument("--row", choices=list(ROWS), action="append")
     parser.add_argument("--models", help="folder for the trained models")
     given = parser.parse_args()
     if not (given.splits / "valid_neg.gz").exists():
         sys.exit(f"skipped: {given.splits} holds no valid_neg.gz; see the docstring for the splits")
     for part in given.part or ("0", "10", "25"):
-        for geometry in given.geometry or GEOMETRIES:
-            row = measure(given.splits, int(part), geometry, given.models)
+        for row in given.row or ROWS:
+            found = measure(given.splits, int(part), row, given.models)
             results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
             shares = results.get("entailment", {}) | {"command": COMMAND}
             share = shares.get(part, {})
-            share |= {"euclidean": row} if geometry == "euclidean" else row
+            share |= found if row == "lorentz" else {row: found}
             seed_study.write_results(__file__, results | {"entailment": shares | {part: share}})
 
 
