@@ -17,6 +17,7 @@ PAGES = (
     "own_data",
     "own_hierarchy",
     "own_sequences",
+    "new_items",
     "gpu",
     "from_pytorch",
 )  # own_domain and own_term are those of CONTRIBUTING
@@ -58,6 +59,9 @@ def test_what_the_pages_show_happens(page_names):
     assert sequences["metrics"]["eval/pearson"] > 0.85
     assert sequences["predicted"].value.shape == (2, 2)
     assert sequences["strongest"] == "M1L"
+    placed = page_names["new_items"]["placed"]
+    assert placed.lineage[0][0][0] == "bird"
+    assert placed.point.shape == (1, 8)
     stress = gpu["metrics"]["train/stress"]
     assert stress.shape == (3,)
     assert len(set(stress.tolist())) == 3

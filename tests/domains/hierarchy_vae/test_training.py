@@ -73,6 +73,7 @@ def of_paths(tmp_path_factory):
             "data.held_out_share": 0.1, "learning_rate.peak": 0.02, "epochs": 150,
             "evaluation.every_epochs": 150, "checkpoint.every_epochs": 150,
             "log_every_epochs": 150,
+            "evaluation.distances": False,
         },
     )  # fmt: skip
     return tvae.train(config, folder / "run")
@@ -142,7 +143,9 @@ def test_report_and_export(of_features, tmp_path):
     assert arrays["points_a"].shape == (of_features.n_items, 4)
 
 
-@pytest.mark.parametrize("geometry", ["lorentz", "poincare", "euclidean"])
+@pytest.mark.parametrize(
+    "geometry", ["lorentz", pytest.param("poincare", marks=pytest.mark.slow), "euclidean"]
+)
 def test_every_geometry_trains_with_finite_gradients_from_the_origin_on(geometry):
     config = make_config(**{"model.geometry": geometry})
     task, hparams = registry.make_task(config), config_lib.hparams(config)
@@ -180,6 +183,7 @@ def test_batches_hold_every_seen_item_and_pairs_weigh_levels_alike():
     np.testing.assert_allclose(some, 1.0 / len(some), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_changing_traced_fields_compiles_nothing():
     config = make_config()
     task = registry.make_task(config)

@@ -40,7 +40,8 @@ FIELDS: dict[str, Field] = {path: OF_TABLE[path] for path in _SHARED} | {
     "model.curvature": Field(1.0, within(1e-4, 1e4),
         "curvature magnitude c; of Euclidean space 1/c is the squared unit of length",
         traced=True),
-    "model.max_radius": Field(10.0, within(1.0, 14.0),
+    # The decoder reads logarithms at the origin, in which siblings lie e^-r apart.
+    "model.max_radius": Field(5.0, within(1.0, 14.0),
         "largest hyperbolic radius of a point, in units of 1/sqrt(c)"),
     "model.bag_width": Field(128, at_least(1), "width of the vectors of tokens"),
     "model.token_dropout": Field(0.3, within(0.0, 0.95),
