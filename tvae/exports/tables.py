@@ -1,6 +1,7 @@
 """All items with their embeddings: tables, and files for TensorBoard's embedding projector."""
 
 import importlib
+import importlib.util
 import pathlib
 from types import ModuleType
 
@@ -73,8 +74,11 @@ def flat(arrays: Arrays) -> Arrays:
 def write_tables(folder: pathlib.Path, name: str, arrays: Arrays, labels: list[str]) -> None:
     """Write :func:`item_arrays` and labels as ``<name>.npz``, ``<name>.parquet``, ``<name>.csv``.
 
-    And the first embedding as ``<name>.vec``, for programs that read word vectors.
+    And the first embedding as ``<name>.vec``, for programs that read word vectors; and where the
+    package ``anndata`` is installed all embeddings as ``<name>.h5ad``.
     """
+    if importlib.util.find_spec("anndata"):
+        write_anndata(folder / f"{name}.h5ad", arrays, labels)
     arrays = arrays | {"label": np.asarray(labels)}
     table = optional("pyarrow").table(flat(arrays))
     points = next(name for name in arrays if name.startswith(("points_", "latents_")))
@@ -83,6 +87,22 @@ def write_tables(folder: pathlib.Path, name: str, arrays: Arrays, labels: list[s
         np.savez_compressed(file, allow_pickle=False, **arrays)
     optional("pyarrow.parquet").write_table(table, folder / f"{name}.parquet")
     optional("pyarrow.csv").write_csv(table, folder / f"{name}.csv")
+
+
+def write_anndata(path: pathlib.Path, arrays: Arrays, labels: list[str]) -> None:
+    """Write an annotated matrix: items are observations, embeddings are in ``obsm``.
+
+    ``X_tvae`` is the first embedding, ``X_tvae_b`` B's; single columns are in ``obs``.
+    """
+    anndata, pandas = importlib.import_module("anndata"), importlib.import_module("pandas")
+    embeddings = [n for n in arrays if n.startswith(("points_", "latents_"))]
+    single = {n: array for n, array in arrays.items() if array.ndim == 1}
+    anndata.AnnData(
+        obs=pandas.DataFrame(single, index=pandas.Index(labels, dtype=str)),
+        obsm={
+            "X_tvae" + (n[n.index("_") :] if i else ""): arrays[n] for i, n in enumerate(embeddings)
+        },
+    ).write_h5ad(path)
 
 
 def write_word2vec(path: pathlib.Path, labels: list[str], points: np.ndarray) -> None:
