@@ -171,7 +171,12 @@ def train_runs(
     outcomes: dict[int, engine.Outcome] = {}
     groups: dict[str, list[int]] = {}
     for i, (config, folder) in enumerate(zip(configs, folders, strict=True)):
-        workdirs.prepare(folder, config, resume=resume and folder.exists())
+        workdirs.prepare(
+            folder,
+            config,
+            resume=resume and folder.exists(),
+            data=registry.data_writers(config),
+        )
         if (done := Run(folder)).finished:
             outcomes[i] = engine.Outcome(done.final)
         else:

@@ -2,7 +2,6 @@
 
 import atexit
 import dataclasses
-import functools
 import os
 import pathlib
 import shutil
@@ -158,7 +157,7 @@ def run_training(
             config,
             resume=resume or extend,
             extend=extend,
-            data={} if kept is None else {kept.file: functools.partial(kept.write, located)},
+            data=registry.data_writers(located),
         )
     if start is not None:
         continuation.write_start(start, steps_per_epoch=task.steps_per_epoch, workdir=workdir)

@@ -1,8 +1,10 @@
 """Registry of domains: those of the library, registered ones, and those of other packages."""
 
+import functools
 import importlib
 import pathlib
 import sys
+from collections.abc import Callable
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -88,6 +90,12 @@ def make_engine(config: ConfigDict) -> "Engine":
     from tvae.engine import loop, step
 
     return step.make_engine(make_task(config), loop.optimizer_settings(config))
+
+
+def data_writers(config: ConfigDict) -> dict[str, Callable[[pathlib.Path], None]]:
+    """Name -> writer of each copy of the user's data that a run of a configuration keeps."""
+    data = get(config.task).data
+    return {} if data is None else {data.file: functools.partial(data.write, config)}
 
 
 def locate_data(config: ConfigDict, folder: pathlib.Path) -> ConfigDict:
