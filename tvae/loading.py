@@ -19,6 +19,9 @@ from tvae.model import Description, Model
 from tvae.runs import archive, files, parameters
 from tvae.runs.run import Run
 
+_OF_TRAINING = ("base_checkpoint", "data.pairs", "evaluation.pairs")
+"""Fields that name what only a training reads, and what may be gone by now."""
+
 
 class CheckpointInfo(NamedTuple):
     """A checkpoint in a list, with the headline figures of its card."""
@@ -84,13 +87,11 @@ def load_run(run: Run) -> Model:
     """
     stored = run.config.to_dict()
     config = config_lib.complete(stored)
-    # The checkpoint holds the parameters of the base, whose folder may be gone by now.
-    baseless = config.copy_and_resolve_references()
-    if "base_checkpoint" in baseless:
-        baseless.base_checkpoint = ""
-    baseless = registry.locate_data(baseless, run.folder)
+    alone, present = config.copy_and_resolve_references(), dict(config_lib.leaves(config))
+    alone.update_from_flattened_dict({path: "" for path in _OF_TRAINING if path in present})
+    alone = registry.locate_data(alone, run.folder)
     params = loop.restore_params(
-        baseless, registry.make_task(baseless), config_lib.hparams(baseless), run.folder
+        alone, registry.make_task(alone), config_lib.hparams(alone), run.folder
     )
     about = dict(run.provenance)
     # A card repeats the command without the folder of one machine.

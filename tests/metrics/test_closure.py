@@ -50,7 +50,8 @@ def test_equals_brute_force_on_2000_items(geometry):
 def check(known, geometry, points, keys):
     n = len(known)
     groups = closure.group_queries(*known.closure, np.arange(n))
-    found = closure.measure(evaluation._key_of(geometry), (points,), groups, n=n)
+    ranks = closure.rank_groups(evaluation.key_of(geometry), (points,), groups, n=n)
+    found = closure.summarise(ranks)
     mean_rank, precision = brute_force(keys, *known.closure)
     np.testing.assert_allclose(found["mean_rank"], mean_rank, rtol=1e-5)
     np.testing.assert_allclose(found["map"], precision, rtol=1e-5)
@@ -69,7 +70,8 @@ def test_the_best_and_the_worst_embedding():
 
     def measured(keys):
         groups = closure.group_queries(*known.closure, np.arange(4))
-        return closure.measure(_key_of_matrix, (jnp.asarray(keys),), groups, n=4)
+        ranks = closure.rank_groups(_key_of_matrix, (jnp.asarray(keys),), groups, n=4)
+        return closure.summarise(ranks)
 
     # Two queries with one ancestor, one with two.
     best = measured([[0, 1, 2, 3], [1, 0, 2, 2], [1, 1, 0, 5], [1, 2, 3, 0.0]])

@@ -145,10 +145,10 @@ def _keys(key_of: Callable[..., Key], arrays: tuple[jax.Array, ...], item: jax.A
     return key_of(*arrays)(item)
 
 
-def measure(
+def rank_groups(
     key_of: Callable[..., Key], arrays: tuple[jax.Array, ...], groups: list[Queries], *, n: int
-) -> dict[str, jax.Array]:
-    """Mean rank and MAP of groups of queries, on the host: there counting is ten times as fast.
+) -> Ranks:
+    """Ranks of groups of queries in their order; on the host, where counting is ten times as fast.
 
     Args:
       key_of: the arrays -> :data:`Key`, not negative; the same function at every call, or it
@@ -166,7 +166,7 @@ def measure(
             item, above = group.item[rows], group.ancestor[rows]
             ranks = _rank_on_host(np.asarray(_keys(key_of, arrays, item)), item, above)
             found.append([column[: len(group.item) - start] for column in ranks])
-    return summarise(Ranks(*(jnp.asarray(np.concatenate(c)) for c in zip(*found, strict=True))))
+    return Ranks(*(jnp.asarray(np.concatenate(column)) for column in zip(*found, strict=True)))
 
 
 def _rank_on_host(keys: np.ndarray, item: np.ndarray, ancestor: np.ndarray) -> list[np.ndarray]:

@@ -126,7 +126,8 @@ def read_contents(folder: pathlib.Path) -> Contents:
     model = load_run(run)
     shown, embeddings = embedding.measure_all(model)
     diagnosed = findings.diagnose(run, model.config, registry.get(model.task).held_out)
-    own = registry.get(model.task).exhibits(model.config, model.params)
+    located = registry.locate_data(model.config, run.folder)
+    own = registry.get(model.task).exhibits(located, model.params)
     changes = workdir.difference(config_lib.default(model.task), model.config)
     return Contents(
         run=run,

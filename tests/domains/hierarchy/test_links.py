@@ -134,6 +134,9 @@ def test_a_model_that_learnt_some_pairs_scores_those_of_a_file(tmp_path, capsys,
     model.save(tmp_path / "saved")
     (tmp_path / "edges.csv").unlink()
     saved = tvae.load(tmp_path / "saved")
+    (tmp_path / "labelled.csv").rename(tmp_path / "away.csv")  # which training alone needs
+    np.testing.assert_array_equal(tvae.load(model.path).params["points"], model.params["points"])
+    (tmp_path / "away.csv").rename(tmp_path / "labelled.csv")
     monkeypatch.setattr(evaluate.loading, "load", lambda _: saved)
     found = model.score_pairs(tmp_path / "labelled.csv")
     assert found.metrics["f1"] == pytest.approx(metrics["eval/link_f1"], abs=0.15)

@@ -14,7 +14,11 @@ from tests.domains.hierarchy.test_readers import EDGES
 from tests.metrics.test_closure import random_hierarchy
 from tvae import config as config_lib
 from tvae.domains import registry
+from tvae.domains.hierarchy import source
 from tvae.domains.hierarchy.batches import make_sampler
+from tvae.domains.hierarchy.exhibits import worst_placed
+from tvae.domains.hierarchy.geometry import GEOMETRIES
+from tvae.domains.hierarchy.start import STARTS
 from tvae.engine import loop, step
 from tvae.errors import UserError
 from tvae.exports.folder import export_model
@@ -75,9 +79,9 @@ def test_load_resume_evaluate_report_export(trained, tmp_path):
     longer = make_config(trained.config.data.edges, **{"model.latent_dim": 3, "epochs": 60})
     resumed = tvae.train(longer, trained.path, extend=True)
     assert resumed.card["metrics"]["train/epochs"] == 60
-    assert (
-        "mean average precision: ancestors" in pathlib.Path(write_report(trained.path)).read_text()
-    )
+    page = pathlib.Path(write_report(trained.path)).read_text()
+    assert "mean average precision: ancestors" in page
+    assert "Items far from their ancestors" in page
     export_model(resumed, tmp_path / "out")
     arrays = np.load(tmp_path / "out" / "tables" / "items.npz")
     assert arrays["parent"].tolist() == [-1, 0, 1, 0]
@@ -259,3 +263,15 @@ def test_one_item_two_items_and_a_star(tmp_path, rows):
     (tmp_path / "tree.csv").write_text(rows + "\n")
     model = tvae.train(make_config(tmp_path / "tree.csv", epochs=20))
     assert model.card["metrics"]["eval/mean_rank"] >= 1.0
+
+
+def test_an_item_among_strangers_lies_worst():
+    known = source.made_tree()
+    space = GEOMETRIES["euclidean"]
+    tangent = np.asarray(STARTS["radial"](known, jax.random.key(0), 3, 1.0))
+    points = np.array(space.from_tangent(tangent))
+    points[39] = points[3]  # a leaf of another branch
+    item, rank = worst_placed(known, "euclidean", points, 100)
+    assert item[0] == 39
+    assert (np.diff(rank) <= 0).all()
+    assert sorted(item) == list(range(1, 40))  # the root has no ancestor

@@ -6,6 +6,7 @@ from tvae.domains.aspects import Aspect
 from tvae.domains.domain import SHARED_DEFINITIONS, Curves, Domain
 from tvae.domains.hierarchy import evaluation, source
 from tvae.domains.hierarchy.config import DEFAULTS, FIELDS, TINY, validate
+from tvae.domains.hierarchy.exhibits import exhibits
 from tvae.domains.hierarchy.task import make_task
 from tvae.domains.hierarchy.terms import INPUTS, OBJECTIVE
 from tvae.domains.hierarchy.views import make_views
@@ -48,5 +49,6 @@ DOMAIN = Domain(
         Curves("Curvature", r"eval/curvature"),
     ),
     data=source.KEPT,
+    exhibits=exhibits,
     headline=("eval/mean_rank", "eval/map", "eval/path_correlation"),
 )

@@ -33,7 +33,7 @@ _MOST_PAIRS = 10_000_000
 
 
 @functools.cache
-def _key_of(geometry: str) -> Callable[[jax.Array], closure.Key]:
+def key_of(geometry: str) -> Callable[[jax.Array], closure.Key]:
     """Points of a geometry -> the order of all items by distance, one function for each name."""
     space = GEOMETRIES[geometry]
 
@@ -112,7 +112,7 @@ def measure(
         metrics |= link_prediction.measure(geometry, points, links)
     shape = graph_hyperbolicity(known)
     metrics |= {f"eval/delta_{name}": jnp.float32(x) for name, x in shape._asdict().items()}
-    ranks = closure.measure(_key_of(geometry), (points,), groups, n=n)
+    ranks = closure.summarise(closure.rank_groups(key_of(geometry), (points,), groups, n=n))
     shown = ("mean_rank", "map") if exact else tuple(ranks)
     metrics |= {f"eval/{name}": ranks[name] for name in shown}
     metrics |= _distances(known, GEOMETRIES[geometry], points)
