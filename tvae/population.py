@@ -223,7 +223,7 @@ def expand(
       UserError: if a field does not exist, or an axis is empty.
 
     >>> expand(config_lib.default(), 2, {"learning_rate.peak": [1e-3]})
-    [{'learning_rate.peak': 0.001, 'seed': 0}, {'learning_rate.peak': 0.001, 'seed': 1}]
+    [{'learning_rate.peak': 0.001, 'seed': 42}, {'learning_rate.peak': 0.001, 'seed': 43}]
     """
     first = config.seed
     numbers = range(first, first + seeds) if isinstance(seeds, int) else list(seeds)

@@ -86,6 +86,7 @@ DEFAULTS: dict[str, Any] = {
 
 TINY: dict[str, Any] = {
     "data.edges": "",
+    "data.format": "auto",
     "data.root": "",
     "data.features": "",
     "data.block": 16,

@@ -87,6 +87,7 @@ DEFAULTS: dict[str, Any] = {
 
 TINY: dict[str, Any] = {
     "data.edges": "",
+    "data.format": "auto",
     "data.root": "",
     "data.features": "",
     "data.held_out_level": 0,

@@ -47,6 +47,6 @@ def lineage_nll(lineage_log_p: jax.Array, lineage_known: jax.Array) -> jax.Array
 
     >>> log_p = jnp.log(jnp.asarray([[0.5, 0.25]]))
     >>> lineage_nll(log_p, jnp.asarray([[True, False]])).round(4).tolist()
-    [0.6931...]
+    [0.693...]
     """
     return -jnp.where(lineage_known, lineage_log_p, 0.0).sum(-1)
