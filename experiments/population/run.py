@@ -26,7 +26,7 @@ import seed_study
 
 RESULTS = pathlib.Path(__file__).with_name("results.json")
 MEMBERS, PAIRS = 32, 2
-SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
+SIZES = (1, 2, 4, 8, 32)
 CURVE_EPOCHS = 6
 COMPILING = ("jaxpr_to_mlir_module_duration", "backend_compile_duration")
 """Ends of the names of JAX's events; those of tracing nest, and stay in the cost."""

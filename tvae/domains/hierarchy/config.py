@@ -89,6 +89,8 @@ TINY: dict[str, Any] = {
     "data.format": "auto",
     "data.root": "",
     "data.features": "",
+    "data.pairs": "",
+    "evaluation.pairs": "",
     "data.block": 16,
     "data.top": 4,
     "data.random": 4,

@@ -96,25 +96,32 @@ def posteriors(model: HyperbolicVAE, params: Params, x: jax.Array, prior_scale: 
     return {"a": (mean / prior_scale, logvar - 2.0 * jnp.log(prior_scale))}
 
 
+def measure_operations(
+    model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray
+) -> Metrics:
+    """Reconstruction and embedding of all operations: the larger part of the final evaluation."""
+    z, c = embed_all(model, params)
+    measured = embedding_metrics(z, jax.random.key(SAMPLE_SEED), c=c)
+    metrics = reconstruction(model, params, key, learned=learned)
+    metrics |= {f"eval/{name}": value for name, value in measured.items()}
+    return metrics | {"eval/score": score(metrics)}
+
+
+def measure_use(model: HyperbolicVAE, params: Params, *, prior_scale: Scale) -> Metrics:
+    """Use of the latents: the other part."""
+    return latent_use.measure(posteriors(model, params, data.all_operations(), prior_scale))
+
+
 def measure(
     model: HyperbolicVAE, params: Params, key: jax.Array, *, learned: np.ndarray, prior_scale: Scale
 ) -> Metrics:
     """The final evaluation, in two programs that run once; not for use inside ``jit``."""
-
-    @compilation.jit_once
-    def full(params: Params, key: jax.Array) -> Metrics:
-        z, c = embed_all(model, params)
-        measured = embedding_metrics(z, jax.random.key(SAMPLE_SEED), c=c)
-        metrics = reconstruction(model, params, key, learned=learned)
-        metrics |= {f"eval/{name}": value for name, value in measured.items()}
-        return metrics | {"eval/score": score(metrics)}
-
-    @compilation.jit_once
-    def use(params: Params) -> Metrics:
-        return latent_use.measure(posteriors(model, params, data.all_operations(), prior_scale))
-
+    operations = compilation.jit_once(
+        lambda params, key: measure_operations(model, params, key, learned=learned)
+    )
+    use = compilation.jit_once(lambda params: measure_use(model, params, prior_scale=prior_scale))
     # Apart, because the memory of compiling grows with the program.
-    return full(params, key) | use(params)
+    return operations(params, key) | use(params)
 
 
 DEFINITIONS = {

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -20,6 +20,7 @@ from tvae.domains.objective import Objective, Sources, make_objective
 from tvae.domains.operations import affine_walk, bands
 from tvae.domains.operations.data import Batch
 from tvae.domains.operations.tree import TREE
+from tvae.engine import compilation
 from tvae.engine.schedules import LearningRate, make_learning_rate
 from tvae.engine.task import Hparams, Metrics, Params, StepCountingTask
 from tvae.geometry import padic, poincare
@@ -239,8 +240,25 @@ class HyperbolicVAETask(StepCountingTask):
     ) -> Metrics:
         """The whole evaluation."""
         del aux
-        model, scale = self.bound(hparams), hparams["model.prior_scale"]
-        return evaluation.measure(model, params, key, learned=self.learned, prior_scale=scale)
+        operations, use = _final_programs(self)
+        return operations(params, key, hparams) | use(params, hparams)
+
+
+@functools.lru_cache(maxsize=2)
+def _final_programs(
+    task: HyperbolicVAETask,
+) -> tuple[Callable[..., Metrics], Callable[..., Metrics]]:
+    """The two parts of a final evaluation, which the members of a population share."""
+
+    def operations(params: Params, key: jax.Array, hparams: Hparams) -> Metrics:
+        model = task.bound(hparams)
+        return evaluation.measure_operations(model, params, key, learned=task.learned)
+
+    def use(params: Params, hparams: Hparams) -> Metrics:
+        scale = hparams["model.prior_scale"]
+        return evaluation.measure_use(task.bound(hparams), params, prior_scale=scale)
+
+    return compilation.jit_once(operations), compilation.jit_once(use)
 
 
 def make_task(config: ConfigDict) -> HyperbolicVAETask:
