@@ -216,8 +216,7 @@ class _Population:
     def _stack(self, values: Sequence[Any]) -> Any:
         """Equal trees of the members as one on the devices, filled up."""
         filled = [*values, *(values[i] for i in self._padding)]
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *filled)
-        return jax.device_put(stacked, self._sharding)
+        return jax.device_put(jax.tree.map(_stack_leaves, *filled), self._sharding)
 
     def _start(self) -> step.TrainState:
         """Initial states, or those of the newest intact checkpoints."""
@@ -328,6 +327,13 @@ class _Population:
     @functools.cached_property
     def _final_states(self) -> step.TrainState:
         return jax.device_get(self._states)
+
+
+def _stack_leaves(*leaves: Any) -> Any:
+    """Arrays with a leading axis; by NumPy, which compiles nothing for each shape."""
+    if jnp.issubdtype(leaves[0].dtype, jax.dtypes.prng_key):
+        return jnp.stack(leaves)
+    return np.stack(leaves)
 
 
 def _take(tree: Any, i: int) -> Any:
