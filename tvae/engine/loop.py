@@ -134,8 +134,9 @@ def train(
       StoppedError: where ``control.should_stop`` gave a signal, with everything saved.
     """
     control.between(Phase.START)
-    engine, key = step.make_engine(task, optimizer_settings(config)), jax.random.key(config.seed)
-    with Record.open(config, workdir) as record:
+    with Record.open(config, workdir) as record:  # first: a folder in use costs no work
+        engine = step.make_engine(task, optimizer_settings(config))
+        key = jax.random.key(config.seed)
         state = _start(task, engine, hparams, key, record)
         control.between(Phase.INITIALISED)
         # The traces are those that the loop compiles later.
